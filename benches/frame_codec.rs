@@ -1,0 +1,2 @@
+//! Frame codec.
+fn main() {}

@@ -1,0 +1,1 @@
+//! MFA session credentials for the AWS SDK for Rust: one prompt, however many callers.

@@ -1,0 +1,1 @@
+//! TCP port forwarding over an AWS Systems Manager session: websocket, local listener, in-process streams.

@@ -1,0 +1,2 @@
+//! The examples of the workspace.
+fn main() {}
