@@ -1,1 +1,68 @@
-//! State machine of the AWS Systems Manager Session Manager data channel: frames, handshake, reliability; no I/O.
+//! State machine of the AWS Systems Manager Session Manager data channel: frames, handshake,
+//! reliable delivery. It does no I/O, spawns nothing and reads no clock; time and randomness are
+//! arguments.
+//!
+//! ```text
+//!  bytes of the port ──▶ send ──▶ outbox ──▶ poll_transmit ──▶ websocket
+//!                                   ▲ window, retransmission
+//!  Event::Data ◀── poll_event ◀── inbox ◀── handle_message ◀── websocket
+//! ```
+//!
+//! # The run loop
+//!
+//! **After every call that takes `&mut self`, drain [`Session::poll_transmit`] and
+//! [`Session::poll_event`], then sleep until [`Session::poll_timeout`].**
+//!
+//! ```no_run
+//! use std::time::{Duration, Instant};
+//! use bytes::Bytes;
+//! use ssm_protocol::{Session, SessionConfig, SessionError};
+//!
+//! # fn now() -> Instant { unimplemented!() }
+//! # fn receive(_: Option<Instant>) -> Option<Bytes> { None }
+//! # fn websocket_send(_: Bytes) {}
+//! # fn run(unix_time: Duration) -> Result<(), SessionError> {
+//! let mut session = Session::client(SessionConfig::default(), [7; 32], now(), unix_time);
+//! session.connected(now()); // the websocket is open and OpenDataChannel was sent
+//! loop {
+//!     while let Some(message) = session.poll_transmit(now()) {
+//!         websocket_send(message); // one binary frame each
+//!     }
+//!     while let Some(event) = session.poll_event() {
+//!         println!("{event:?}");
+//!     }
+//!     let wake = session.poll_timeout().map(|(at, _why)| at);
+//!     match receive(wake) {
+//!         Some(message) => session.handle_message(message, now())?,
+//!         None => session.handle_timeout(now())?,
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! # What is bounded
+//!
+//! | what | bound | default |
+//! |---|---|---|
+//! | unacknowledged bytes | [`SessionConfig::max_window`] | 4 MiB |
+//! | messages kept ahead of a missing one | [`SessionConfig::reorder_bytes`] | 4 MiB |
+//! | acknowledgements not yet transmitted | one for each message handled since the last drain | |
+//!
+//! Delivered data is handed over as [`Event::Data`] and is the caller's to bound: stop calling
+//! [`Session::handle_message`] (stop reading the websocket) and the peer's TCP connection waits.
+
+mod config;
+mod error;
+mod event;
+pub mod payload;
+mod session;
+#[cfg(test)]
+mod tests;
+mod version;
+pub mod wire;
+
+pub use config::{CLIENT_VERSION, SessionConfig};
+pub use error::SessionError;
+pub use event::{Event, Ready};
+pub use session::{NotReady, Session, Stats, Timer};
+pub use version::Capabilities;

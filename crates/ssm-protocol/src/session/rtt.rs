@@ -1,0 +1,86 @@
+use std::time::Duration;
+
+/// Before the first sample, as both reference peers start.
+const INITIAL_TIMEOUT: Duration = Duration::from_millis(200);
+/// Both reference peers look for overdue messages every 100 ms.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
+/// The reference peers' floor of the variance term.
+const GRANULARITY: Duration = Duration::from_millis(10);
+/// Longest wait between two attempts, back-off included. The reference peers stop at 1 s and so
+/// resend everything on paths slower than that.
+const MAX_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Smoothed round-trip time and the retransmission timeout made from it (RFC 6298).
+#[derive(Debug, Default)]
+pub(super) struct Rtt {
+    smoothed: Option<Duration>,
+    variance: Duration,
+    backoff: u32,
+}
+
+impl Rtt {
+    /// Takes the round trip of a message that was transmitted exactly once (Karn's algorithm).
+    pub(super) fn sample(&mut self, rtt: Duration) {
+        let Some(smoothed) = self.smoothed else {
+            self.smoothed = Some(rtt);
+            self.variance = rtt / 2;
+            return;
+        };
+        self.variance = self.variance * 3 / 4 + smoothed.abs_diff(rtt) / 4;
+        self.smoothed = Some(smoothed * 7 / 8 + rtt / 8);
+    }
+
+    pub(super) fn smoothed(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
+    /// How long to wait for an acknowledgement, back-off included.
+    pub(super) fn timeout(&self) -> Duration {
+        let base = match self.smoothed {
+            None => INITIAL_TIMEOUT,
+            Some(smoothed) => (smoothed + (self.variance * 4).max(GRANULARITY)).max(MIN_TIMEOUT),
+        };
+        base.saturating_mul(1 << self.backoff.min(8)).min(MAX_TIMEOUT)
+    }
+
+    /// An attempt went unanswered: wait twice as long for the next.
+    pub(super) fn back_off(&mut self) {
+        self.backoff = self.backoff.saturating_add(1);
+    }
+
+    /// Something was acknowledged.
+    pub(super) fn progress(&mut self) {
+        self.backoff = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn follows_rfc_6298() {
+        let mut rtt = Rtt::default();
+        assert_eq!(rtt.timeout(), 200 * MS);
+        rtt.sample(400 * MS);
+        assert_eq!(rtt.timeout(), 1200 * MS); // 400 + 4 * 200
+        rtt.sample(400 * MS);
+        assert_eq!(rtt.timeout(), 1000 * MS); // 400 + 4 * 150
+    }
+
+    #[test]
+    fn backs_off_exponentially_up_to_a_limit_and_forgets_it_on_progress() {
+        let mut rtt = Rtt::default();
+        let waits: Vec<_> = (0..6)
+            .map(|_| {
+                rtt.back_off();
+                rtt.timeout()
+            })
+            .collect();
+        assert_eq!(waits, [400 * MS, 800 * MS, 1600 * MS, 3200 * MS, 5000 * MS, 5000 * MS]);
+        rtt.progress();
+        assert_eq!(rtt.timeout(), 200 * MS);
+    }
+}

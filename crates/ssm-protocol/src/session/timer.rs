@@ -1,0 +1,23 @@
+use std::time::Instant;
+
+/// Why a session wants to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Timer {
+    /// When the handshake counts as failed.
+    Handshake,
+    /// When the oldest unacknowledged message is sent again.
+    Retransmit,
+    /// When the silent peer counts as dead.
+    PeerSilent,
+}
+
+/// The earliest of some deadlines.
+pub(super) fn earliest<const N: usize>(
+    timers: [(Timer, Option<Instant>); N],
+) -> Option<(Instant, Timer)> {
+    timers
+        .into_iter()
+        .filter_map(|(timer, at)| Some((at?, timer)))
+        .min()
+}

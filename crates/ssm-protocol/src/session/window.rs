@@ -1,0 +1,191 @@
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Twice the bandwidth-delay product: the path is full, and at most one product waits in front of
+/// a slow receiver. While the path is not full it doubles the delivery rate every round trip.
+const GAIN: f64 = 2.0;
+/// How many round trips a measured delivery rate is believed.
+const RATE_ROUNDS: u64 = 10;
+/// How long the smallest round trip is believed before it is measured again with a short queue.
+const MIN_RTT_AGE: Duration = Duration::from_secs(10);
+/// Round trips below this are scheduling and batching, not distance.
+const RTT_GRANULARITY: Duration = Duration::from_millis(1);
+/// Share of the window left after a round with a loss, its floor, and what a clean round gives back.
+const LOSS_CUT: f64 = 0.85;
+const LOSS_FLOOR: f64 = 0.5;
+const LOSS_REGAIN: f64 = 0.05;
+
+/// How many bytes may be unacknowledged, clocked by the acknowledgements.
+///
+/// The wire has no flow control, but the agent acknowledges a message only after its destination
+/// took it, so the rate of acknowledgements is the rate of the whole path. The window is
+/// [`GAIN`] × the best recent delivery rate × the smallest recent round trip (the model of BBR,
+/// draft-ietf-ccwg-bbr, without its pacing).
+#[derive(Debug)]
+pub(super) struct Window {
+    floor: usize,
+    cap: usize,
+    delivered: u64,
+    delivered_at: Instant,
+    /// When the message was sent whose acknowledgement came last.
+    acked_sent_at: Instant,
+    round: u64,
+    round_ends_at: u64,
+    /// Best delivery rates in bytes a second by round, falling.
+    rates: VecDeque<(u64, f64)>,
+    min_rtt: Option<(Duration, Instant)>,
+    probe: Option<Probe>,
+    loss: f64,
+    lost_in_round: bool,
+    timed_out: bool,
+}
+
+/// The smallest round trip is being measured anew.
+#[derive(Debug)]
+struct Probe {
+    best: Option<Duration>,
+    ends_at_round: Option<u64>,
+}
+
+/// State of the path when a message was sent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stamp {
+    delivered: u64,
+    delivered_at: Instant,
+    acked_sent_at: Instant,
+    sent_at: Instant,
+    /// The window was not what held the sender back.
+    app_limited: bool,
+}
+
+impl Window {
+    pub(super) fn new(floor: usize, cap: usize, now: Instant) -> Self {
+        Self {
+            floor: floor.min(cap),
+            cap,
+            delivered: 0,
+            delivered_at: now,
+            acked_sent_at: now,
+            round: 0,
+            round_ends_at: 0,
+            rates: VecDeque::new(),
+            min_rtt: None,
+            probe: None,
+            loss: 1.0,
+            lost_in_round: false,
+            timed_out: false,
+        }
+    }
+
+    /// Most bytes that may be unacknowledged now.
+    pub(super) fn size(&self) -> usize {
+        if self.timed_out || self.probe.is_some() {
+            return self.floor;
+        }
+        let (Some((min_rtt, _)), Some((_, rate))) = (self.min_rtt, self.rates.front()) else {
+            return self.floor;
+        };
+        let product = rate * min_rtt.max(RTT_GRANULARITY).as_secs_f64();
+        // A float too large for usize saturates.
+        ((product * GAIN * self.loss) as usize)
+            .saturating_add(self.floor / 2)
+            .clamp(self.floor, self.cap)
+    }
+
+    /// A message is being sent while `in_flight` bytes (itself not counted) are unacknowledged.
+    pub(super) fn on_sent(&mut self, now: Instant, in_flight: usize) -> Stamp {
+        if in_flight == 0 {
+            // Idle time is not the path's fault.
+            self.delivered_at = now;
+            self.acked_sent_at = now;
+        }
+        Stamp {
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+            acked_sent_at: self.acked_sent_at,
+            sent_at: now,
+            app_limited: in_flight < self.size() / 2,
+        }
+    }
+
+    /// A message of `bytes` was acknowledged. `rtt` only when it was transmitted exactly once.
+    pub(super) fn on_ack(&mut self, now: Instant, bytes: usize, stamp: Stamp, rtt: Option<Duration>) {
+        self.timed_out = false;
+        self.delivered += bytes as u64;
+        self.delivered_at = now;
+        self.acked_sent_at = self.acked_sent_at.max(stamp.sent_at);
+        if stamp.delivered >= self.round_ends_at {
+            self.next_round();
+        }
+        let Some(rtt) = rtt else { return };
+        self.observe_rtt(now, rtt);
+
+        let acking = now.saturating_duration_since(stamp.delivered_at);
+        let sending = stamp.sent_at.saturating_duration_since(stamp.acked_sent_at);
+        let interval = acking.max(sending).max(Duration::from_micros(1));
+        let rate = (self.delivered - stamp.delivered) as f64 / interval.as_secs_f64();
+        self.observe_rate(rate, stamp.app_limited);
+    }
+
+    /// A message was found missing by later acknowledgements.
+    pub(super) fn on_loss(&mut self) {
+        if !self.lost_in_round {
+            self.lost_in_round = true;
+            self.loss = (self.loss * LOSS_CUT).max(LOSS_FLOOR);
+        }
+    }
+
+    /// Nothing was acknowledged for a whole retransmission timeout.
+    pub(super) fn on_timeout(&mut self) {
+        self.timed_out = true;
+    }
+
+    fn next_round(&mut self) {
+        self.round += 1;
+        self.round_ends_at = self.delivered;
+        if !self.lost_in_round {
+            self.loss = (self.loss + LOSS_REGAIN).min(1.0);
+        }
+        self.lost_in_round = false;
+    }
+
+    fn observe_rtt(&mut self, now: Instant, rtt: Duration) {
+        if let Some(probe) = &mut self.probe {
+            let ends_at_round = *probe.ends_at_round.get_or_insert(self.round + 2);
+            // Samples of the first round still waited in the long queue.
+            if self.round + 1 >= ends_at_round {
+                probe.best = Some(probe.best.map_or(rtt, |best| best.min(rtt)));
+            }
+            if self.round >= ends_at_round {
+                let best = probe.best.unwrap_or(rtt);
+                self.min_rtt = Some((best, now));
+                self.probe = None;
+            }
+            return;
+        }
+        match self.min_rtt {
+            Some((min, at)) if rtt > min => {
+                if now.saturating_duration_since(at) > MIN_RTT_AGE {
+                    self.probe = Some(Probe { best: None, ends_at_round: None });
+                }
+            }
+            _ => self.min_rtt = Some((rtt, now)),
+        }
+    }
+
+    fn observe_rate(&mut self, rate: f64, app_limited: bool) {
+        let best = self.rates.front().map_or(0.0, |(_, rate)| *rate);
+        if app_limited && rate < best {
+            return;
+        }
+        while self.rates.back().is_some_and(|(_, older)| *older <= rate) {
+            self.rates.pop_back();
+        }
+        self.rates.push_back((self.round, rate));
+        while self.rates.len() > 1
+            && self.rates.front().is_some_and(|(round, _)| round + RATE_ROUNDS < self.round)
+        {
+            self.rates.pop_front();
+        }
+    }
+}

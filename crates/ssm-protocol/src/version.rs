@@ -1,0 +1,72 @@
+use crate::payload::SessionProperties;
+
+/// What the agent can do, decided by its version as the reference client decides it.
+///
+/// Source: `aws/session-manager-plugin` `src/version/versionutil` and
+/// `src/sessionmanagerplugin/session/portsession` @61cf1288.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Many connections share the session by smux: agents above 3.0.196.0, documents with
+    /// `type` = `LocalPortForwarding`.
+    pub multiplexing: bool,
+    /// Both sides send smux keep-alives, and hang up without them: agents up to 3.1.1511.0.
+    pub smux_keepalive: bool,
+    /// The agent understands [`Flag::TerminateSession`](crate::payload::Flag::TerminateSession):
+    /// agents above 2.3.722.0.
+    pub terminate_flag: bool,
+}
+
+impl Capabilities {
+    /// Capabilities of an agent; a version that cannot be read counts as old.
+    pub fn of(agent_version: &str, properties: &SessionProperties) -> Self {
+        let version = parse(agent_version).unwrap_or_default();
+        Self {
+            multiplexing: version > [3, 0, 196, 0] && properties.is_local_port_forwarding(),
+            smux_keepalive: version <= [3, 1, 1511, 0],
+            terminate_flag: version > [2, 3, 722, 0],
+        }
+    }
+}
+
+/// Up to four numbers; missing ones are zero.
+fn parse(version: &str) -> Option<[u32; 4]> {
+    let mut numbers = [0; 4];
+    let mut parts = version.trim().split('.');
+    for (number, part) in numbers.iter_mut().zip(&mut parts) {
+        *number = part.parse().ok()?;
+    }
+    parts.next().is_none().then_some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_are_judged_number_by_number() {
+        let port: SessionProperties = [("type", "LocalPortForwarding")].into_iter().collect();
+        let ssh: SessionProperties = [("portNumber", "22")].into_iter().collect();
+        for (version, properties, multiplexing, smux_keepalive, terminate_flag) in [
+            ("3.3.1142.0", &port, true, false, true),
+            ("3.3.1142.0", &ssh, false, false, true),
+            ("3.1.1512.0", &port, true, false, true),
+            ("3.1.1511.0", &port, true, true, true),
+            ("3.0.196.1", &port, true, true, true),
+            ("3.0.196.0", &port, false, true, true),
+            // Text would order 1142 before 196 and 3.10 before 3.2.
+            ("3.0.1142.0", &port, true, true, true),
+            ("3.10.0.0", &port, true, false, true),
+            ("2.3.723.0", &port, false, true, true),
+            ("2.3.722.0", &port, false, true, false),
+            ("nightly", &port, false, true, false),
+            ("", &port, false, true, false),
+            ("3.3.0.0.1", &port, false, true, false),
+        ] {
+            assert_eq!(
+                Capabilities::of(version, properties),
+                Capabilities { multiplexing, smux_keepalive, terminate_flag },
+                "agent {version}"
+            );
+        }
+    }
+}

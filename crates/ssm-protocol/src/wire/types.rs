@@ -1,0 +1,205 @@
+use std::fmt;
+use std::ops::BitOr;
+
+use uuid::Uuid;
+
+/// What a message is about (header field MessageType).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MessageType {
+    /// `input_stream_data`: client to agent, sequenced and acknowledged.
+    InputStreamData,
+    /// `output_stream_data`: agent to client, sequenced and acknowledged.
+    OutputStreamData,
+    /// `acknowledge`: not sequenced, never acknowledged itself.
+    Acknowledge,
+    /// `channel_closed`: the session is over, says the service.
+    ChannelClosed,
+    /// `start_publication`: the other side's channel became active.
+    StartPublication,
+    /// `pause_publication`: the other side's channel became inactive.
+    PausePublication,
+    /// `agent_session_state`: informational, ignored by clients.
+    AgentSessionState,
+    /// Anything else, to be ignored.
+    Other(String),
+}
+
+impl MessageType {
+    /// The name on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::InputStreamData => "input_stream_data",
+            Self::OutputStreamData => "output_stream_data",
+            Self::Acknowledge => "acknowledge",
+            Self::ChannelClosed => "channel_closed",
+            Self::StartPublication => "start_publication",
+            Self::PausePublication => "pause_publication",
+            Self::AgentSessionState => "agent_session_state",
+            Self::Other(name) => name,
+        }
+    }
+
+    /// Reads the padded field; `None` when it is empty or not printable ASCII.
+    pub(super) fn from_field(field: &[u8]) -> Option<Self> {
+        let name = std::str::from_utf8(field).ok()?;
+        // MGS pads `channel_closed` with NULs, everybody else with spaces.
+        let name = name.trim_matches([' ', '\0']);
+        if name.is_empty() || !name.bytes().all(|b| (0x20..0x7f).contains(&b)) {
+            return None;
+        }
+        Some(match name {
+            "input_stream_data" => Self::InputStreamData,
+            "output_stream_data" => Self::OutputStreamData,
+            "acknowledge" => Self::Acknowledge,
+            "channel_closed" => Self::ChannelClosed,
+            "start_publication" => Self::StartPublication,
+            "pause_publication" => Self::PausePublication,
+            "agent_session_state" => Self::AgentSessionState,
+            other => Self::Other(other.to_owned()),
+        })
+    }
+
+    /// `start_publication` and `pause_publication` are taken by their type alone, as the peers do.
+    pub(super) fn is_publication(&self) -> bool {
+        matches!(self, Self::StartPublication | Self::PausePublication)
+    }
+}
+
+impl fmt::Display for MessageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a stream-data message carries (header field PayloadType).
+///
+/// Source: `aws/session-manager-plugin` `src/message/clientmessage.go` @61cf1288.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PayloadType {
+    /// 0: messages that carry no stream data.
+    None,
+    /// 1: bytes of the forwarded port.
+    Output,
+    /// 2
+    Error,
+    /// 3: terminal size, shell sessions only.
+    Size,
+    /// 4
+    Parameter,
+    /// 5
+    HandshakeRequest,
+    /// 6
+    HandshakeResponse,
+    /// 7
+    HandshakeComplete,
+    /// 8
+    EncChallengeRequest,
+    /// 9
+    EncChallengeResponse,
+    /// 10: see [`crate::payload::Flag`].
+    Flag,
+    /// 11
+    StdErr,
+    /// 12
+    ExitCode,
+    /// A value this crate does not know.
+    Other(u32),
+}
+
+impl From<u32> for PayloadType {
+    fn from(value: u32) -> Self {
+        match value {
+            0 => Self::None,
+            1 => Self::Output,
+            2 => Self::Error,
+            3 => Self::Size,
+            4 => Self::Parameter,
+            5 => Self::HandshakeRequest,
+            6 => Self::HandshakeResponse,
+            7 => Self::HandshakeComplete,
+            8 => Self::EncChallengeRequest,
+            9 => Self::EncChallengeResponse,
+            10 => Self::Flag,
+            11 => Self::StdErr,
+            12 => Self::ExitCode,
+            other => Self::Other(other),
+        }
+    }
+}
+
+impl From<PayloadType> for u32 {
+    fn from(value: PayloadType) -> Self {
+        match value {
+            PayloadType::None => 0,
+            PayloadType::Output => 1,
+            PayloadType::Error => 2,
+            PayloadType::Size => 3,
+            PayloadType::Parameter => 4,
+            PayloadType::HandshakeRequest => 5,
+            PayloadType::HandshakeResponse => 6,
+            PayloadType::HandshakeComplete => 7,
+            PayloadType::EncChallengeRequest => 8,
+            PayloadType::EncChallengeResponse => 9,
+            PayloadType::Flag => 10,
+            PayloadType::StdErr => 11,
+            PayloadType::ExitCode => 12,
+            PayloadType::Other(other) => other,
+        }
+    }
+}
+
+/// Header field Flags: a bit set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Flags(pub u64);
+
+impl Flags {
+    /// No bit set.
+    pub const NONE: Self = Self(0);
+    /// Bit 0: first message of a direction (the agent sets it on its sequence number 0).
+    pub const SYN: Self = Self(1);
+    /// Bit 1: last message.
+    pub const FIN: Self = Self(2);
+}
+
+impl BitOr for Flags {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Number of a stream-data message within its direction, from 0 for the session's whole life.
+///
+/// Signed on the wire; a negative one is a peer's mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SequenceNumber(pub i64);
+
+impl fmt::Display for SequenceNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Identity of one message: a UUID, on the wire with its halves swapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MessageId(pub Uuid);
+
+impl MessageId {
+    /// Reads bytes 8..16 of the UUID first, then bytes 0..8.
+    pub(super) fn from_field(field: [u8; 16]) -> Self {
+        Self(Uuid::from_u128(u128::from_be_bytes(field).rotate_left(64)))
+    }
+
+    pub(super) fn to_field(self) -> [u8; 16] {
+        self.0.as_u128().rotate_left(64).to_be_bytes()
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.hyphenated().fmt(f)
+    }
+}
