@@ -1,1 +1,62 @@
-//! TCP port forwarding over an AWS Systems Manager session: websocket, local listener, in-process streams.
+//! Forwards TCP connections over an AWS Systems Manager session: the tokio shell around
+//! [`ssm_protocol`] and [`ssm_smux`].
+//!
+//! ```text
+//!  local sockets ── pump ─┐                                     ┌─ websocket ── service ── agent
+//!                         ├─ shared state machine ── driver ────┤
+//!  TunnelStream ──────────┘   (no I/O, no clock)   (one task)   └─ SessionApi: start, resume, terminate
+//! ```
+//!
+//! Most programs want the crate `ssm-tunnel`, which implements [`SessionApi`] over the AWS SDK.
+//! Use this one to bring another way of calling Systems Manager:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use ssm_relay::{Relay, RelayConfig, SessionApi};
+//! use tokio::net::TcpListener;
+//!
+//! # async fn run(api: Arc<dyn SessionApi>) -> Result<(), Box<dyn std::error::Error>> {
+//! // Bound before the session is started, so that a busy port costs nothing.
+//! let listener = TcpListener::bind("127.0.0.1:17320").await?;
+//! let relay = Relay::open(RelayConfig::default(), api, Some(listener)).await?;
+//! relay.ready().await?;
+//! let end = relay.closed().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Logs
+//!
+//! This crate logs no payloads, tokens or credentials. The websocket library prints every frame,
+//! and so the forwarded bytes, at its own `TRACE` level: leave `tungstenite` below that.
+
+mod api;
+mod backoff;
+mod config;
+mod driver;
+mod error;
+mod event;
+mod forward;
+mod link;
+mod listener;
+mod pump;
+mod relay;
+mod shared;
+mod signer;
+mod stream;
+mod stream_url;
+mod terminate;
+mod transport;
+mod websocket;
+
+pub use api::{ApiError, BoxFuture, SessionApi, Ticket};
+pub use config::Limits;
+pub use error::{End, OpenError};
+pub use event::{Event, Events, Outcome};
+pub use forward::ForwardError;
+pub use relay::{Relay, RelayConfig};
+pub use signer::Signer;
+pub use ssm_protocol::payload::Token;
+pub use stream::TunnelStream;
+pub use stream_url::{StreamEndpoint, StreamUrlError};
+pub use websocket::ConnectError;

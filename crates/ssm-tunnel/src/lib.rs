@@ -1,1 +1,99 @@
-//! Reach a port on a private machine through AWS Systems Manager, with nothing installed.
+//! Reach a port on a private machine through AWS Systems Manager, with nothing installed but the
+//! program that uses this crate: no AWS CLI, no session-manager-plugin, no bastion.
+//!
+//! ```no_run
+//! use ssm_tunnel::Tunnel;
+//!
+//! # async fn run(config: aws_config::SdkConfig) -> Result<(), ssm_tunnel::Error> {
+//! let tunnel = Tunnel::builder("i-0123456789abcdef0")
+//!     .remote_port(3389)
+//!     .local_port(17320)
+//!     .sdk_config(&config)
+//!     .open()
+//!     .await?;
+//! println!("connect Remote Desktop to {}", tunnel.local_addr());
+//! tunnel.closed().await?; // or tunnel.close().await: TerminateSession, then gone
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without any local port, in process:
+//!
+//! ```no_run
+//! # async fn run(config: aws_config::SdkConfig) -> Result<(), Box<dyn std::error::Error>> {
+//! use ssm_tunnel::Tunnel;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! let tunnel = Tunnel::builder("i-0123456789abcdef0")
+//!     .remote_host("database.internal") // as seen from the instance
+//!     .remote_port(5432)
+//!     .sdk_config(&config)
+//!     .open()
+//!     .await?;
+//! let mut stream = tunnel.connect().await?; // AsyncRead + AsyncWrite
+//! stream.write_all(b"hello").await?;
+//! let mut answer = Vec::new();
+//! stream.read_to_end(&mut answer).await?;
+//! tunnel.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Following what happens:
+//!
+//! ```no_run
+//! # async fn run(tunnel: ssm_tunnel::Tunnel) {
+//! use ssm_tunnel::Event;
+//!
+//! let mut events = tunnel.events(); // from the start, at the first call
+//! while let Some(event) = events.next().await {
+//!     match event {
+//!         Event::ConnectionClosed { connection, sent, received, .. } => {
+//!             println!("connection {connection}: {sent} bytes up, {received} bytes down");
+//!         }
+//!         Event::Interrupted { reason, .. } => println!("interrupted: {reason}"),
+//!         Event::Closed { reason, .. } => println!("over: {reason}"),
+//!         _ => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! # What happens to a tunnel
+//!
+//! - [`TunnelBuilder::open`] binds the local port, calls StartSession, and returns; connections
+//!   made before the agent is ready are held. [`Tunnel::ready`] waits for the agent.
+//! - The service closes the connection about once an hour, networks drop: the session is resumed
+//!   and local connections only notice the pause.
+//! - A connection that is cut off is reset, never closed as if it were complete.
+//! - [`Tunnel::close`], or dropping it, terminates the session. `kill -9` does not: such a session
+//!   ends by the account's idle time-out (20 minutes unless configured).
+//!
+//! # MFA
+//!
+//! Any credentials that an [`aws_config::SdkConfig`] can carry work. For IAM users who must use MFA, the crate
+//! `ssm-mfa` turns a serial number and a code into such credentials.
+//!
+//! # IAM
+//!
+//! The caller needs `ssm:StartSession` on the instance and on the session document,
+//! `ssm:ResumeSession` and `ssm:TerminateSession` on its own sessions, and
+//! `ssmmessages:OpenDataChannel`.
+//!
+//! # Logs
+//!
+//! Nothing in this crate logs secrets or payloads. Two libraries below it do at their own `TRACE`
+//! level: keep `aws_smithy_runtime` and `tungstenite` below it.
+
+mod aws;
+mod builder;
+mod error;
+mod tunnel;
+
+pub use builder::TunnelBuilder;
+pub use error::{Error, ServiceError};
+pub use ssm_relay::{
+    ConnectError, End, Event, Events, ForwardError, Limits, OpenError, Outcome, StreamUrlError,
+    TunnelStream,
+};
+pub use tunnel::Tunnel;

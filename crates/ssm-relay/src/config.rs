@@ -1,0 +1,76 @@
+use std::time::Duration;
+
+/// Limits and times of a relay. Every wait and every buffer has one.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Largest payload of one message, in bytes. Default 1024, what both reference peers send.
+    pub max_payload: usize,
+    /// Most bytes sent and not acknowledged, a session. Default 4 MiB.
+    pub max_unacknowledged: usize,
+    /// Most bytes received that local readers have not taken, a session. Default 4 MiB. Once it is
+    /// used up the websocket is not read until they did, so nothing is ever dropped.
+    pub session_receive_budget: usize,
+    /// Most bytes written to one stream that are not sent yet. Default 64 KiB.
+    pub stream_send_buffer: usize,
+    /// How long a stream whose local side ended its writing waits for more of the answer, counted
+    /// from the last byte received. The protocol has no half-close: ending the stream any sooner
+    /// would cut off the answer. Default 10 s.
+    pub half_close_quiet: Duration,
+    /// How long the agent may take to complete the handshake. Default 60 s.
+    pub handshake_timeout: Duration,
+    /// How long sent data may wait while nothing is heard from the agent. Default 5 minutes.
+    pub peer_timeout: Duration,
+    /// smux keep-alives at this interval. Default `None`: with agents above 3.1.1511.0 they would
+    /// defeat the account's idle time-out. Older agents hang up without them and get them anyway.
+    pub keep_alive: Option<Duration>,
+    /// How often the websocket is pinged. Default 30 s: middleboxes drop idle connections.
+    pub ping_interval: Duration,
+    /// How long after a ping the websocket may stay silent before it counts as lost. Default 20 s.
+    pub pong_timeout: Duration,
+    /// How long opening a websocket may take. Default 15 s.
+    pub connect_timeout: Duration,
+    /// How long a lost websocket is tried again, `None` for ever. Default 10 minutes.
+    pub resume_budget: Option<Duration>,
+    /// How long closing waits for data on its way, and as long again for TerminateSession.
+    /// Default 3 s.
+    pub close_timeout: Duration,
+    /// Most sessions at once where each carries one connection only (old agents, SSH document).
+    /// Further connections wait. Default 32.
+    pub max_sessions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_payload: 1024,
+            max_unacknowledged: 4 << 20,
+            session_receive_budget: 4 << 20,
+            stream_send_buffer: 64 << 10,
+            half_close_quiet: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(60),
+            peer_timeout: Duration::from_secs(300),
+            keep_alive: None,
+            ping_interval: Duration::from_secs(30),
+            pong_timeout: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(15),
+            resume_budget: Some(Duration::from_secs(600)),
+            close_timeout: Duration::from_secs(3),
+            max_sessions: 32,
+        }
+    }
+}
+
+impl Limits {
+    pub(crate) fn smux(&self) -> ssm_smux::Config {
+        let mut config = ssm_smux::Config::default();
+        config.session_receive_budget = self.session_receive_budget;
+        config.stream_send_buffer = self.stream_send_buffer;
+        config.half_close_quiet = self.half_close_quiet;
+        config.keepalive = self.keep_alive.map(|interval| ssm_smux::Keepalive {
+            interval,
+            ..Default::default()
+        });
+        config
+    }
+}

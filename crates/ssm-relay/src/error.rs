@@ -1,0 +1,79 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::api::ApiError;
+use crate::forward::ForwardError;
+use crate::websocket::ConnectError;
+
+/// Why a session, and with it a tunnel, ended.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum End {
+    /// This side closed it.
+    #[error("closed")]
+    Closed,
+    /// The service closed it: an administrator, an idle time-out, or the agent.
+    #[error("the service ended the session{}", because(.output))]
+    ByService {
+        /// The service's text; may be empty.
+        output: String,
+    },
+    /// The session timed out or was terminated while the websocket was down.
+    #[error(
+        "the session is gone: it timed out or was terminated while disconnected; start a new one"
+    )]
+    SessionGone,
+    /// The websocket was lost and could not be opened again in time.
+    #[error("the connection was lost and could not be resumed within {within:?}: {last}")]
+    ConnectionLost {
+        /// The budget that was used up.
+        within: Duration,
+        /// What the last attempt said.
+        last: String,
+    },
+    /// The websocket could not be opened.
+    #[error(transparent)]
+    Connect(Arc<ConnectError>),
+    /// The peer broke the protocol, or a deadline of it passed.
+    #[error(transparent)]
+    Protocol(ForwardError),
+    /// A Systems Manager call failed for good.
+    #[error(transparent)]
+    Api(Arc<ApiError>),
+}
+
+impl End {
+    /// Whether it ended in order: as asked, or by the service without a complaint.
+    pub fn is_clean(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::ByService { output } => output.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+fn because(output: &str) -> String {
+    if output.is_empty() {
+        String::new()
+    } else {
+        format!(": {output}")
+    }
+}
+
+/// Why a stream could not be opened.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The session is over.
+    #[error("the tunnel has ended: {0}")]
+    Ended(End),
+    /// No further session could be started, which agents of this age need for each connection.
+    #[error("no further session could be started for this connection: {0}")]
+    Start(Arc<ApiError>),
+    /// The session carries as many streams as it can.
+    #[error("the session cannot carry another stream")]
+    TooManyStreams,
+}

@@ -1,0 +1,149 @@
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use tokio::sync::broadcast;
+
+/// What happens in a tunnel, for programs that follow it. Serialises as one object with `event`
+/// first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// StartSession succeeded.
+    SessionStarted {
+        /// The session's id.
+        session_id: String,
+    },
+    /// Local connections are accepted. They are held until the session is ready.
+    Listening {
+        /// The local address.
+        address: SocketAddr,
+    },
+    /// The agent completed the handshake: data flows.
+    Ready {
+        /// The session's id.
+        session_id: String,
+        /// The agent's version.
+        agent_version: String,
+        /// Whether connections share the session. Otherwise each has its own.
+        multiplexed: bool,
+        /// The account's text for its users; may be empty.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        message: String,
+    },
+    /// A local connection, or an in-process stream, was opened.
+    ConnectionOpened {
+        /// Counts from 1.
+        connection: u64,
+        /// Where the local connection comes from; `None` for an in-process stream.
+        peer: Option<SocketAddr>,
+    },
+    /// A local connection could not be carried and was reset.
+    ConnectionFailed {
+        /// Where it comes from.
+        peer: SocketAddr,
+        /// Why.
+        reason: String,
+    },
+    /// It ended.
+    ConnectionClosed {
+        /// As when it was opened.
+        connection: u64,
+        /// Bytes from the local side to the destination.
+        sent: u64,
+        /// Bytes from the destination to the local side.
+        received: u64,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The websocket was lost. Local connections stay open and wait.
+    Interrupted {
+        /// The session's id.
+        session_id: String,
+        /// What happened to the websocket.
+        reason: String,
+    },
+    /// The session goes on over a new websocket; nothing was lost.
+    Resumed {
+        /// The session's id.
+        session_id: String,
+        /// How long it was interrupted.
+        #[serde(rename = "after_seconds", serialize_with = "seconds")]
+        after: Duration,
+    },
+    /// The agent could not connect to the destination. The tunnel lives.
+    DestinationRefused {
+        /// What the agent said; may be empty.
+        message: String,
+    },
+    /// The tunnel is over. The last event.
+    Closed {
+        /// Why.
+        reason: String,
+        /// Whether it ended as asked.
+        clean: bool,
+    },
+    /// The receiver was too slow and missed this many events.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// How one connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// In order, after everything was delivered.
+    Finished,
+    /// The local side gave up.
+    LocalReset,
+    /// The destination refused it.
+    Refused,
+    /// The session, or the agent, cut it off: the local side was reset.
+    Reset,
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+/// Events kept for a receiver that is behind.
+const BACKLOG: usize = 1024;
+
+#[derive(Debug, Clone)]
+pub(crate) struct EventSender(broadcast::Sender<Event>);
+
+impl EventSender {
+    pub(crate) fn new() -> (Self, Events) {
+        let (sender, receiver) = broadcast::channel(BACKLOG);
+        (Self(sender), Events(receiver))
+    }
+
+    pub(crate) fn send(&self, event: Event) {
+        // Nobody listening is fine.
+        let _ = self.0.send(event);
+    }
+
+    pub(crate) fn subscribe(&self) -> Events {
+        Events(self.0.subscribe())
+    }
+}
+
+/// Receives a tunnel's events in order.
+#[derive(Debug)]
+pub struct Events(broadcast::Receiver<Event>);
+
+impl Events {
+    /// The next event; `None` after the last. One that is more than 1024 events behind gets
+    /// [`Event::Missed`] and goes on with the oldest kept. Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(count)) => Some(Event::Missed { count }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

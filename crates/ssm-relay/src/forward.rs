@@ -1,0 +1,411 @@
+//! A whole port-forward as one state machine: the data channel, and above it smux or basic mode.
+//! No I/O and no clock, like the two crates it is made of.
+
+mod basic;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ssm_protocol::payload::Flag;
+use ssm_protocol::{Ready, Session, SessionConfig, SessionError, Stats};
+use ssm_smux::{Mux, SmuxError, StreamId};
+use thiserror::Error;
+
+use crate::config::Limits;
+use basic::Basic;
+
+#[derive(Debug)]
+pub(crate) struct Forward {
+    session: Session,
+    channel: Channel,
+    limits: Limits,
+    ready: Option<Ready>,
+    /// ConnectToPortError flags whose stream's FIN is still to come.
+    refusals: u32,
+    refused: BTreeSet<StreamId>,
+    /// Streams that nothing was received of yet.
+    silent: BTreeSet<StreamId>,
+    events: VecDeque<Event>,
+}
+
+#[derive(Debug)]
+enum Channel {
+    /// Before the handshake is complete nobody knows which it will be.
+    Pending,
+    Mux(Box<Mux>),
+    Basic(Basic),
+}
+
+/// What happened, for the shell around the state machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Streams may be opened.
+    Ready,
+    /// [`Forward::read`] has something to say about this stream.
+    Readable(StreamId),
+    /// [`Forward::write`] has room again.
+    Writable(StreamId),
+    /// The agent could not connect a stream to the destination.
+    Refused,
+    /// The service ended the session.
+    ChannelClosed { output: String },
+    /// Publication was paused or started.
+    Paused(bool),
+}
+
+/// What [`Forward::read`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Read {
+    Data(Bytes),
+    Blocked,
+    /// The peer closed in order.
+    Finished,
+    /// The destination refused the connection.
+    Refused,
+    /// The stream is gone.
+    Reset,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum WriteError {
+    #[error("the stream's send buffer is full")]
+    Full,
+    #[error("the stream is closed")]
+    Closed,
+}
+
+/// Why a forward cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ForwardError {
+    /// The data channel.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The agent's bytes are not smux.
+    #[error("the agent's stream is not smux version 1: {0}")]
+    Smux(#[from] SmuxError),
+}
+
+impl Forward {
+    pub(crate) fn new(limits: Limits, seed: [u8; 32], now: Instant, unix_time: Duration) -> Self {
+        let mut config = SessionConfig::default();
+        config.max_payload = limits.max_payload;
+        config.max_window = limits.max_unacknowledged;
+        config.handshake_timeout = limits.handshake_timeout;
+        config.peer_timeout = limits.peer_timeout;
+        Self {
+            session: Session::client(config, seed, now, unix_time),
+            channel: Channel::Pending,
+            limits,
+            ready: None,
+            refusals: 0,
+            refused: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// What the handshake settled, once it is complete.
+    pub(crate) fn ready(&self) -> Option<&Ready> {
+        self.ready.as_ref()
+    }
+
+    pub(crate) fn is_multiplexed(&self) -> bool {
+        matches!(self.channel, Channel::Mux(_))
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.session.stats()
+    }
+
+    pub(crate) fn uuid(&mut self) -> uuid::Uuid {
+        self.session.uuid()
+    }
+
+    pub(crate) fn connected(&mut self, now: Instant) {
+        self.session.connected(now);
+    }
+
+    pub(crate) fn disconnected(&mut self) {
+        self.session.disconnected();
+    }
+
+    pub(crate) fn handle_message(
+        &mut self,
+        message: Bytes,
+        now: Instant,
+    ) -> Result<(), ForwardError> {
+        let outcome = self.session.handle_message(message, now);
+        self.drain(now)?;
+        Ok(outcome?)
+    }
+
+    /// Translates what the lower layers have to say.
+    fn drain(&mut self, now: Instant) -> Result<(), ForwardError> {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                ssm_protocol::Event::Ready(ready) => self.become_ready(ready, now),
+                ssm_protocol::Event::Data(data) => match &mut self.channel {
+                    Channel::Mux(mux) => {
+                        mux.handle(data, now)?;
+                        self.drain_mux();
+                    }
+                    Channel::Basic(basic) => self.events.extend(basic.handle(data, now)),
+                    Channel::Pending => {}
+                },
+                ssm_protocol::Event::Flag(Flag::ConnectToPortError) => {
+                    self.refusals += 1;
+                    self.events.push_back(Event::Refused);
+                }
+                ssm_protocol::Event::ChannelClosed { output } => {
+                    if let Channel::Basic(basic) = &mut self.channel
+                        && output.is_empty()
+                    {
+                        self.events.extend(basic.end_of_session());
+                    }
+                    self.events.push_back(Event::ChannelClosed { output });
+                }
+                ssm_protocol::Event::Paused => self.events.push_back(Event::Paused(true)),
+                ssm_protocol::Event::Started => self.events.push_back(Event::Paused(false)),
+                other => tracing::debug!(event = ?other, "ignored"),
+            }
+        }
+        if self.session.stats().unacknowledged == 0
+            && let Channel::Basic(basic) = &mut self.channel
+        {
+            basic.acknowledged();
+        }
+        Ok(())
+    }
+
+    fn become_ready(&mut self, ready: Ready, now: Instant) {
+        self.channel = if ready.capabilities.multiplexing {
+            let mut config = self.limits.smux();
+            let keepalive = config.keepalive.take();
+            config.keepalive = keepalive.or(ready
+                .capabilities
+                .smux_keepalive
+                .then(ssm_smux::Keepalive::default));
+            Channel::Mux(Box::new(Mux::new(ssm_smux::Role::Client, config, now)))
+        } else {
+            Channel::Basic(Basic::new(
+                self.limits.stream_send_buffer,
+                self.limits.half_close_quiet,
+            ))
+        };
+        self.ready = Some(ready);
+        self.events.push_back(Event::Ready);
+    }
+
+    fn drain_mux(&mut self) {
+        let Channel::Mux(mux) = &mut self.channel else {
+            return;
+        };
+        while let Some(event) = mux.poll_event() {
+            match event {
+                ssm_smux::Event::Readable(id) => {
+                    self.silent.remove(&id);
+                    self.events.push_back(Event::Readable(id));
+                }
+                ssm_smux::Event::Writable(id) => self.events.push_back(Event::Writable(id)),
+                ssm_smux::Event::Finished(id) => {
+                    // The flag names no stream; the agent sends the refused one's FIN right after.
+                    if self.silent.remove(&id) && self.refusals > 0 {
+                        self.refusals -= 1;
+                        self.refused.insert(id);
+                    }
+                    self.events.push_back(Event::Readable(id));
+                }
+                ssm_smux::Event::Opened(id) => {
+                    tracing::debug!(stream = %id, "the agent opened a stream, which it never should");
+                    mux.reset(id);
+                }
+                other => tracing::debug!(event = ?other, "ignored"),
+            }
+        }
+    }
+
+    /// Opens a stream; `None` when none can be opened now.
+    pub(crate) fn open(&mut self) -> Option<StreamId> {
+        match &mut self.channel {
+            Channel::Pending => None,
+            Channel::Mux(mux) => {
+                let id = mux.open().ok()?;
+                self.silent.insert(id);
+                Some(id)
+            }
+            Channel::Basic(basic) => basic.open(),
+        }
+    }
+
+    /// Whether a basic session carries, or still disconnects, a connection.
+    fn is_busy(&self) -> bool {
+        matches!(&self.channel, Channel::Basic(basic) if basic.is_busy())
+    }
+
+    /// Whether a basic session had a connection and has none now.
+    pub(crate) fn is_spent(&self) -> bool {
+        matches!(&self.channel, Channel::Basic(basic) if basic.was_used() && !basic.is_busy())
+    }
+
+    /// Everything written was sent and acknowledged.
+    pub(crate) fn is_drained(&self) -> bool {
+        let queued = match &self.channel {
+            Channel::Pending => false,
+            Channel::Mux(mux) => mux.wants_transmit(),
+            Channel::Basic(basic) => basic.wants_transmit(),
+        };
+        !queued && self.session.stats().unacknowledged == 0
+    }
+
+    pub(crate) fn read(&mut self, id: StreamId) -> Read {
+        match &mut self.channel {
+            Channel::Pending => Read::Reset,
+            Channel::Mux(mux) => match mux.read(id) {
+                ssm_smux::Read::Data(data) => Read::Data(data),
+                ssm_smux::Read::Blocked => Read::Blocked,
+                ssm_smux::Read::Finished if self.refused.contains(&id) => Read::Refused,
+                ssm_smux::Read::Finished => Read::Finished,
+                _ => Read::Reset,
+            },
+            Channel::Basic(basic) => basic.read(id),
+        }
+    }
+
+    /// Bytes that [`write`](Self::write) takes now; after a 0 [`Event::Writable`] follows. `None`
+    /// when the stream takes none any more.
+    pub(crate) fn writable(&mut self, id: StreamId) -> Option<usize> {
+        match &mut self.channel {
+            Channel::Pending => None,
+            Channel::Mux(mux) => mux.writable(id),
+            Channel::Basic(basic) => basic.writable(id),
+        }
+    }
+
+    pub(crate) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
+        match &mut self.channel {
+            Channel::Pending => Err(WriteError::Closed),
+            Channel::Mux(mux) => mux.write(id, data).map_err(|error| match error {
+                ssm_smux::WriteError::Full => WriteError::Full,
+                _ => WriteError::Closed,
+            }),
+            Channel::Basic(basic) => basic.write(id, data),
+        }
+    }
+
+    pub(crate) fn finish(&mut self, id: StreamId, now: Instant) {
+        match &mut self.channel {
+            Channel::Pending => {}
+            Channel::Mux(mux) => mux.finish(id, now),
+            Channel::Basic(basic) => basic.finish(id, now),
+        }
+    }
+
+    fn forget(&mut self, id: StreamId) {
+        self.refused.remove(&id);
+        self.silent.remove(&id);
+    }
+
+    /// Sends what is queued, then ends the stream both ways.
+    pub(crate) fn close(&mut self, id: StreamId) {
+        self.forget(id);
+        match &mut self.channel {
+            Channel::Pending => {}
+            Channel::Mux(mux) => mux.close(id),
+            Channel::Basic(basic) => basic.close(id),
+        }
+    }
+
+    /// Ends the stream both ways at once.
+    pub(crate) fn reset(&mut self, id: StreamId) {
+        self.forget(id);
+        match &mut self.channel {
+            Channel::Pending => {}
+            Channel::Mux(mux) => mux.reset(id),
+            Channel::Basic(basic) => basic.reset(id),
+        }
+    }
+
+    /// Tells the agent that the session ends, where it understands that.
+    pub(crate) fn terminate(&mut self, now: Instant) {
+        if self
+            .ready
+            .as_ref()
+            .is_some_and(|ready| ready.capabilities.terminate_flag)
+        {
+            self.session.send_flag(Flag::TerminateSession, now);
+        }
+    }
+
+    /// Local readers are behind: stop reading the websocket until they caught up.
+    pub(crate) fn receive_paused(&self) -> bool {
+        match &self.channel {
+            Channel::Pending => false,
+            Channel::Mux(mux) => mux.receive_paused(),
+            Channel::Basic(basic) => basic.received() >= self.limits.session_receive_budget,
+        }
+    }
+
+    /// The next message for the websocket. Call until `None`.
+    pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        loop {
+            if let Some(message) = self.session.poll_transmit(now) {
+                return Some(message);
+            }
+            if self.session.send_room() == 0 && !self.is_busy() {
+                return None;
+            }
+            let before = self.session.stats().unacknowledged;
+            match &mut self.channel {
+                Channel::Pending => return None,
+                Channel::Mux(mux) => {
+                    if !mux.wants_transmit() {
+                        return None;
+                    }
+                    let sent = self.session.send_with(now, |frame, max| {
+                        mux.poll_transmit(frame, max);
+                    });
+                    self.drain_mux();
+                    if sent == 0 {
+                        return None;
+                    }
+                }
+                Channel::Basic(basic) => {
+                    self.events
+                        .extend(basic.poll_transmit(&mut self.session, now));
+                    if self.session.stats().unacknowledged == before {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let session = self.session.poll_timeout().map(|(at, _)| at);
+        let channel = match &self.channel {
+            Channel::Pending => None,
+            Channel::Mux(mux) => mux.poll_timeout().map(|(at, _)| at),
+            Channel::Basic(basic) => basic.poll_timeout(),
+        };
+        session.into_iter().chain(channel).min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ForwardError> {
+        self.session.handle_timeout(now)?;
+        match &mut self.channel {
+            Channel::Pending => {}
+            Channel::Mux(mux) => {
+                mux.handle_timeout(now)?;
+                self.drain_mux();
+            }
+            Channel::Basic(basic) => self.events.extend(basic.handle_timeout(now)),
+        }
+        self.drain(now)
+    }
+}

@@ -1,0 +1,309 @@
+//! One websocket of a session, from its opening to its loss.
+
+use std::collections::VecDeque;
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::{Sink as _, Stream as _};
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+
+use crate::driver::{Driver, Phase};
+use crate::error::End;
+use crate::event::Event;
+use crate::forward;
+use crate::shared::now;
+use crate::websocket::WebSocket;
+
+/// Messages read before the state machine gets them.
+const READ_BATCH: usize = 128;
+/// Bytes taken from the state machine before they are flushed.
+const WRITE_BATCH: usize = 64 << 10;
+/// Rounds before other tasks get their turn.
+const ROUNDS: usize = 16;
+/// What the reference client's pings carry.
+const PING: &[u8] = b"keepalive";
+
+pub(crate) enum LinkEnd {
+    /// The websocket is gone, the session is not.
+    Lost(String),
+    /// The session is over.
+    Session(End),
+}
+
+enum Round {
+    /// There may be more to do.
+    Again,
+    /// Nothing to do until woken.
+    Wait,
+    /// The session's last word is written.
+    Over,
+}
+
+pub(crate) struct Link<'a> {
+    driver: &'a Driver,
+    websocket: WebSocket,
+    inbound: Vec<Bytes>,
+    outbound: VecDeque<Message>,
+    flushed: bool,
+    receive_paused: bool,
+    ping_at: Instant,
+    /// When the ping was sent that nothing has answered yet.
+    pinged_at: Option<Instant>,
+    /// Closing: when to stop waiting for data on its way.
+    drain_until: Option<Instant>,
+    /// The session's end, once the last message is written or this time has come.
+    ending: Option<(End, Instant)>,
+    /// The last message is queued.
+    said_all: bool,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl<'a> Link<'a> {
+    pub(crate) fn new(driver: &'a Driver, websocket: WebSocket) -> Self {
+        let started = now();
+        driver.shared.lock().forward.connected(started);
+        Self {
+            driver,
+            websocket,
+            inbound: Vec::with_capacity(READ_BATCH),
+            outbound: VecDeque::new(),
+            flushed: true,
+            receive_paused: false,
+            ping_at: started + driver.limits.ping_interval,
+            pinged_at: None,
+            drain_until: None,
+            ending: None,
+            said_all: false,
+            sleep: Box::pin(tokio::time::sleep_until(started.into())),
+        }
+    }
+
+    /// Runs until the websocket or the session ends. A session's end leaves the websocket.
+    pub(crate) async fn run(mut self) -> (LinkEnd, Option<WebSocket>) {
+        match poll_fn(|cx| self.poll(cx)).await {
+            LinkEnd::Lost(reason) => (LinkEnd::Lost(reason), None),
+            end => (end, Some(self.websocket)),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        for _ in 0..ROUNDS {
+            let lost = match self.round(cx) {
+                Ok(Round::Again) => continue,
+                Ok(Round::Wait) => return Poll::Pending,
+                Ok(Round::Over) => "closed".to_owned(),
+                Err(reason) => reason,
+            };
+            return Poll::Ready(match self.ending.take() {
+                Some((end, _)) => LinkEnd::Session(end),
+                None => LinkEnd::Lost(lost),
+            });
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Reads, thinks, writes once. `Err` is why the websocket is lost.
+    fn round(&mut self, cx: &mut Context<'_>) -> Result<Round, String> {
+        let read = self.read(cx);
+        let read_more = self.inbound.len() >= READ_BATCH;
+        let deadline = self.step(cx);
+        read?;
+        let wrote = self.write(cx)?;
+        if let Some((_, give_up)) = &self.ending
+            && ((self.said_all && self.flushed) || now() >= *give_up)
+        {
+            return Ok(Round::Over);
+        }
+        self.check_silence()?;
+        if self.sleep.deadline().into_std() != deadline {
+            self.sleep.as_mut().reset(deadline.into());
+        }
+        let woken = self.sleep.as_mut().poll(cx).is_ready();
+        Ok(if read_more || wrote || woken {
+            Round::Again
+        } else {
+            Round::Wait
+        })
+    }
+
+    /// Reads what is there, unless local readers are behind.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
+        if self.receive_paused {
+            // Nothing can be heard meanwhile.
+            self.pinged_at = None;
+            return Ok(());
+        }
+        while self.inbound.len() < READ_BATCH {
+            let message = match Pin::new(&mut self.websocket).poll_next(cx) {
+                Poll::Pending => break,
+                Poll::Ready(None) => return Err("the websocket was closed".to_owned()),
+                Poll::Ready(Some(Err(error))) => return Err(lost(&error)),
+                Poll::Ready(Some(Ok(message))) => message,
+            };
+            self.pinged_at = None;
+            match message {
+                Message::Binary(data) => self.inbound.push(data),
+                Message::Text(text) => self.inbound.push(text.into()),
+                Message::Close(Some(frame)) => {
+                    return Err(format!(
+                        "the service closed the websocket with {} {}",
+                        u16::from(frame.code),
+                        frame.reason
+                    ));
+                }
+                Message::Close(None) => return Err("the service closed the websocket".to_owned()),
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the state machine what arrived, takes what it has to send, and returns when it wants
+    /// to be woken.
+    fn step(&mut self, cx: &Context<'_>) -> Instant {
+        let time = now();
+        let driver = self.driver;
+        let mut inner = driver.shared.lock();
+        let mut outcome = Ok(());
+        if self.ending.is_none() {
+            for message in self.inbound.drain(..) {
+                outcome = outcome.and_then(|()| inner.forward.handle_message(message, time));
+            }
+            outcome = outcome.and_then(|()| inner.forward.handle_timeout(time));
+        }
+        self.inbound.clear();
+
+        let spent = inner.forward.is_spent() && !inner.has_streams();
+        inner.closing |= driver.one_connection && spent;
+        let give_up = time + driver.limits.close_timeout;
+        if inner.closing {
+            let drain_until = *self.drain_until.get_or_insert(give_up);
+            if self.ending.is_none() && (inner.forward.is_drained() || time >= drain_until) {
+                inner.forward.terminate(time);
+                self.ending = Some((End::Closed, give_up));
+            }
+        }
+        if let Err(error) = outcome {
+            self.ending = Some((End::Protocol(error), give_up));
+        }
+        // What the state machine has to say last, it says even when it failed.
+        if self.outbound.is_empty() {
+            let mut bytes = 0;
+            while bytes < WRITE_BATCH
+                && let Some(message) = inner.forward.poll_transmit(time)
+            {
+                bytes += message.len();
+                self.outbound.push_back(Message::Binary(message));
+            }
+            self.said_all = self.ending.is_some() && bytes < WRITE_BATCH;
+        }
+        let events = inner.dispatch();
+        self.receive_paused = inner.forward.receive_paused();
+        let wake = inner.forward.poll_timeout();
+        inner.park_driver(cx);
+        drop(inner);
+
+        if spent {
+            driver.shared.free();
+        }
+        for event in events {
+            self.handle_event(event, give_up);
+        }
+        let pong = self.pinged_at.map(|at| at + driver.limits.pong_timeout);
+        let ending = self.ending.as_ref().map(|(_, give_up)| *give_up);
+        let drain = self.drain_until.filter(|_| ending.is_none());
+        let wake = wake.filter(|_| ending.is_none());
+        [wake, pong, drain, ending]
+            .into_iter()
+            .flatten()
+            .fold(self.ping_at, Instant::min)
+    }
+
+    fn handle_event(&mut self, event: forward::Event, give_up: Instant) {
+        let driver = self.driver;
+        match event {
+            forward::Event::Ready => {
+                let inner = driver.shared.lock();
+                let multiplexed = inner.forward.is_multiplexed();
+                if let Some(ready) = inner.forward.ready() {
+                    driver.events.send(Event::Ready {
+                        session_id: driver.session_id.clone(),
+                        agent_version: ready.peer_version.clone(),
+                        multiplexed,
+                        message: ready.customer_message.clone(),
+                    });
+                }
+                driver.phase.send_replace(Phase::Ready { multiplexed });
+            }
+            forward::Event::Refused => {
+                driver.events.send(Event::DestinationRefused {
+                    message: String::new(),
+                });
+            }
+            forward::Event::ChannelClosed { output } => {
+                self.ending = Some((End::ByService { output }, give_up));
+            }
+            forward::Event::Paused(paused) => {
+                tracing::debug!(session = %driver.session_id, paused, "publication");
+            }
+            forward::Event::Readable(_) | forward::Event::Writable(_) => {}
+        }
+    }
+
+    /// Writes what is queued as far as the socket takes it: whether all of it went.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
+        let time = now();
+        if time >= self.ping_at {
+            self.ping_at = time + self.driver.limits.ping_interval;
+            if !self.receive_paused {
+                self.pinged_at.get_or_insert(time);
+            }
+            self.outbound
+                .push_back(Message::Ping(Bytes::from_static(PING)));
+        }
+        let mut wrote = false;
+        while !self.outbound.is_empty() {
+            match Pin::new(&mut self.websocket).poll_ready(cx) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(outcome) => outcome.map_err(|error| lost(&error))?,
+            }
+            if let Some(message) = self.outbound.pop_front() {
+                Pin::new(&mut self.websocket)
+                    .start_send(message)
+                    .map_err(|error| lost(&error))?;
+                self.flushed = false;
+                wrote = true;
+            }
+        }
+        match Pin::new(&mut self.websocket).poll_flush(cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(outcome) => {
+                outcome.map_err(|error| lost(&error))?;
+                self.flushed = true;
+                Ok(wrote)
+            }
+        }
+    }
+
+    fn check_silence(&self) -> Result<(), String> {
+        let limit = self.driver.limits.pong_timeout;
+        match self.pinged_at {
+            Some(at) if now() >= at + limit => Err(format!(
+                "the service did not answer a ping within {limit:?}"
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn lost(error: &WsError) -> String {
+    match error {
+        WsError::ConnectionClosed | WsError::AlreadyClosed => "the websocket was closed".to_owned(),
+        other => format!("the websocket failed: {other}"),
+    }
+}

@@ -1,0 +1,233 @@
+//! Carries one local TCP connection over one stream.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use socket2::SockRef;
+use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::event::Outcome;
+use crate::relay::Connection;
+use crate::shared::StreamError;
+
+/// Bytes read from the local socket at once.
+const READ_SIZE: usize = 16 << 10;
+/// Bytes taken from the stream before the local socket took the last ones.
+const WRITE_SIZE: usize = 64 << 10;
+/// How long a local peer that still sends after the end may go on, so that what it has not read
+/// yet is not destroyed by a reset.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A local socket that is reset when it is dropped, unless its end was in order.
+pub(crate) struct ResetOnDrop {
+    tcp: TcpStream,
+    orderly: bool,
+}
+
+impl ResetOnDrop {
+    pub(crate) fn new(tcp: TcpStream) -> Self {
+        Self {
+            tcp,
+            orderly: false,
+        }
+    }
+
+    pub(crate) fn get(&self) -> &TcpStream {
+        &self.tcp
+    }
+}
+
+impl Drop for ResetOnDrop {
+    fn drop(&mut self) {
+        if !self.orderly
+            && let Err(error) = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%error, "local connection closed instead of reset");
+        }
+    }
+}
+
+enum End {
+    /// The destination closed in order and everything was delivered.
+    Finished,
+    /// The local peer is gone.
+    Local(io::Error),
+    Stream(StreamError),
+}
+
+/// Runs until either side ends.
+pub(crate) async fn run(mut tcp: ResetOnDrop, mut connection: Connection) {
+    let mut state = Pump {
+        buffer: BytesMut::new(),
+        local_finished: false,
+        delivering: VecDeque::new(),
+        delivering_bytes: 0,
+        remote_finished: false,
+    };
+    match poll_fn(|cx| state.poll(cx, &mut tcp.tcp, &mut connection)).await {
+        End::Finished => {
+            tcp.orderly = true;
+            connection.outcome = Outcome::Finished;
+            drop(connection);
+            linger(&mut tcp.tcp, state.local_finished).await;
+        }
+        End::Local(error) => {
+            tracing::debug!(%error, "local connection failed");
+            connection.outcome = Outcome::LocalReset;
+            connection.stream.reset();
+        }
+        End::Stream(error) => connection.failed(&error),
+    }
+}
+
+/// Ends the local connection so that its peer reads everything: a socket closed with unread bytes
+/// is reset, and the reset overtakes what was written.
+async fn linger(tcp: &mut TcpStream, local_finished: bool) {
+    if tcp.shutdown().await.is_err() || local_finished {
+        return;
+    }
+    let mut nowhere = tokio::io::sink();
+    let discard = tokio::io::copy(tcp, &mut nowhere);
+    let _ = tokio::time::timeout(LINGER, discard).await;
+}
+
+struct Pump {
+    buffer: BytesMut,
+    local_finished: bool,
+    delivering: VecDeque<Bytes>,
+    delivering_bytes: usize,
+    remote_finished: bool,
+}
+
+impl Pump {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        tcp: &mut TcpStream,
+        connection: &mut Connection,
+    ) -> Poll<End> {
+        if let Poll::Ready(end) = self.poll_upload(cx, tcp, connection) {
+            return Poll::Ready(end);
+        }
+        self.poll_download(cx, tcp, connection)
+    }
+
+    fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        tcp: &mut TcpStream,
+        connection: &mut Connection,
+    ) -> Poll<End> {
+        while !self.local_finished && !self.remote_finished {
+            let room = match connection.stream.poll_writable(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(room)) => room,
+                // The end, and whether it is one in order, comes with what is still to be read.
+                Poll::Ready(Err(_)) => return Poll::Pending,
+            };
+            match self.read_local(cx, tcp, room.min(READ_SIZE)) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
+                Poll::Ready(Ok(data)) if data.is_empty() => {
+                    self.local_finished = true;
+                    connection.stream.finish();
+                }
+                Poll::Ready(Ok(data)) => {
+                    if let Err(error) = connection.stream.write(data) {
+                        return Poll::Ready(End::Stream(error));
+                    }
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Up to `max` bytes of the local peer; none at its end-of-file.
+    fn read_local(
+        &mut self,
+        cx: &mut Context<'_>,
+        tcp: &mut TcpStream,
+        max: usize,
+    ) -> Poll<io::Result<Bytes>> {
+        self.buffer.resize(max, 0);
+        let mut read = ReadBuf::new(&mut self.buffer);
+        match Pin::new(tcp).poll_read(cx, &mut read) {
+            Poll::Pending => {
+                // An idle connection keeps no buffer.
+                self.buffer = BytesMut::new();
+                Poll::Pending
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {
+                let length = read.filled().len();
+                Poll::Ready(Ok(self.buffer.split_to(length).freeze()))
+            }
+        }
+    }
+
+    fn poll_download(
+        &mut self,
+        cx: &mut Context<'_>,
+        tcp: &mut TcpStream,
+        connection: &mut Connection,
+    ) -> Poll<End> {
+        loop {
+            while !self.remote_finished && self.delivering_bytes < WRITE_SIZE {
+                match connection.stream.poll_read(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(Ok(Some(data))) => {
+                        self.delivering_bytes += data.len();
+                        self.delivering.push_back(data);
+                    }
+                    Poll::Ready(Ok(None)) => self.remote_finished = true,
+                    Poll::Ready(Err(error)) => return Poll::Ready(End::Stream(error)),
+                }
+            }
+            if self.delivering_bytes == 0 {
+                return if self.remote_finished {
+                    Poll::Ready(End::Finished)
+                } else {
+                    Poll::Pending
+                };
+            }
+            match self.write_local(cx, tcp) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+    }
+
+    fn write_local(&mut self, cx: &mut Context<'_>, tcp: &mut TcpStream) -> Poll<io::Result<()>> {
+        let mut slices = [IoSlice::new(&[]); 64];
+        let mut count = 0;
+        for (slice, data) in slices.iter_mut().zip(&self.delivering) {
+            *slice = IoSlice::new(data);
+            count += 1;
+        }
+        let slices = slices.get(..count).unwrap_or_default();
+        match Pin::new(tcp).poll_write_vectored(cx, slices) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(mut written)) => {
+                self.delivering_bytes = self.delivering_bytes.saturating_sub(written);
+                while let Some(first) = self.delivering.front_mut() {
+                    if written < first.len() {
+                        first.advance(written);
+                        break;
+                    }
+                    written -= first.len();
+                    self.delivering.pop_front();
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}

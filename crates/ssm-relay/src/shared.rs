@@ -1,0 +1,282 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use ssm_smux::StreamId;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::error::End;
+use crate::forward::{Event, Forward, Read};
+
+/// One session's state machine, shared by the driver task and the streams. Nothing awaits while
+/// it is locked.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    inner: Mutex<Inner>,
+    freed: Notify,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) forward: Forward,
+    streams: BTreeMap<StreamId, Wakers>,
+    driver: Option<Waker>,
+    pub(crate) closing: bool,
+    end: Option<End>,
+}
+
+#[derive(Debug, Default)]
+struct Wakers {
+    read: Option<Waker>,
+    write: Option<Waker>,
+}
+
+/// The clock of the shell: tokio's, so that tests can pause it.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+impl Shared {
+    pub(crate) fn new(forward: Forward) -> Arc<Self> {
+        let inner = Inner {
+            forward,
+            streams: BTreeMap::new(),
+            driver: None,
+            closing: false,
+            end: None,
+        };
+        Arc::new(Self {
+            inner: Mutex::new(inner),
+            freed: Notify::new(),
+        })
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The state machine does not panic halfway; a poisoned lock would only hide who did.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a stream; `None` when the session takes none now.
+    pub(crate) fn open(self: &Arc<Self>) -> Option<StreamHandle> {
+        let mut inner = self.lock();
+        if inner.closing || inner.end.is_some() {
+            return None;
+        }
+        let id = inner.forward.open()?;
+        inner.streams.insert(id, Wakers::default());
+        inner.wake_driver();
+        Some(StreamHandle {
+            shared: self.clone(),
+            id,
+            sent: 0,
+            received: 0,
+        })
+    }
+
+    /// Asks the driver to end the session.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closing = true;
+        inner.wake_driver();
+    }
+
+    /// The session is over: every stream hears of it.
+    pub(crate) fn end(&self, end: End) {
+        let mut inner = self.lock();
+        inner.end = Some(end);
+        for wakers in inner.streams.values_mut() {
+            wakers.wake();
+        }
+        drop(inner);
+        self.freed.notify_waiters();
+    }
+
+    /// Completes when the session may carry its next connection, or is over.
+    pub(crate) fn freed(&self) -> Notified<'_> {
+        self.freed.notified()
+    }
+
+    /// The session's only connection is gone.
+    pub(crate) fn free(&self) {
+        self.freed.notify_waiters();
+    }
+}
+
+impl Wakers {
+    fn wake(&mut self) {
+        for waker in [self.read.take(), self.write.take()].into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+impl Inner {
+    fn wake_driver(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+    }
+
+    /// The driver looked at everything and goes to sleep.
+    pub(crate) fn park_driver(&mut self, cx: &Context<'_>) {
+        self.driver = Some(cx.waker().clone());
+    }
+
+    pub(crate) fn has_streams(&self) -> bool {
+        !self.streams.is_empty()
+    }
+
+    /// Wakes the streams that something happened to, and returns what is for the driver.
+    pub(crate) fn dispatch(&mut self) -> Vec<Event> {
+        let mut others = Vec::new();
+        while let Some(event) = self.forward.poll_event() {
+            match event {
+                Event::Readable(id) => {
+                    // The peer's end also ends writing.
+                    if let Some(wakers) = self.streams.get_mut(&id) {
+                        wakers.wake();
+                    }
+                }
+                Event::Writable(id) => {
+                    if let Some(waker) = self.streams.get_mut(&id).and_then(|w| w.write.take()) {
+                        waker.wake();
+                    }
+                }
+                other => others.push(other),
+            }
+        }
+        others
+    }
+}
+
+/// How a stream ended, when not in order.
+#[derive(Debug, Clone)]
+pub(crate) enum StreamError {
+    Refused,
+    Reset,
+    Ended(End),
+}
+
+impl From<StreamError> for io::Error {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Refused => io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                "the agent could not connect to the destination",
+            ),
+            StreamError::Reset => {
+                io::Error::new(io::ErrorKind::ConnectionReset, "the stream was cut off")
+            }
+            StreamError::Ended(end) => io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                format!("the session ended: {end}"),
+            ),
+        }
+    }
+}
+
+/// One stream of a session. Dropping it sends what was written, then ends it.
+#[derive(Debug)]
+pub(crate) struct StreamHandle {
+    shared: Arc<Shared>,
+    id: StreamId,
+    sent: u64,
+    received: u64,
+}
+
+impl StreamHandle {
+    /// Bytes written and read so far.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.sent, self.received)
+    }
+
+    /// The next bytes as they came; `None` at the end.
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, StreamError>> {
+        let mut inner = self.shared.lock();
+        let paused = inner.forward.receive_paused();
+        let outcome = inner.forward.read(self.id);
+        if paused && !inner.forward.receive_paused() {
+            inner.wake_driver();
+        }
+        match outcome {
+            Read::Data(data) => {
+                self.received += data.len() as u64;
+                Poll::Ready(Ok(Some(data)))
+            }
+            Read::Finished => Poll::Ready(Ok(None)),
+            Read::Refused => Poll::Ready(Err(StreamError::Refused)),
+            Read::Reset | Read::Blocked if inner.end.is_some() => {
+                let end = inner.end.clone().unwrap_or(End::Closed);
+                Poll::Ready(Err(StreamError::Ended(end)))
+            }
+            Read::Reset => Poll::Ready(Err(StreamError::Reset)),
+            Read::Blocked => {
+                inner.streams.entry(self.id).or_default().read = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Bytes that [`write`](Self::write) takes now, at least one.
+    pub(crate) fn poll_writable(&mut self, cx: &Context<'_>) -> Poll<Result<usize, StreamError>> {
+        let mut inner = self.shared.lock();
+        if let Some(end) = &inner.end {
+            return Poll::Ready(Err(StreamError::Ended(end.clone())));
+        }
+        match inner.forward.writable(self.id) {
+            _ if inner.closing => Poll::Ready(Err(StreamError::Ended(End::Closed))),
+            None => Poll::Ready(Err(StreamError::Reset)),
+            Some(0) => {
+                inner.streams.entry(self.id).or_default().write = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(room) => Poll::Ready(Ok(room)),
+        }
+    }
+
+    /// Sends bytes, at most as many as [`poll_writable`](Self::poll_writable) said.
+    pub(crate) fn write(&mut self, data: Bytes) -> Result<(), StreamError> {
+        let length = data.len() as u64;
+        let mut inner = self.shared.lock();
+        if inner.closing {
+            return Err(StreamError::Ended(End::Closed));
+        }
+        inner
+            .forward
+            .write(self.id, data)
+            .map_err(|_| StreamError::Reset)?;
+        inner.wake_driver();
+        self.sent += length;
+        Ok(())
+    }
+
+    /// Local end-of-file: the answer may still come.
+    pub(crate) fn finish(&mut self) {
+        let mut inner = self.shared.lock();
+        inner.forward.finish(self.id, now());
+        inner.wake_driver();
+    }
+
+    /// Ends the stream both ways at once.
+    pub(crate) fn reset(&mut self) {
+        let mut inner = self.shared.lock();
+        inner.forward.reset(self.id);
+        inner.wake_driver();
+    }
+}
+
+impl Drop for StreamHandle {
+    fn drop(&mut self) {
+        let mut inner = self.shared.lock();
+        inner.forward.close(self.id);
+        inner.streams.remove(&self.id);
+        inner.wake_driver();
+    }
+}

@@ -1,0 +1,166 @@
+use std::fmt;
+use std::time::SystemTime;
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
+use http::{HeaderMap, HeaderValue};
+use url::Url;
+
+use crate::websocket::ConnectError;
+
+/// The service name in the signature's scope.
+const SERVICE: &str = "ssmmessages";
+
+/// Query parameters of which one makes a URL presigned (AWS Signature Version 4, query form).
+const PRESIGNED: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Signature",
+    "X-Amz-Security-Token",
+];
+
+/// Signs the websocket's GET (IAM action `ssmmessages:OpenDataChannel`) with the caller's
+/// credentials, anew at every connect: a signature is good for minutes.
+#[derive(Clone)]
+pub struct Signer {
+    credentials: SharedCredentialsProvider,
+    region: String,
+}
+
+impl Signer {
+    /// Signs for the session's region with what the provider gives at each connect.
+    pub fn new(credentials: SharedCredentialsProvider, region: impl Into<String>) -> Self {
+        Self {
+            credentials,
+            region: region.into(),
+        }
+    }
+
+    /// The headers to be added to a GET of `url`: none when it is presigned.
+    pub(crate) async fn headers(&self, url: &Url, host: &str) -> Result<HeaderMap, ConnectError> {
+        if is_presigned(url) {
+            return Ok(HeaderMap::new());
+        }
+        let credentials = self.credentials.provide_credentials();
+        self.sign(
+            url,
+            host,
+            credentials.await.map_err(ConnectError::Credentials)?,
+        )
+    }
+
+    fn sign(
+        &self,
+        url: &Url,
+        host: &str,
+        credentials: Credentials,
+    ) -> Result<HeaderMap, ConnectError> {
+        let mut headers = HeaderMap::new();
+        let identity = Identity::from(credentials);
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region(&self.region)
+            .name(SERVICE)
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()
+            .map_err(|error| ConnectError::Sign(error.to_string()))?
+            .into();
+        let request = SignableRequest::new(
+            "GET",
+            url.as_str(),
+            std::iter::once(("host", host)),
+            SignableBody::empty(),
+        )
+        .map_err(|error| ConnectError::Sign(error.to_string()))?;
+        let (instructions, _signature) = sign(request, &params)
+            .map_err(|error| ConnectError::Sign(error.to_string()))?
+            .into_parts();
+        for header in instructions.into_parts().0 {
+            let mut value = HeaderValue::from_str(header.value())
+                .map_err(|_| ConnectError::Sign(format!("{} is no header value", header.name())))?;
+            value.set_sensitive(true);
+            headers.insert(header.name(), value);
+        }
+        Ok(headers)
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signer")
+            .field("region", &self.region)
+            .finish_non_exhaustive()
+    }
+}
+
+fn is_presigned(url: &Url) -> bool {
+    url.query_pairs().any(|(name, _)| {
+        PRESIGNED
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signer(session_token: Option<&str>) -> Signer {
+        let credentials = Credentials::new(
+            "AKIDEXAMPLE",
+            "secret",
+            session_token.map(str::to_owned),
+            None,
+            "test",
+        );
+        Signer::new(SharedCredentialsProvider::new(credentials), "us-east-1")
+    }
+
+    async fn headers(url: &str, session_token: Option<&str>) -> HeaderMap {
+        let url = Url::parse(url).expect("a URL");
+        signer(session_token)
+            .headers(&url, "h.example")
+            .await
+            .expect("signs")
+    }
+
+    #[tokio::test]
+    async fn signs_host_date_and_session_token_and_nothing_of_the_handshake() {
+        let url = "wss://h.example/v1/data-channel/s?role=publish_subscribe";
+        for (session_token, signed) in [
+            (
+                Some("token"),
+                "SignedHeaders=host;x-amz-date;x-amz-security-token,",
+            ),
+            (None, "SignedHeaders=host;x-amz-date,"),
+        ] {
+            let headers = headers(url, session_token).await;
+            let authorization = headers["authorization"].to_str().expect("ASCII");
+            assert!(authorization.contains(signed), "{authorization}");
+            assert!(
+                authorization.contains("/us-east-1/ssmmessages/aws4_request"),
+                "{authorization}"
+            );
+            assert_eq!(
+                headers.contains_key("x-amz-security-token"),
+                session_token.is_some()
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_presigned_url_is_used_as_it_is() {
+        for parameter in PRESIGNED {
+            let url =
+                format!("wss://h.example/v1/data-channel/s?role=publish_subscribe&{parameter}=x");
+            assert!(headers(&url, None).await.is_empty(), "{parameter}");
+        }
+    }
+}

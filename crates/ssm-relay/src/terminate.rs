@@ -1,0 +1,89 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::api::SessionApi;
+
+/// Terminates a session that its driver task could not: the task was dropped with its runtime.
+#[derive(Debug)]
+pub(crate) struct TerminateGuard {
+    armed: Option<Armed>,
+}
+
+struct Armed {
+    api: Arc<dyn SessionApi>,
+    session_id: String,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Armed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Armed")
+            .field("session_id", &self.session_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TerminateGuard {
+    pub(crate) fn new(api: Arc<dyn SessionApi>, session_id: String, timeout: Duration) -> Self {
+        Self {
+            armed: Some(Armed {
+                api,
+                session_id,
+                timeout,
+            }),
+        }
+    }
+
+    /// The session is over already.
+    pub(crate) fn disarm(mut self) {
+        self.armed = None;
+    }
+
+    /// Terminates it now.
+    pub(crate) async fn terminate(mut self) {
+        if let Some(armed) = &self.armed {
+            armed.terminate().await;
+        }
+        self.armed = None;
+    }
+}
+
+impl Armed {
+    async fn terminate(&self) {
+        let call = self.api.terminate(&self.session_id);
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(Ok(())) => tracing::info!(session = %self.session_id, "session terminated"),
+            Ok(Err(error)) => {
+                tracing::warn!(session = %self.session_id, %error, "TerminateSession failed");
+            }
+            Err(_) => tracing::warn!(session = %self.session_id, "TerminateSession timed out"),
+        }
+    }
+}
+
+impl Drop for TerminateGuard {
+    fn drop(&mut self) {
+        let Some(armed) = self.armed.take() else {
+            return;
+        };
+        // The runtime that drove the session is going down, so this takes one of its own. Bounded
+        // by the timeout.
+        let worker = thread::Builder::new()
+            .name("ssm-terminate".to_owned())
+            .spawn(move || {
+                match tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                {
+                    Ok(runtime) => runtime.block_on(armed.terminate()),
+                    Err(error) => {
+                        tracing::warn!(%error, "no runtime to terminate the session with")
+                    }
+                }
+            });
+        if let Ok(worker) = worker {
+            let _ = worker.join();
+        }
+    }
+}

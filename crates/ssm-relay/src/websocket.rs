@@ -1,0 +1,351 @@
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1::SendRequest;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use thiserror::Error;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::signer::Signer;
+use crate::stream_url::{StreamEndpoint, StreamUrlError};
+use crate::transport::Transport;
+
+/// Longest refusal text taken from a service's HTTP answer.
+const MAX_REFUSAL: usize = 4096;
+/// No peer sends more in one message: the agent's are 1024 bytes, a service text is short.
+const MAX_MESSAGE: usize = 1 << 20;
+
+pub(crate) type WebSocket = WebSocketStream<Transport>;
+
+/// Why the data channel's websocket could not be opened.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL may not be connected to.
+    #[error(transparent)]
+    Url(#[from] StreamUrlError),
+    /// The host cannot be reached.
+    #[error(
+        "cannot reach {host}: {error}; check the network, a proxy in between, and the VPC endpoint for ssmmessages"
+    )]
+    Network {
+        /// Host and port.
+        host: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// TLS failed.
+    #[error(
+        "TLS to {host} failed: {error}; check the machine's clock and certificate store, and a proxy that replaces certificates"
+    )]
+    Tls {
+        /// Host and port.
+        host: String,
+        /// What TLS said.
+        error: String,
+    },
+    /// There are no credentials to sign with.
+    #[error("no credentials to sign the data channel with: {0}")]
+    Credentials(#[source] aws_credential_types::provider::error::CredentialsError),
+    /// Signing failed.
+    #[error("the request for the data channel cannot be signed: {0}")]
+    Sign(String),
+    /// The service refused the request.
+    #[error("the service refused the data channel with HTTP {status}{}; the IAM action ssmmessages:OpenDataChannel must be allowed, the credentials still valid, and the clock right", shown(.text))]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What the service said.
+        text: String,
+    },
+    /// The peer does not speak websocket.
+    #[error("{host} did not answer as a websocket: {reason}")]
+    Handshake {
+        /// Host and port.
+        host: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("{host} did not answer within {after:?}")]
+    Timeout {
+        /// Host and port.
+        host: String,
+        /// The limit that passed.
+        after: Duration,
+    },
+}
+
+impl ConnectError {
+    /// Whether another attempt with the same settings may succeed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Network { .. } | Self::Timeout { .. } | Self::Handshake { .. } => true,
+            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::Url(_) | Self::Tls { .. } | Self::Credentials(_) | Self::Sign(_) => false,
+        }
+    }
+}
+
+fn shown(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(" ({text})")
+    }
+}
+
+/// Opens websockets to the data channel.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    endpoint: StreamEndpoint,
+    signer: Option<Signer>,
+    timeout: Duration,
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
+}
+
+impl Connector {
+    pub(crate) fn new(endpoint: StreamEndpoint, signer: Option<Signer>, timeout: Duration) -> Self {
+        Self {
+            endpoint,
+            signer,
+            timeout,
+            tls: OnceLock::new(),
+        }
+    }
+
+    /// Connects, upgrades and sends the first message, OpenDataChannel.
+    pub(crate) async fn open(
+        &self,
+        stream_url: &str,
+        open_data_channel: Zeroizing<String>,
+    ) -> Result<WebSocket, ConnectError> {
+        let url = self.endpoint.resolve(stream_url)?;
+        let host = host_and_port(&url);
+        let after = self.timeout;
+        tokio::time::timeout(after, self.open_url(&url, &host, open_data_channel))
+            .await
+            .unwrap_or(Err(ConnectError::Timeout { host, after }))
+    }
+
+    async fn open_url(
+        &self,
+        url: &Url,
+        host: &str,
+        open_data_channel: Zeroizing<String>,
+    ) -> Result<WebSocket, ConnectError> {
+        let signed = match &self.signer {
+            Some(signer) => signer.headers(url, &host_header(url)).await?,
+            None => Default::default(),
+        };
+        let io = self.connect(url, host).await?;
+        let key = generate_key();
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.uri_mut() = origin_form(url)
+            .parse()
+            .map_err(|_| ConnectError::Handshake {
+                host: host.to_owned(),
+                reason: "the stream URL has no path".to_owned(),
+            })?;
+        let headers = request.headers_mut();
+        *headers = signed;
+        headers.insert(HOST, header_value(&host_header(url), host)?);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(SEC_WEBSOCKET_KEY, header_value(&key, host)?);
+
+        let (mut io, read) = upgrade(io, request, &key, host).await?;
+        // The websocket library would log the request's and this message's secrets at its TRACE
+        // level, so both go around it.
+        io.write_all(&text_frame(&open_data_channel))
+            .await
+            .map_err(|error| ConnectError::Network {
+                host: host.to_owned(),
+                error,
+            })?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(32 << 10)
+            .write_buffer_size(64 << 10)
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE));
+        Ok(WebSocketStream::from_partially_read(io, read.into(), Role::Client, Some(config)).await)
+    }
+
+    async fn connect(&self, url: &Url, host: &str) -> Result<Transport, ConnectError> {
+        let network = |error| ConnectError::Network {
+            host: host.to_owned(),
+            error,
+        };
+        let name = url.host_str().unwrap_or_default();
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let port = url.port_or_known_default().unwrap_or(443);
+        let tcp = TcpStream::connect((bare.to_owned(), port))
+            .await
+            .map_err(network)?;
+        // Without it every small message waits for the previous one's TCP acknowledgement.
+        tcp.set_nodelay(true).map_err(network)?;
+        if url.scheme() == "ws" {
+            return Ok(Transport::Plain(tcp));
+        }
+        let tls = |error: String| ConnectError::Tls {
+            host: host.to_owned(),
+            error,
+        };
+        let server =
+            ServerName::try_from(bare.to_owned()).map_err(|error| tls(error.to_string()))?;
+        let connector = TlsConnector::from(self.tls_config().map_err(tls)?);
+        let stream = connector
+            .connect(server, tcp)
+            .await
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => tls(error.to_string()),
+                _ => network(error),
+            })?;
+        Ok(Transport::Tls(Box::new(stream)))
+    }
+
+    fn tls_config(&self) -> Result<Arc<rustls::ClientConfig>, String> {
+        if let Some(config) = self.tls.get() {
+            return Ok(config.clone());
+        }
+        let mut roots = rustls::RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        let (added, _ignored) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            return Err("the system has no root certificates".to_owned());
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
+    }
+}
+
+fn header_value(value: &str, host: &str) -> Result<HeaderValue, ConnectError> {
+    HeaderValue::from_str(value).map_err(|_| bad_handshake(host, "the host is no header value"))
+}
+
+/// The opening handshake of RFC 6455, section 4.1. Returns the connection and what was read beyond
+/// the answer.
+async fn upgrade(
+    io: Transport,
+    request: Request<Empty<Bytes>>,
+    key: &str,
+    host: &str,
+) -> Result<(Transport, Bytes), ConnectError> {
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
+        .await
+        .map_err(|error| bad_handshake(host, error))?;
+    // The connection must be driven while the exchange waits for it.
+    let exchange = exchange(sender, request, key.to_owned(), host.to_owned());
+    let (upgraded, _) = tokio::join!(exchange, connection.with_upgrades());
+    let parts = upgraded?
+        .downcast::<TokioIo<Transport>>()
+        .map_err(|_| bad_handshake(host, "the connection was not handed back"))?;
+    Ok((parts.io.into_inner(), parts.read_buf))
+}
+
+async fn exchange(
+    mut sender: SendRequest<Empty<Bytes>>,
+    request: Request<Empty<Bytes>>,
+    key: String,
+    host: String,
+) -> Result<Upgraded, ConnectError> {
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| bad_handshake(&host, error))?;
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), MAX_REFUSAL)
+            .collect()
+            .await;
+        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        return Err(ConnectError::Refused {
+            status,
+            text: printable(&body),
+        });
+    }
+    let accept = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+    if accept.map(HeaderValue::as_bytes) != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        return Err(bad_handshake(&host, "Sec-WebSocket-Accept does not match"));
+    }
+    hyper::upgrade::on(response)
+        .await
+        .map_err(|error| bad_handshake(&host, error))
+}
+
+fn bad_handshake(host: &str, reason: impl ToString) -> ConnectError {
+    ConnectError::Handshake {
+        host: host.to_owned(),
+        reason: reason.to_string(),
+    }
+}
+
+fn text_frame(text: &str) -> Zeroizing<Vec<u8>> {
+    let payload = Bytes::copy_from_slice(text.as_bytes());
+    let mut frame = Frame::message(payload, OpCode::Data(Data::Text), true);
+    let mut mask = [0; 4];
+    // Masking guards against confused proxies (RFC 6455, section 10.3), not against readers.
+    if getrandom::fill(&mut mask).is_err() {
+        mask = fastrand::u32(..).to_be_bytes();
+    }
+    frame.header_mut().mask = Some(mask);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() + 14));
+    // Writing to memory cannot fail.
+    let _ = frame.format(&mut *bytes);
+    bytes
+}
+
+fn printable(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(300)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+fn origin_form(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+fn host_header(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
+}

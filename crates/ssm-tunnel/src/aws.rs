@@ -1,0 +1,190 @@
+//! The three Systems Manager calls, over the AWS SDK. No SDK type leaves this file, and no SDK
+//! error is kept: their `Debug` may show a whole answer, token included.
+
+use std::collections::{BTreeMap, HashMap};
+
+use aws_config::SdkConfig;
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::operation::RequestId;
+use ssm_relay::{ApiError, BoxFuture, SessionApi, Ticket, Token};
+
+use crate::error::{ServiceError, chain};
+
+pub(crate) struct SystemsManager {
+    client: Client,
+    target: String,
+    document_name: String,
+    parameters: HashMap<String, Vec<String>>,
+    reason: Option<String>,
+}
+
+impl SystemsManager {
+    pub(crate) fn new(
+        sdk_config: &SdkConfig,
+        endpoint_url: Option<&str>,
+        target: String,
+        document_name: String,
+        parameters: BTreeMap<String, Vec<String>>,
+        reason: Option<String>,
+    ) -> Self {
+        let mut config = aws_sdk_ssm::config::Builder::from(sdk_config);
+        if let Some(url) = endpoint_url {
+            config = config.endpoint_url(url);
+        }
+        Self {
+            client: Client::from_conf(config.build()),
+            target,
+            document_name,
+            parameters: parameters.into_iter().collect(),
+            reason,
+        }
+    }
+
+    fn failure<E, R>(&self, action: &'static str, error: &SdkError<E, R>) -> ServiceError
+    where
+        SdkError<E, R>: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+    {
+        let message = error.message().unwrap_or_default().trim().to_owned();
+        let request_id = error.request_id().map(str::to_owned);
+        match (error, error.code()) {
+            (SdkError::ServiceError(_), Some(code)) => ServiceError::answered(
+                action,
+                code,
+                message,
+                request_id,
+                &self.target,
+                &self.document_name,
+            ),
+            (SdkError::ServiceError(context), None) => {
+                let _ = context;
+                ServiceError::Unreadable { action, request_id }
+            }
+            (SdkError::TimeoutError(_), _) => ServiceError::Timeout { action },
+            (SdkError::ResponseError(_), _) => ServiceError::Unreadable { action, request_id },
+            _ => ServiceError::unsent(action, error),
+        }
+    }
+}
+
+impl SessionApi for SystemsManager {
+    fn start(&self) -> BoxFuture<'_, Result<Ticket, ApiError>> {
+        Box::pin(async {
+            let call = self
+                .client
+                .start_session()
+                .target(&self.target)
+                .document_name(&self.document_name)
+                .set_parameters(Some(self.parameters.clone()))
+                .set_reason(self.reason.clone());
+            let answer = call.send().await.map_err(|error| {
+                let error = self.failure("StartSession", &error);
+                // StartSession is not repeated: the caller is waiting for the answer.
+                ApiError::fatal(error)
+            })?;
+            ticket(
+                "StartSession",
+                answer.session_id,
+                answer.stream_url,
+                answer.token_value,
+            )
+            .and_then(|ticket| {
+                ticket.ok_or(ServiceError::Unreadable {
+                    action: "StartSession",
+                    request_id: None,
+                })
+            })
+            .map_err(ApiError::fatal)
+        })
+    }
+
+    fn resume<'a>(
+        &'a self,
+        session_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
+        Box::pin(async move {
+            match self
+                .client
+                .resume_session()
+                .session_id(session_id)
+                .send()
+                .await
+            {
+                Ok(answer) => ticket(
+                    "ResumeSession",
+                    answer.session_id,
+                    answer.stream_url,
+                    answer.token_value,
+                )
+                .map_err(ApiError::fatal),
+                Err(error) => match self.failure("ResumeSession", &error) {
+                    ServiceError::NoSuchSession { .. } => Ok(None),
+                    error if error.is_retryable() => Err(ApiError::retryable(error)),
+                    error => Err(ApiError::fatal(error)),
+                },
+            }
+        })
+    }
+
+    fn terminate<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            match self
+                .client
+                .terminate_session()
+                .session_id(session_id)
+                .send()
+                .await
+            {
+                Ok(_) => Ok(()),
+                Err(error) => match self.failure("TerminateSession", &error) {
+                    ServiceError::NoSuchSession { .. } => Ok(()),
+                    error if error.is_retryable() => Err(ApiError::retryable(error)),
+                    error => Err(ApiError::fatal(error)),
+                },
+            }
+        })
+    }
+}
+
+/// `None` when there is no token: the session timed out and is gone.
+fn ticket(
+    action: &'static str,
+    session_id: Option<String>,
+    stream_url: Option<String>,
+    token: Option<String>,
+) -> Result<Option<Ticket>, ServiceError> {
+    let Some(token) = token.filter(|token| !token.is_empty()) else {
+        return Ok(None);
+    };
+    match (session_id, stream_url) {
+        (Some(session_id), Some(stream_url)) if !session_id.is_empty() => Ok(Some(Ticket {
+            session_id,
+            stream_url,
+            token: Token::new(token),
+        })),
+        _ => Err(ServiceError::Unreadable {
+            action,
+            request_id: None,
+        }),
+    }
+}
+
+impl ServiceError {
+    /// The request never left, or the connection failed.
+    fn unsent<E, R>(action: &'static str, error: &SdkError<E, R>) -> Self
+    where
+        SdkError<E, R>: std::error::Error + 'static,
+    {
+        let texts = chain(error);
+        if crate::error::is_about_credentials(error) {
+            return Self::Credentials {
+                action,
+                reason: texts,
+            };
+        }
+        Self::Network {
+            action,
+            reason: texts,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use ssm_relay::{Limits, Relay, RelayConfig, Signer, StreamEndpoint};
+use tokio::net::TcpListener;
+
+use crate::aws::SystemsManager;
+use crate::error::Error;
+use crate::tunnel::Tunnel;
+
+/// `portNumber` and `localPortNumber` on the target itself.
+const PORT: &str = "AWS-StartPortForwardingSession";
+/// The same, and `host` as seen from the target.
+const REMOTE_HOST: &str = "AWS-StartPortForwardingSessionToRemoteHost";
+
+/// What stands for the local address of a tunnel that has none.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Settings of a [`Tunnel`]; see [`Tunnel::builder`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens until `open` is called"]
+pub struct TunnelBuilder {
+    target: String,
+    remote_port: Option<u16>,
+    remote_host: Option<String>,
+    local: Option<SocketAddr>,
+    document_name: Option<String>,
+    parameters: BTreeMap<String, Vec<String>>,
+    reason: Option<String>,
+    sdk_config: Option<SdkConfig>,
+    endpoint_url: Option<String>,
+    stream_endpoint: Option<String>,
+    limits: Limits,
+}
+
+impl TunnelBuilder {
+    pub(crate) fn new(target: String) -> Self {
+        Self {
+            target,
+            remote_port: None,
+            remote_host: None,
+            local: None,
+            document_name: None,
+            parameters: BTreeMap::new(),
+            reason: None,
+            sdk_config: None,
+            endpoint_url: None,
+            stream_endpoint: None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The port to reach. Required, unless a custom document says otherwise.
+    pub fn remote_port(mut self, port: u16) -> Self {
+        self.remote_port = Some(port);
+        self
+    }
+
+    /// A host to reach from the target, instead of the target itself: the session uses
+    /// `AWS-StartPortForwardingSessionToRemoteHost`.
+    pub fn remote_host(mut self, host: impl Into<String>) -> Self {
+        self.remote_host = Some(host.into());
+        self
+    }
+
+    /// Accept local connections on this port of 127.0.0.1; 0 takes a free one. Unset, there is no
+    /// local port, only [`Tunnel::connect`].
+    pub fn local_port(self, port: u16) -> Self {
+        self.local_address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+    }
+
+    /// Accept local connections on this address. **Any address but loopback lets other machines
+    /// use the tunnel with your permissions.**
+    pub fn local_address(mut self, address: SocketAddr) -> Self {
+        self.local = Some(address);
+        self
+    }
+
+    /// The session document. Default `AWS-StartPortForwardingSession`, or the one for remote hosts.
+    /// A custom one must be of session type `Port`; it gets `portNumber` and `host` as far as they
+    /// are set, and what [`parameter`](Self::parameter) says.
+    pub fn document_name(mut self, name: impl Into<String>) -> Self {
+        self.document_name = Some(name.into());
+        self
+    }
+
+    /// A parameter of the session document; replaces what would be sent under that name.
+    pub fn parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.parameters.insert(name.into(), vec![value.into()]);
+        self
+    }
+
+    /// Why the session is started: shown in the session history. At most 256 characters.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Region, credentials and transport. Unset, the default chain of `aws-config` is loaded.
+    pub fn sdk_config(mut self, config: &SdkConfig) -> Self {
+        self.sdk_config = Some(config.clone());
+        self
+    }
+
+    /// Call Systems Manager here instead, such as a VPC endpoint of `ssm`. When it is on loopback
+    /// (a sandbox), stream URLs on loopback are accepted too.
+    pub fn endpoint_url(mut self, url: impl Into<String>) -> Self {
+        self.endpoint_url = Some(url.into());
+        self
+    }
+
+    /// Open the data channel here instead of the host that the service names, such as a VPC
+    /// endpoint of `ssmmessages`: `wss://HOST[:PORT]`, or `ws://` on loopback.
+    pub fn stream_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.stream_endpoint = Some(url.into());
+        self
+    }
+
+    /// Limits and times.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Binds the local port, starts the session, and returns once the service answered.
+    ///
+    /// # Errors
+    /// Settings that cannot work, the local port in use, no region or credentials, and whatever
+    /// the service answered, each a variant of [`Error`] that says what to do next.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with time and I/O enabled.
+    pub async fn open(self) -> Result<Tunnel, Error> {
+        self.check()?;
+        // Before anything is asked of the service: a busy port costs no session.
+        let listener = match self.local {
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .map_err(|error| local(address, error))?,
+            ),
+            None => None,
+        };
+        let local_addr = match &listener {
+            Some(listener) => listener
+                .local_addr()
+                .map_err(|error| local(NOWHERE, error))?,
+            None => NOWHERE,
+        };
+        let parameters = self.session_parameters(local_addr.port());
+        let sdk_config = match self.sdk_config {
+            Some(config) => config,
+            None => aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await,
+        };
+        let region = sdk_config.region().ok_or(Error::NoRegion)?.to_string();
+        let credentials = sdk_config
+            .credentials_provider()
+            .ok_or(Error::NoCredentials)?;
+
+        let api_url = self.endpoint_url.as_deref().or(sdk_config.endpoint_url());
+        let mut endpoint = match &self.stream_endpoint {
+            Some(url) => StreamEndpoint::named(url).map_err(Error::StreamEndpoint)?,
+            None => StreamEndpoint::aws(),
+        };
+        if api_url.is_some_and(is_loopback) {
+            endpoint = endpoint.or_loopback();
+        }
+        let document = self.document_name.unwrap_or_else(|| {
+            (if self.remote_host.is_some() {
+                REMOTE_HOST
+            } else {
+                PORT
+            })
+            .to_owned()
+        });
+        let systems_manager = SystemsManager::new(
+            &sdk_config,
+            self.endpoint_url.as_deref(),
+            self.target,
+            document,
+            parameters,
+            self.reason,
+        );
+        let config = RelayConfig {
+            limits: self.limits,
+            endpoint,
+            signer: Some(Signer::new(credentials, region)),
+        };
+        let relay = Relay::open(config, Arc::new(systems_manager), listener)
+            .await
+            .map_err(Error::from)?;
+        Ok(Tunnel::new(relay, local_addr))
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let wrong = |text: &str| Err(Error::Settings(text.to_owned()));
+        if self.target.trim().is_empty() {
+            return wrong("the target is empty: give an instance id such as i-0123456789abcdef0");
+        }
+        let custom = self
+            .document_name
+            .as_deref()
+            .is_some_and(|name| !name.starts_with("AWS-"));
+        match self.remote_port {
+            Some(0) => {
+                return wrong("remote port 0 cannot be reached: give a port from 1 to 65535");
+            }
+            None if !custom && !self.parameters.contains_key("portNumber") => {
+                return wrong("no remote port: call `remote_port`, 3389 for Remote Desktop");
+            }
+            _ => {}
+        }
+        if self
+            .remote_host
+            .as_deref()
+            .is_some_and(|host| host.trim().is_empty())
+        {
+            return wrong("the remote host is empty: leave it out to reach the target itself");
+        }
+        if self
+            .reason
+            .as_ref()
+            .is_some_and(|reason| reason.chars().count() > 256)
+        {
+            return wrong("the reason is longer than the 256 characters the service takes");
+        }
+        Ok(())
+    }
+
+    fn session_parameters(&self, local_port: u16) -> BTreeMap<String, Vec<String>> {
+        let document = self.document_name.as_deref();
+        let takes_local_port = document.is_none_or(|name| name == PORT || name == REMOTE_HOST);
+        let local_port = (local_port != 0 && takes_local_port).then_some(local_port);
+        let standard = [
+            ("portNumber", self.remote_port.map(|port| port.to_string())),
+            ("localPortNumber", local_port.map(|port| port.to_string())),
+            ("host", self.remote_host.clone()),
+        ];
+        let mut parameters: BTreeMap<_, _> = standard
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), vec![value?])))
+            .collect();
+        parameters.extend(self.parameters.clone());
+        parameters
+    }
+}
+
+fn local(address: SocketAddr, error: io::Error) -> Error {
+    Error::LocalAddress {
+        address,
+        error: Arc::new(error),
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let Ok(uri) = url.parse::<http::Uri>() else {
+        return false;
+    };
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    bare.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,317 @@
+use std::error::Error as StdError;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws_credential_types::provider::error::CredentialsError;
+use ssm_relay::{ApiError, End, OpenError, StreamUrlError};
+use thiserror::Error;
+
+/// Why a tunnel could not be opened, or ended.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The builder's settings cannot work.
+    #[error("{0}")]
+    Settings(String),
+    /// The local address cannot be listened on.
+    #[error("cannot listen on {address}: {error}{}", advice(.error))]
+    LocalAddress {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        error: Arc<io::Error>,
+    },
+    /// No region is configured.
+    #[error("no AWS region: give one, or set AWS_REGION or `region` in the profile")]
+    NoRegion,
+    /// No credentials are configured.
+    #[error("no AWS credentials: set a profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    NoCredentials,
+    /// The stream endpoint that was named cannot be used.
+    #[error("the stream endpoint cannot be used: {0}")]
+    StreamEndpoint(StreamUrlError),
+    /// A call to Systems Manager failed.
+    #[error(transparent)]
+    Service(Arc<ServiceError>),
+    /// The tunnel has ended.
+    #[error(transparent)]
+    Ended(End),
+    /// The connection could not be opened.
+    #[error("the session cannot carry another connection: close some, or open another tunnel")]
+    TooManyConnections,
+}
+
+/// What went wrong with a call to Systems Manager. Texts of the service come as it sent them;
+/// secrets never do.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// The caller may not do this.
+    #[error("{action} was denied: {message}{}; it takes an IAM policy that allows {action} on the target and the session document, and if the policy demands MFA, credentials of an MFA session may be missing: log in with a code first", id(.request_id))]
+    AccessDenied {
+        /// The API call.
+        action: &'static str,
+        /// The service's text.
+        message: String,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// The target is unknown, off, or its agent does not reach the service.
+    #[error("{target} is not connected to Systems Manager{}: check its id and the region, that it runs, that its SSM agent runs, that its instance profile allows it (AmazonSSMManagedInstanceCore), and that it reaches the endpoints ssm, ssmmessages and ec2messages", id(.request_id))]
+    TargetNotConnected {
+        /// The target.
+        target: String,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// The session document does not exist here, or is not for sessions.
+    #[error("the session document {document} cannot be used: {message}{}; check its name and the region", id(.request_id))]
+    InvalidDocument {
+        /// Its name.
+        document: String,
+        /// The service's text.
+        message: String,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// The service does not take the parameters.
+    #[error("{action} does not take these parameters: {message}{}", id(.request_id))]
+    InvalidParameters {
+        /// The API call.
+        action: &'static str,
+        /// The service's text.
+        message: String,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// The session token has expired.
+    #[error("the credentials have expired ({action}): log in again{}", id(.request_id))]
+    ExpiredToken {
+        /// The API call.
+        action: &'static str,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// The access key is unknown or the signature wrong.
+    #[error("AWS does not accept the credentials ({action}): {message}{}; check the access key, its secret, the profile and the machine's clock", id(.request_id))]
+    InvalidCredentials {
+        /// The API call.
+        action: &'static str,
+        /// The service's text.
+        message: String,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// There is no such session (any more).
+    #[error("there is no such session{}", id(.request_id))]
+    NoSuchSession {
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// Too many calls.
+    #[error("{action} was throttled{}: try again in a while", id(.request_id))]
+    Throttled {
+        /// The API call.
+        action: &'static str,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// Any other answer.
+    #[error("{action} failed with {code}: {message}{}", id(.request_id))]
+    Other {
+        /// The API call.
+        action: &'static str,
+        /// The service's error code.
+        code: String,
+        /// The service's text.
+        message: String,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// The answer cannot be understood.
+    #[error("{action} was answered with something that is not an answer of Systems Manager{}: check the endpoint, and proxies in between", id(.request_id))]
+    Unreadable {
+        /// The API call.
+        action: &'static str,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// No answer came in time.
+    #[error("{action} was not answered in time: check the network")]
+    Timeout {
+        /// The API call.
+        action: &'static str,
+    },
+    /// The service cannot be reached.
+    #[error(
+        "{action} could not be sent: {reason}; check the network, the region, the endpoint, and a proxy in between"
+    )]
+    Network {
+        /// The API call.
+        action: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+    /// There are no credentials to sign the call with.
+    #[error("no credentials for {action}: {reason}")]
+    Credentials {
+        /// The API call.
+        action: &'static str,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl ServiceError {
+    pub(crate) fn answered(
+        action: &'static str,
+        code: &str,
+        message: String,
+        request_id: Option<String>,
+        target: &str,
+        document: &str,
+    ) -> Self {
+        match code {
+            "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
+                Self::AccessDenied {
+                    action,
+                    message,
+                    request_id,
+                }
+            }
+            "TargetNotConnected" | "InvalidTarget" | "InvalidInstanceId" => {
+                Self::TargetNotConnected {
+                    target: target.to_owned(),
+                    request_id,
+                }
+            }
+            "InvalidDocument" | "InvalidDocumentVersion" | "InvalidDocumentOperation" => {
+                Self::InvalidDocument {
+                    document: document.to_owned(),
+                    message,
+                    request_id,
+                }
+            }
+            "ValidationException" | "InvalidParameters" | "InvalidParameterException" => {
+                Self::InvalidParameters {
+                    action,
+                    message,
+                    request_id,
+                }
+            }
+            "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" => {
+                Self::ExpiredToken { action, request_id }
+            }
+            "UnrecognizedClientException"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "InvalidClientTokenId"
+            | "IncompleteSignature"
+            | "MissingAuthenticationTokenException"
+            | "MissingAuthenticationToken" => Self::InvalidCredentials {
+                action,
+                message,
+                request_id,
+            },
+            "DoesNotExistException" => Self::NoSuchSession { request_id },
+            "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
+                Self::Throttled { action, request_id }
+            }
+            code => Self::Other {
+                action,
+                code: code.to_owned(),
+                message,
+                request_id,
+            },
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Throttled { .. }
+            | Self::Unreadable { .. }
+            | Self::Timeout { .. }
+            | Self::Network { .. } => true,
+            Self::Other { code, .. } => {
+                matches!(
+                    code.as_str(),
+                    "InternalServerError" | "InternalFailure" | "ServiceUnavailable"
+                )
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<End> for Error {
+    fn from(end: End) -> Self {
+        Self::Ended(end)
+    }
+}
+
+impl From<OpenError> for Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Ended(end) => Self::Ended(end),
+            OpenError::Start(error) => match Arc::try_unwrap(error) {
+                Ok(error) => error.into(),
+                Err(shared) => Self::Ended(End::Api(shared)),
+            },
+            _ => Self::TooManyConnections,
+        }
+    }
+}
+
+impl From<ApiError> for Error {
+    fn from(error: ApiError) -> Self {
+        match error.into_cause().downcast::<ServiceError>() {
+            Ok(error) => Self::Service(Arc::new(*error)),
+            Err(other) => Self::Ended(End::Api(Arc::new(ApiError::fatal(other)))),
+        }
+    }
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program, perhaps another tunnel, uses it: choose another local port, or 0 for a free one"
+        }
+        io::ErrorKind::PermissionDenied => "; ports below 1024 may need privileges: choose another",
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        _ => "",
+    }
+}
+
+fn id(request_id: &Option<String>) -> String {
+    request_id
+        .as_ref()
+        .map(|id| format!(" (request {id})"))
+        .unwrap_or_default()
+}
+
+/// The texts of an error and its causes. `Display` only: an SDK error's `Debug` may show secrets.
+pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut texts = Vec::<String>::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if texts.last().is_none_or(|last| !last.contains(&text)) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.join(": ")
+}
+
+pub(crate) fn is_about_credentials(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<CredentialsError>().is_some() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}

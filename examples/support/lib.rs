@@ -1,0 +1,7 @@
+//! What the examples share: options, output, signals, and the sandbox's demo.
+
+pub mod demo;
+pub mod options;
+pub mod output;
+pub mod session;
+pub mod signals;

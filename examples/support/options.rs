@@ -1,0 +1,83 @@
+//! Options named as the AWS CLI names them.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use clap::{Args, ValueEnum};
+
+/// Options that every example takes.
+#[derive(Debug, Clone, Args)]
+pub struct Aws {
+    /// Profile of the AWS configuration
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// AWS region
+    #[arg(long)]
+    pub region: Option<String>,
+    /// Call Systems Manager and STS here instead of AWS's own endpoints
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// Open the data channel here instead of where the service says (VPC endpoint)
+    #[arg(long, value_name = "URL")]
+    pub stream_endpoint: Option<String>,
+    /// Why the session is started, for the session history
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Text for people, or one JSON object a line for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub output: Format,
+    /// Append a log to this file (levels by SSM_TUNNEL_LOG, default debug; never secrets)
+    #[arg(long, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+}
+
+/// How an example speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// What the AWS CLI prints.
+    Text,
+    /// One JSON object a line, `event` first.
+    Json,
+}
+
+impl Aws {
+    /// Region, credentials and endpoints from the options, environment and profile.
+    pub async fn load(&self) -> SdkConfig {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(url) = &self.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        loader.load().await
+    }
+
+    /// Starts the log, if one was asked for.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start_log(&self) -> anyhow::Result<()> {
+        let Some(path) = &self.log else { return Ok(()) };
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .with_context(|| format!("cannot write the log {}", path.display()))?;
+        let levels = std::env::var("SSM_TUNNEL_LOG").unwrap_or_else(|_| "debug".to_owned());
+        // These two would print tokens and payloads at their TRACE level.
+        let filter = tracing_subscriber::EnvFilter::new(format!(
+            "{levels},aws_smithy_runtime=info,tungstenite=info"
+        ));
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(false)
+            .with_writer(std::sync::Mutex::new(file))
+            .init();
+        Ok(())
+    }
+}

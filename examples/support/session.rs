@@ -1,0 +1,47 @@
+//! A tunnel from its first event to its last.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use ssm_tunnel::{Event, Tunnel};
+
+use crate::output::Output;
+use crate::signals::Signals;
+
+/// Exit code of a program that a second Ctrl-C ended at once, as shells count it.
+pub const INTERRUPTED: u8 = 130;
+
+/// Prints the tunnel's events until it is over. The first Ctrl-C terminates the session, a second
+/// one leaves at once.
+///
+/// # Errors
+/// With what ended the tunnel, if that was not asked for.
+pub async fn run(tunnel: Tunnel, output: Output, mut signals: Signals) -> anyhow::Result<ExitCode> {
+    let mut events = tunnel.events();
+    let session_id = tunnel.session_id().to_owned();
+    let print = async {
+        while let Some(event) = events.next().await {
+            output.event(&event, &session_id);
+            if matches!(event, Event::Closed { .. }) {
+                break;
+            }
+        }
+    };
+    let end = async {
+        tokio::select! {
+            end = tunnel.closed() => return end,
+            () = signals.next() => {}
+        }
+        output.say("Terminating session...");
+        tokio::select! {
+            end = tunnel.close() => end,
+            () = signals.next() => {
+                output.say("Left at once; the session may stay listed until it times out.");
+                std::process::exit(i32::from(INTERRUPTED));
+            }
+        }
+    };
+    let ((), end) = tokio::join!(print, end);
+    end.context("the tunnel ended")?;
+    Ok(ExitCode::SUCCESS)
+}
