@@ -2,13 +2,15 @@
 //! No I/O and no clock, like the two crates it is made of.
 
 mod basic;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ssm_protocol::payload::Flag;
-use ssm_protocol::{Ready, Session, SessionConfig, SessionError, Stats};
+use ssm_protocol::{Ready, Session, SessionConfig, SessionError};
 use ssm_smux::{Mux, SmuxError, StreamId};
 use thiserror::Error;
 
@@ -113,10 +115,6 @@ impl Forward {
 
     pub(crate) fn is_multiplexed(&self) -> bool {
         matches!(self.channel, Channel::Mux(_))
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        self.session.stats()
     }
 
     pub(crate) fn uuid(&mut self) -> uuid::Uuid {

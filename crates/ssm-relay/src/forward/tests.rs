@@ -1,0 +1,377 @@
+use bytes::BytesMut;
+use ssm_protocol::payload::{HandshakeRequest, SessionProperties};
+use ssm_protocol::wire::{
+    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
+};
+use ssm_smux::{Mux, Role};
+
+use super::*;
+
+const LATENCY: Duration = Duration::from_millis(5);
+const NEW_AGENT: &str = "3.3.1142.0";
+const OLD_AGENT: &str = "3.0.196.0";
+
+/// A forward and an agent, in virtual time.
+struct Pair {
+    now: Instant,
+    forward: Forward,
+    agent: Session,
+    agent_events: Vec<ssm_protocol::Event>,
+    events: Vec<Event>,
+}
+
+impl Pair {
+    fn new(agent_version: &str) -> Self {
+        Self::with_limits(agent_version, Limits::default())
+    }
+
+    fn with_limits(agent_version: &str, limits: Limits) -> Self {
+        let now = tokio::time::Instant::now().into_std();
+        let properties: SessionProperties =
+            [("portNumber", "3389"), ("type", "LocalPortForwarding")]
+                .into_iter()
+                .collect();
+        let unix = Duration::from_secs(1_800_000_000);
+        let mut agent = Session::agent(
+            SessionConfig::default(),
+            HandshakeRequest::port(agent_version, &properties),
+            [1; 32],
+            now,
+            unix,
+        );
+        agent.connected(now);
+        let mut forward = Forward::new(limits, [2; 32], now, unix);
+        forward.connected(now);
+        let mut pair = Self {
+            now,
+            forward,
+            agent,
+            agent_events: Vec::new(),
+            events: Vec::new(),
+        };
+        pair.settle();
+        assert!(pair.events.contains(&Event::Ready));
+        pair
+    }
+
+    /// Exchanges messages until nobody has any.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            self.now += LATENCY;
+            let mut quiet = true;
+            while let Some(message) = self.forward.poll_transmit(self.now) {
+                quiet = false;
+                self.agent
+                    .handle_message(message, self.now)
+                    .expect("sound messages");
+            }
+            while let Some(message) = self.agent.poll_transmit(self.now) {
+                quiet = false;
+                self.forward
+                    .handle_message(message, self.now)
+                    .expect("sound messages");
+            }
+            while let Some(event) = self.agent.poll_event() {
+                self.agent_events.push(event);
+            }
+            while let Some(event) = self.forward.poll_event() {
+                self.events.push(event);
+            }
+            if quiet {
+                return;
+            }
+        }
+        panic!("the exchange does not end");
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+        self.forward
+            .handle_timeout(self.now)
+            .expect("no deadline passed");
+        self.settle();
+    }
+
+    /// Bytes the agent got since the last call.
+    fn agent_bytes(&mut self) -> Vec<u8> {
+        let data = self.agent_events.iter().filter_map(|event| match event {
+            ssm_protocol::Event::Data(data) => Some(data.to_vec()),
+            _ => None,
+        });
+        let bytes = data.flatten().collect();
+        self.agent_events.clear();
+        bytes
+    }
+
+    fn agent_flags(&self) -> Vec<Flag> {
+        let flags = self.agent_events.iter().filter_map(|event| match event {
+            ssm_protocol::Event::Flag(flag) => Some(*flag),
+            _ => None,
+        });
+        flags.collect()
+    }
+
+    fn agent_sends(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(1024) {
+            self.agent
+                .send(chunk, self.now)
+                .expect("the agent's window has room");
+            self.settle();
+        }
+    }
+
+    fn read_all(&mut self, id: StreamId) -> (Vec<u8>, Read) {
+        let mut bytes = Vec::new();
+        loop {
+            match self.forward.read(id) {
+                Read::Data(data) => bytes.extend_from_slice(&data),
+                other => return (bytes, other),
+            }
+        }
+    }
+}
+
+/// The agent's side of smux over the pair's agent.
+fn serve(pair: &mut Pair, mux: &mut Mux) {
+    let bytes = pair.agent_bytes();
+    mux.handle(bytes.into(), pair.now).expect("smux");
+    let mut out = BytesMut::new();
+    mux.poll_transmit(&mut out, usize::MAX);
+    pair.agent_sends(&out);
+}
+
+fn server(pair: &Pair) -> Mux {
+    Mux::new(Role::Server, ssm_smux::Config::default(), pair.now)
+}
+
+#[test]
+fn syn_and_first_bytes_of_a_connection_share_a_message() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(b"hello"))
+        .expect("room");
+    let message = pair.forward.poll_transmit(pair.now).expect("one message");
+    let message = Message::decode(message).expect("sound");
+    assert_eq!(
+        &message.payload[..],
+        b"\x01\x00\x00\x00\x03\x00\x00\x00\x01\x02\x05\x00\x03\x00\x00\x00hello"
+    );
+    assert_eq!(pair.forward.poll_transmit(pair.now), None);
+}
+
+#[test]
+fn bytes_of_many_streams_arrive_at_their_streams() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let mut mux = server(&pair);
+    let ids: Vec<_> = (0..50)
+        .map(|_| pair.forward.open().expect("ready"))
+        .collect();
+    for (number, id) in ids.iter().enumerate() {
+        pair.forward
+            .write(*id, vec![number as u8; 3000].into())
+            .expect("room");
+    }
+    pair.settle();
+    let bytes = pair.agent_bytes();
+    mux.handle(bytes.into(), pair.now).expect("smux");
+    for (number, id) in ids.iter().enumerate() {
+        let mut received = Vec::new();
+        while let ssm_smux::Read::Data(data) = mux.read(*id) {
+            received.extend_from_slice(&data);
+        }
+        assert_eq!(received, vec![number as u8; 3000]);
+        mux.write(*id, received.into()).expect("room");
+    }
+    serve(&mut pair, &mut mux);
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(
+            pair.read_all(*id),
+            (vec![number as u8; 3000], Read::Blocked)
+        );
+    }
+}
+
+#[test]
+fn an_answer_after_local_end_of_file_is_received() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let mut mux = server(&pair);
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(b"question"))
+        .expect("room");
+    pair.forward.finish(id, pair.now);
+    pair.settle();
+    serve(&mut pair, &mut mux);
+    assert_ne!(
+        mux.read(id),
+        ssm_smux::Read::Finished,
+        "a FIN would cut off the answer"
+    );
+    pair.pass(Duration::from_secs(5));
+    mux.write(id, Bytes::from_static(b"answer"))
+        .expect("still open");
+    mux.close(id);
+    serve(&mut pair, &mut mux);
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Finished));
+}
+
+#[test]
+fn a_refused_destination_is_told_from_an_end_of_file() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let mut mux = server(&pair);
+    let served = pair.forward.open().expect("ready");
+    let refused = pair.forward.open().expect("ready");
+    pair.settle();
+    let bytes = pair.agent_bytes();
+    mux.handle(bytes.into(), pair.now).expect("smux");
+    mux.write(served, Bytes::from_static(b"x")).expect("open");
+    serve(&mut pair, &mut mux);
+    pair.agent.send_flag(Flag::ConnectToPortError, pair.now);
+    mux.close(refused);
+    mux.close(served);
+    serve(&mut pair, &mut mux);
+    assert!(pair.events.contains(&Event::Refused));
+    assert_eq!(pair.read_all(refused), (Vec::new(), Read::Refused));
+    assert_eq!(pair.read_all(served), (b"x".to_vec(), Read::Finished));
+}
+
+#[test]
+fn a_slow_reader_pauses_the_session_and_loses_nothing() {
+    let mut limits = Limits::default();
+    limits.session_receive_budget = 10_000;
+    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    let mut mux = server(&pair);
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    serve(&mut pair, &mut mux);
+    mux.write(id, vec![7; 12_000].into()).expect("open");
+    serve(&mut pair, &mut mux);
+    assert!(pair.forward.receive_paused());
+    let (bytes, _) = pair.read_all(id);
+    assert_eq!(bytes, vec![7; 12_000]);
+    assert!(!pair.forward.receive_paused());
+}
+
+#[test]
+fn bytes_that_are_not_smux_end_the_session_with_an_error() {
+    let mut pair = Pair::new(NEW_AGENT);
+    pair.agent
+        .send(b"SSH-2.0-OpenSSH_9.2\r\n", pair.now)
+        .expect("room");
+    let message = pair.agent.poll_transmit(pair.now).expect("a message");
+    let error = pair
+        .forward
+        .handle_message(message, pair.now)
+        .expect_err("not smux");
+    assert_eq!(
+        error,
+        ForwardError::Smux(SmuxError::Version { found: b'S' })
+    );
+}
+
+#[test]
+fn basic_mode_carries_bytes_as_they_are_one_connection_at_a_time() {
+    let mut pair = Pair::new(OLD_AGENT);
+    assert!(!pair.forward.is_multiplexed());
+    let id = pair.forward.open().expect("ready");
+    assert_eq!(pair.forward.open(), None, "one at a time");
+    pair.forward
+        .write(id, Bytes::from_static(b"\n"))
+        .expect("room");
+    pair.settle();
+    assert_eq!(pair.agent_bytes(), b"\n");
+    pair.agent_sends(b"answer");
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Blocked));
+    pair.forward
+        .write(id, Bytes::from_static(b"last words"))
+        .expect("room");
+    pair.forward.close(id);
+    pair.settle();
+    assert_eq!(pair.agent_flags(), [Flag::DisconnectToPort]);
+    assert_eq!(pair.agent_bytes(), b"last words");
+    assert!(pair.forward.is_spent());
+    assert!(pair.forward.is_drained());
+}
+
+#[test]
+fn a_reused_basic_session_discards_what_belongs_to_the_connection_before() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.forward.reset(first);
+    pair.settle();
+    let second = pair.forward.open().expect("free again");
+    pair.agent_sends(b"late bytes of the first");
+    assert_eq!(pair.read_all(second), (Vec::new(), Read::Blocked));
+    pair.forward
+        .write(second, Bytes::from_static(b"hello"))
+        .expect("room");
+    pair.settle();
+    pair.agent_sends(b"for the second");
+    assert_eq!(
+        pair.read_all(second),
+        (b"for the second".to_vec(), Read::Blocked)
+    );
+}
+
+#[test]
+fn in_basic_mode_local_end_of_file_waits_for_the_answer_then_ends() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(b"question"))
+        .expect("room");
+    pair.forward.finish(id, pair.now);
+    pair.pass(Duration::from_secs(8));
+    pair.agent_sends(b"answer");
+    pair.pass(Duration::from_secs(8));
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Blocked));
+    pair.pass(Duration::from_secs(3));
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Finished));
+}
+
+#[test]
+fn channel_closed_without_a_complaint_ends_a_basic_connection_in_order() {
+    for (output, expected) in [("", Read::Finished), ("Unable to connect", Read::Blocked)] {
+        let mut pair = Pair::new(OLD_AGENT);
+        let id = pair.forward.open().expect("ready");
+        pair.agent_sends(b"goodbye");
+        let message = Message {
+            header: Header {
+                message_type: MessageType::ChannelClosed,
+                schema_version: 1,
+                created_date: Duration::from_secs(1),
+                sequence_number: SequenceNumber(0),
+                flags: Flags::NONE,
+                message_id: MessageId::default(),
+                payload_type: PayloadType::None,
+            },
+            payload: format!(r#"{{"Output":"{output}"}}"#).into(),
+        };
+        pair.forward
+            .handle_message(message.encode(), pair.now)
+            .expect("sound");
+        pair.settle();
+        assert_eq!(
+            pair.events.last(),
+            Some(&Event::ChannelClosed {
+                output: output.to_owned()
+            })
+        );
+        assert_eq!(pair.read_all(id), (b"goodbye".to_vec(), expected));
+    }
+}
+
+#[test]
+fn keep_alives_follow_the_agents_age_unless_asked_for() {
+    let asked = |version, keep_alive| {
+        let mut limits = Limits::default();
+        limits.keep_alive = keep_alive;
+        let mut pair = Pair::with_limits(version, limits);
+        pair.pass(Duration::from_secs(11));
+        !pair.agent_bytes().is_empty()
+    };
+    assert!(!asked(NEW_AGENT, None));
+    assert!(asked("3.1.1511.0", None));
+    assert!(asked(NEW_AGENT, Some(Duration::from_secs(10))));
+}
