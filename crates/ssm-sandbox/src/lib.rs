@@ -1,1 +1,58 @@
-//! A stand-in for AWS on loopback: STS with MFA, Systems Manager, the message gateway and the agent.
+//! A stand-in for AWS on loopback, to test tools for AWS Systems Manager sessions with: STS with
+//! MFA, Systems Manager, the message gateway and the agent. Pure Rust, no account, no privileges.
+//!
+//! ```no_run
+//! use ssm_sandbox::{Instance, Sandbox};
+//!
+//! # async fn run() -> std::io::Result<()> {
+//! let sandbox = Sandbox::builder()
+//!     // Port 3389 of this instance is really port 5900 of this machine.
+//!     .instance(Instance::new("i-0123456789abcdef0").destination(([127, 0, 0, 1], 5900).into()))
+//!     .start()
+//!     .await?;
+//! println!("endpoint {}", sandbox.endpoint_url()); // for STS and SSM
+//! println!("keys {} {}", sandbox.access_key_id(), sandbox.secret_access_key());
+//! println!("device {} shows {}", sandbox.mfa_serial(), sandbox.next_unused_code());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does
+//!
+//! - **STS**: GetSessionToken, AssumeRole, GetCallerIdentity, in the Query protocol. Codes are real
+//!   TOTP (RFC 6238), one step around now, each good once; the texts of its refusals are AWS's.
+//! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, in AWS JSON 1.1. Without
+//!   an MFA session it denies explicitly, as an account with the usual policy does.
+//! - Every request's **Signature Version 4** is checked, the websocket's too.
+//! - **The message gateway**: tokens are good for one opening; it relays, buffers while a side is
+//!   away, publishes, and closes on demand.
+//! - **The agent** works as the real one: its pace (one message of 1024 bytes a millisecond,
+//!   [`Instance::paced`]), its retransmission, its connections made one at a time, its versions
+//!   ([`Instance::agent_version`]). The destination is a real TCP connection.
+//! - **Faults**, seeded, on the data channel ([`Faults`]) and on API calls ([`ApiFault`]).
+//!
+//! # What it does not do
+//!
+//! It is one account with one user. Its policy is one sentence: no session without MFA. It has no
+//! shell sessions, no KMS encryption, no S3 or CloudWatch logging.
+
+mod account;
+mod agent;
+mod api;
+mod clock;
+mod faults;
+mod gateway;
+mod instance;
+mod requests;
+mod sandbox;
+mod sigv4;
+mod ssm;
+mod state;
+mod sts;
+mod totp;
+
+pub use clock::Clock;
+pub use faults::{ApiFault, Faults, Lossy};
+pub use instance::Instance;
+pub use requests::{Outcome, RecordedRequest};
+pub use sandbox::{Sandbox, SandboxBuilder};

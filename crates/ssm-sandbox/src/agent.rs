@@ -1,0 +1,10 @@
+//! The agent, by what `aws/amazon-ssm-agent` does: its own reliability, not our client's turned
+//! round.
+
+mod basic;
+mod channel;
+mod mux;
+
+pub(crate) use basic::{Basic, Progress};
+pub(crate) use channel::{Channel, Handler, Taken};
+pub(crate) use mux::MuxPort;

@@ -1,0 +1,384 @@
+//! The agent's data channel, in virtual time (`agent/session/datachannel/datachannel.go` @1c217c89).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use serde_json::json;
+use ssm_protocol::payload::{
+    Acknowledge, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse, SessionProperties,
+};
+use ssm_protocol::wire::{
+    Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
+};
+
+/// Messages kept each way; agents before 3.0 kept a tenth.
+const BUFFER: usize = 100_000;
+const OLD_BUFFER: usize = 10_000;
+/// How long the client may take to answer the handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often the oldest message is looked at.
+const RESEND_INTERVAL: Duration = Duration::from_millis(100);
+const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
+const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
+const GRANULARITY: Duration = Duration::from_millis(10);
+const MAX_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The agent's end of one session's data channel.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    version: String,
+    properties: SessionProperties,
+    started: Instant,
+    started_unix: Duration,
+    random: fastrand::Rng,
+    state: Handshake,
+    /// HandshakeComplete waits for this.
+    complete_held: bool,
+    active: bool,
+    buffer: usize,
+    expected: i64,
+    ahead: BTreeMap<i64, Incoming>,
+    next_number: i64,
+    kept: VecDeque<Kept>,
+    outgoing: VecDeque<Bytes>,
+    round_trip: Duration,
+    variation: Duration,
+    timeout: Duration,
+    resend_at: Instant,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Handshake {
+    Asked,
+    Answered { client_version: String },
+    Complete { client_version: String },
+}
+
+#[derive(Debug)]
+struct Kept {
+    number: i64,
+    frame: Bytes,
+    sent_at: Instant,
+}
+
+/// A stream-data message in its turn.
+#[derive(Debug, Clone)]
+pub(crate) struct Incoming {
+    pub(crate) kind: PayloadType,
+    pub(crate) payload: Bytes,
+}
+
+/// Whether the port's handler took a message. What it did not take is not acknowledged, and comes
+/// again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Yes,
+    NotReady,
+}
+
+/// Where the port's bytes go.
+pub(crate) trait Handler {
+    fn output(&mut self, payload: Bytes) -> Taken;
+    fn flag(&mut self, flag: Flag) -> Taken;
+}
+
+impl Channel {
+    pub(crate) fn new(
+        version: &str,
+        properties: SessionProperties,
+        complete_held: bool,
+        seed: u64,
+        now: Instant,
+        unix: Duration,
+    ) -> Self {
+        let old = version.starts_with("1.") || version.starts_with("2.");
+        let mut channel = Self {
+            version: version.to_owned(),
+            properties,
+            started: now,
+            started_unix: unix,
+            random: fastrand::Rng::with_seed(seed),
+            state: Handshake::Asked,
+            complete_held,
+            active: true,
+            buffer: if old { OLD_BUFFER } else { BUFFER },
+            expected: 0,
+            ahead: BTreeMap::new(),
+            next_number: 0,
+            kept: VecDeque::new(),
+            outgoing: VecDeque::new(),
+            round_trip: FIRST_ROUND_TRIP,
+            variation: Duration::ZERO,
+            timeout: FIRST_TIMEOUT,
+            resend_at: now + RESEND_INTERVAL,
+        };
+        channel.report_state(now);
+        let request = HandshakeRequest::port(channel.version.clone(), &channel.properties);
+        let body = serde_json::to_vec(&request).unwrap_or_default();
+        channel.send(PayloadType::HandshakeRequest, &body, now);
+        channel
+    }
+
+    /// The client's version, once data may flow.
+    pub(crate) fn client_version(&self) -> Option<&str> {
+        match &self.state {
+            Handshake::Complete { client_version } => Some(client_version),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.active
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.version
+    }
+
+    pub(crate) fn properties(&self) -> &SessionProperties {
+        &self.properties
+    }
+
+    /// Takes one websocket message.
+    pub(crate) fn handle(&mut self, frame: Bytes, now: Instant, handler: &mut dyn Handler) {
+        // The agent does not verify digests.
+        let message = match Message::decode_unverified(frame) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(%error, "the agent dropped a message");
+                return;
+            }
+        };
+        match message.header.message_type {
+            MessageType::InputStreamData => self.handle_stream_data(message, now, handler),
+            MessageType::Acknowledge => self.handle_acknowledge(&message.payload, now),
+            MessageType::StartPublication => self.active = true,
+            MessageType::PausePublication => self.active = false,
+            _ => {}
+        }
+    }
+
+    fn handle_stream_data(&mut self, message: Message, now: Instant, handler: &mut dyn Handler) {
+        let number = message.header.sequence_number.0;
+        let acknowledge = Acknowledge {
+            message_type: MessageType::InputStreamData,
+            message_id: message.header.message_id,
+            sequence_number: message.header.sequence_number,
+        };
+        let incoming = Incoming {
+            kind: message.header.payload_type,
+            payload: message.payload,
+        };
+        if number < self.expected {
+            self.acknowledge(&acknowledge, now);
+        } else if number > self.expected {
+            if self.ahead.len() < self.buffer {
+                self.acknowledge(&acknowledge, now);
+                self.ahead.insert(number, incoming);
+            }
+        } else if self.process(incoming, now, handler) == Taken::Yes {
+            self.acknowledge(&acknowledge, now);
+            self.expected += 1;
+            while let Some(next) = self.ahead.get(&self.expected).cloned() {
+                if self.process(next, now, handler) == Taken::NotReady {
+                    break;
+                }
+                self.ahead.remove(&self.expected);
+                self.expected += 1;
+            }
+        }
+    }
+
+    fn process(&mut self, incoming: Incoming, now: Instant, handler: &mut dyn Handler) -> Taken {
+        let Handshake::Complete { .. } = self.state else {
+            if incoming.kind == PayloadType::HandshakeResponse {
+                self.handle_response(&incoming.payload, now);
+            }
+            // Anything else before the handshake is complete is acknowledged and thrown away.
+            return Taken::Yes;
+        };
+        match incoming.kind {
+            PayloadType::Output => handler.output(incoming.payload),
+            PayloadType::Flag => match Flag::read(&incoming.payload) {
+                Some(flag) => handler.flag(flag),
+                None => Taken::Yes,
+            },
+            _ => Taken::Yes,
+        }
+    }
+
+    fn handle_response(&mut self, body: &[u8], now: Instant) {
+        if self.state != Handshake::Asked {
+            return;
+        }
+        let Ok(response) = serde_json::from_slice::<HandshakeResponse>(body) else {
+            return;
+        };
+        self.state = Handshake::Answered {
+            client_version: response.client_version,
+        };
+        if !self.complete_held {
+            self.complete(now);
+        }
+    }
+
+    /// Sends HandshakeComplete if it is due.
+    pub(crate) fn release(&mut self, now: Instant) {
+        self.complete_held = false;
+        self.complete(now);
+    }
+
+    fn complete(&mut self, now: Instant) {
+        let Handshake::Answered { client_version } = &self.state else {
+            return;
+        };
+        self.state = Handshake::Complete {
+            client_version: client_version.clone(),
+        };
+        let took = now.saturating_duration_since(self.started).as_nanos();
+        let complete = HandshakeComplete {
+            handshake_time_to_complete: i64::try_from(took).unwrap_or(i64::MAX),
+            customer_message: String::new(),
+        };
+        let body = serde_json::to_vec(&complete).unwrap_or_default();
+        self.send(PayloadType::HandshakeComplete, &body, now);
+    }
+
+    fn handle_acknowledge(&mut self, body: &[u8], now: Instant) {
+        let Ok(acknowledge) = Acknowledge::read(body) else {
+            return;
+        };
+        let number = acknowledge.sequence_number.0;
+        let Some(at) = self.kept.iter().position(|kept| kept.number >= number) else {
+            return;
+        };
+        if self.kept.get(at).is_none_or(|kept| kept.number != number) {
+            return;
+        }
+        if let Some(kept) = self.kept.remove(at) {
+            // Unlike ours, its samples include messages that were sent again.
+            let sample = now.saturating_duration_since(kept.sent_at);
+            self.variation = self.variation * 3 / 4 + self.round_trip.abs_diff(sample) / 4;
+            self.round_trip = self.round_trip * 7 / 8 + sample / 8;
+            self.timeout =
+                (self.round_trip + (self.variation * 4).max(GRANULARITY)).min(MAX_TIMEOUT);
+        }
+    }
+
+    /// Sends bytes of the port: at most 1024 a message.
+    pub(crate) fn send_output(&mut self, payload: &[u8], now: Instant) {
+        self.send(PayloadType::Output, payload, now);
+    }
+
+    pub(crate) fn send_flag(&mut self, flag: Flag, now: Instant) {
+        self.send(PayloadType::Flag, &flag.to_bytes(), now);
+    }
+
+    fn send(&mut self, kind: PayloadType, payload: &[u8], now: Instant) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let flags = if number == 0 { Flags::SYN } else { Flags::NONE };
+        let frame = self.frame(
+            MessageType::OutputStreamData,
+            number,
+            flags,
+            kind,
+            payload,
+            now,
+        );
+        self.outgoing.push_back(frame.clone());
+        // A full buffer does not stop it from sending, only from sending again.
+        if self.kept.len() < self.buffer {
+            self.kept.push_back(Kept {
+                number,
+                frame,
+                sent_at: now,
+            });
+        }
+    }
+
+    fn acknowledge(&mut self, body: &Acknowledge, now: Instant) {
+        let mut payload = BytesMut::new();
+        body.write(&mut payload);
+        let flags = Flags::SYN | Flags::FIN;
+        let frame = self.frame(
+            MessageType::Acknowledge,
+            0,
+            flags,
+            PayloadType::None,
+            &payload,
+            now,
+        );
+        self.outgoing.push_back(frame);
+    }
+
+    /// Its report to the service, which clients must ignore.
+    fn report_state(&mut self, now: Instant) {
+        let body = json!({ "SchemaVersion": 1, "SessionState": "Connected", "SessionId": "" });
+        let flags = Flags::SYN | Flags::FIN;
+        let body = body.to_string();
+        let kind = MessageType::AgentSessionState;
+        let frame = self.frame(kind, 0, flags, PayloadType::None, body.as_bytes(), now);
+        self.outgoing.push_back(frame);
+    }
+
+    fn frame(
+        &mut self,
+        message_type: MessageType,
+        number: i64,
+        flags: Flags,
+        payload_type: PayloadType,
+        payload: &[u8],
+        now: Instant,
+    ) -> Bytes {
+        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + payload.len());
+        frame.resize(PAYLOAD_OFFSET, 0);
+        frame.extend_from_slice(payload);
+        Header {
+            message_type,
+            schema_version: 1,
+            created_date: self.started_unix + now.saturating_duration_since(self.started),
+            sequence_number: SequenceNumber(number),
+            flags,
+            message_id: MessageId(
+                uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes()).into_uuid(),
+            ),
+            payload_type,
+        }
+        .seal(&mut frame);
+        frame.freeze()
+    }
+
+    /// The next message for the websocket.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
+        self.outgoing.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        match self.state {
+            Handshake::Asked => self.resend_at.min(self.started + HANDSHAKE_TIMEOUT),
+            _ => self.resend_at,
+        }
+    }
+
+    /// The client did not answer the handshake in time.
+    pub(crate) fn has_timed_out(&self, now: Instant) -> bool {
+        self.state == Handshake::Asked && now >= self.started + HANDSHAKE_TIMEOUT
+    }
+
+    /// Every 100 ms: the oldest message, if it is overdue. Only that one.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if now < self.resend_at {
+            return;
+        }
+        self.resend_at = now + RESEND_INTERVAL;
+        let timeout = self.timeout;
+        if let Some(oldest) = self.kept.front_mut().filter(|_| self.active)
+            && now.saturating_duration_since(oldest.sent_at) > timeout
+        {
+            oldest.sent_at = now;
+            self.outgoing.push_back(oldest.frame.clone());
+        }
+    }
+}

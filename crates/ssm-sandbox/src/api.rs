@@ -1,0 +1,259 @@
+//! The HTTP endpoint: STS and Systems Manager behind one address, told apart by the request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::account::{AuthError, Caller};
+use crate::clock::http_date;
+use crate::faults::ApiFault;
+use crate::requests::Outcome;
+use crate::sigv4::{self, Claim};
+use crate::state::State;
+use crate::{ssm, sts};
+
+const MAX_BODY: usize = 1 << 20;
+
+/// An API's answer before it becomes HTTP.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+    /// The error's code, for the record.
+    pub(crate) error: Option<String>,
+}
+
+pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
+    loop {
+        let Ok((tcp, _)) = listener.accept().await else {
+            continue;
+        };
+        tokio::spawn(serve_connection(tcp, state.clone()));
+    }
+}
+
+async fn serve_connection(tcp: TcpStream, state: Arc<State>) {
+    if let Err(error) = tcp.set_nodelay(true) {
+        tracing::debug!(%error, "no TCP_NODELAY");
+    }
+    let service = service_fn(move |request| {
+        let state = state.clone();
+        async move { answer(&state, request).await }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(tcp), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "API connection ended");
+    }
+}
+
+/// The connection is dropped without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was dropped as asked")]
+struct Dropped;
+
+async fn answer(
+    state: &State,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Dropped> {
+    let (head, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
+        return Err(Dropped);
+    };
+    let body = body.to_bytes();
+    let target = head
+        .headers
+        .get("x-amz-target")
+        .and_then(|value| value.to_str().ok());
+    let call = match target {
+        Some(target) => Call::Ssm(
+            target
+                .strip_prefix("AmazonSSM.")
+                .unwrap_or(target)
+                .to_owned(),
+        ),
+        None => Call::Sts(url::form_urlencoded::parse(&body).into_owned().collect()),
+    };
+    let fault = state.take_fault(call.action());
+    if let Some(ApiFault::Throttle) = fault {
+        let answer = call.error(
+            StatusCode::BAD_REQUEST,
+            "ThrottlingException",
+            "Rate exceeded",
+        );
+        return Ok(respond(state, &call, None, answer, Duration::ZERO));
+    }
+    let request = sigv4::Request {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        body: &body,
+        service: call.service(),
+    };
+    let mut key = None;
+    let authenticated = authenticate(state, &request, &mut key);
+    let answer = match authenticated {
+        Ok(caller) => match &call {
+            Call::Ssm(action) => ssm::answer(state, &caller, action, &body),
+            Call::Sts(form) => sts::answer(state, &caller, form),
+        },
+        Err(error) => call.refuse(&error),
+    };
+    match fault {
+        Some(ApiFault::ErrorAfterHandling) => {
+            let answer = call.error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalFailure",
+                "We encountered an internal error.",
+            );
+            Ok(respond(state, &call, key, answer, Duration::ZERO))
+        }
+        Some(ApiFault::DropAfterHandling) => {
+            state.record(call.action(), key, Outcome::Dropped);
+            Err(Dropped)
+        }
+        Some(ApiFault::MalformedBody) => {
+            // What was a date is none now; the secrets around it stay.
+            let body = answer
+                .body
+                .replace("<Expiration>", "<Expiration>not a date ");
+            let body = body.replace("\"TokenValue\":\"", "\"TokenValue\":[\"");
+            Ok(respond(
+                state,
+                &call,
+                key,
+                Answer { body, ..answer },
+                Duration::ZERO,
+            ))
+        }
+        Some(ApiFault::Slow(release)) => {
+            release.notified().await;
+            Ok(respond(state, &call, key, answer, Duration::ZERO))
+        }
+        Some(ApiFault::DateAhead(by)) => Ok(respond(state, &call, key, answer, by)),
+        Some(ApiFault::Throttle) | None => Ok(respond(state, &call, key, answer, Duration::ZERO)),
+    }
+}
+
+/// Checks the signature; `key` gets the access key id that was named.
+pub(crate) fn authenticate(
+    state: &State,
+    request: &sigv4::Request<'_>,
+    key: &mut Option<String>,
+) -> Result<Caller, AuthError> {
+    let now = state.clock.unix();
+    let account = state.account();
+    sigv4::verify(request, now, |claim: &Claim| {
+        *key = Some(claim.access_key_id.clone());
+        account.secret(claim, now)
+    })?;
+    Ok(account.caller(key.as_deref().unwrap_or_default()))
+}
+
+fn respond(
+    state: &State,
+    call: &Call,
+    key: Option<String>,
+    answer: Answer,
+    date_ahead: Duration,
+) -> Response<Full<Bytes>> {
+    state.record(
+        call.action(),
+        key,
+        match answer.error {
+            Some(code) => Outcome::Error(code),
+            None => Outcome::Answered,
+        },
+    );
+    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+    *response.status_mut() = answer.status;
+    let request_id = state.account().uuid().to_string();
+    for (name, value) in [
+        ("content-type", answer.content_type.to_owned()),
+        ("x-amzn-requestid", request_id),
+        ("date", http_date(state.clock.unix() + date_ahead)),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+/// A request, by protocol.
+pub(crate) enum Call {
+    /// AWS JSON 1.1: the action of `X-Amz-Target`.
+    Ssm(String),
+    /// AWS Query: the form.
+    Sts(std::collections::BTreeMap<String, String>),
+}
+
+impl Call {
+    fn action(&self) -> &str {
+        match self {
+            Self::Ssm(action) => action,
+            Self::Sts(form) => form.get("Action").map_or("", String::as_str),
+        }
+    }
+
+    fn service(&self) -> &'static str {
+        match self {
+            Self::Ssm(_) => "ssm",
+            Self::Sts(_) => "sts",
+        }
+    }
+
+    fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
+        match self {
+            Self::Ssm(_) => ssm::error(status, code, message),
+            Self::Sts(_) => sts::error(status, code, message),
+        }
+    }
+
+    /// Each protocol has its own codes for the same refusal.
+    fn refuse(&self, error: &AuthError) -> Answer {
+        use crate::sigv4::SignatureError as Signature;
+        let ssm = matches!(self, Self::Ssm(_));
+        let status = if ssm {
+            StatusCode::BAD_REQUEST
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        let pick = |json: &'static str, query: &'static str| if ssm { json } else { query };
+        let (code, message) = match error {
+            AuthError::UnknownKey => (
+                pick("UnrecognizedClientException", "InvalidClientTokenId"),
+                "The security token included in the request is invalid.".to_owned(),
+            ),
+            AuthError::Expired => (
+                pick("ExpiredTokenException", "ExpiredToken"),
+                "The security token included in the request is expired".to_owned(),
+            ),
+            AuthError::Signature(error) => (
+                match error {
+                    Signature::Missing => pick(
+                        "MissingAuthenticationTokenException",
+                        "MissingAuthenticationToken",
+                    ),
+                    Signature::Incomplete(_) => {
+                        pick("IncompleteSignatureException", "IncompleteSignature")
+                    }
+                    Signature::Scope(_) | Signature::Skewed(_) | Signature::Mismatch => {
+                        pick("InvalidSignatureException", "SignatureDoesNotMatch")
+                    }
+                },
+                error.to_string(),
+            ),
+        };
+        self.error(status, code, &message)
+    }
+}

@@ -1,0 +1,202 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+/// What goes wrong with one API call.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ApiFault {
+    /// It is handled (a code is used up), and answered with HTTP 500.
+    ErrorAfterHandling,
+    /// It is handled, and the connection dropped without an answer.
+    DropAfterHandling,
+    /// It is answered with a throttling error, and not handled.
+    Throttle,
+    /// It is handled; the answer has HTTP 200 and does not parse.
+    MalformedBody,
+    /// It is handled; the answer waits for this notification.
+    Slow(Arc<Notify>),
+    /// It is handled; the answer's `Date` is ahead by this much.
+    DateAhead(Duration),
+}
+
+/// What goes wrong between the gateway and the client. The same seed makes the same choices for the
+/// same messages.
+#[derive(Debug, Clone, Default)]
+pub struct Faults {
+    /// Seed of all choices.
+    pub seed: u64,
+    /// Messages of the agent.
+    pub to_client: Lossy,
+    /// Messages of the client.
+    pub to_agent: Lossy,
+    /// Cut the websocket, without a close frame, each time this many messages went through it.
+    pub cut_after: Option<u64>,
+}
+
+/// Faults of one direction. Probabilities are 0 to 1, for each message.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lossy {
+    /// The message is dropped.
+    pub drop: f64,
+    /// It arrives twice.
+    pub duplicate: f64,
+    /// It arrives after the messages of the next few milliseconds.
+    pub reorder: f64,
+    /// Every message takes this long. Order and throughput are not changed.
+    pub delay: Duration,
+}
+
+/// How much later a reordered message arrives.
+const REORDERED_BY: Duration = Duration::from_millis(5);
+/// Messages on their way before the sender has to wait.
+const MOST_ON_THE_WAY: usize = 1 << 16;
+
+/// Messages of one direction on their way.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    faults: Lossy,
+    random: fastrand::Rng,
+    queue: BTreeMap<(Instant, u64), Bytes>,
+    count: u64,
+    /// Without faults messages need no clock.
+    direct: Option<VecDeque<Bytes>>,
+}
+
+impl Wire {
+    pub(crate) fn new(faults: Lossy, seed: u64) -> Self {
+        let Lossy {
+            drop,
+            duplicate,
+            reorder,
+            delay,
+        } = faults;
+        let faulty = drop > 0.0 || duplicate > 0.0 || reorder > 0.0 || !delay.is_zero();
+        Self {
+            faults,
+            random: fastrand::Rng::with_seed(seed),
+            queue: BTreeMap::new(),
+            count: 0,
+            direct: (!faulty).then(VecDeque::new),
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.queue.len() + self.direct.as_ref().map_or(0, VecDeque::len) >= MOST_ON_THE_WAY
+    }
+
+    pub(crate) fn send(&mut self, message: Bytes, now: Instant) {
+        if let Some(direct) = &mut self.direct {
+            direct.push_back(message);
+            return;
+        }
+        let Lossy {
+            drop,
+            duplicate,
+            reorder,
+            delay,
+        } = self.faults;
+        if self.happens(drop) {
+            return;
+        }
+        let late = if self.happens(reorder) {
+            REORDERED_BY
+        } else {
+            Duration::ZERO
+        };
+        if self.happens(duplicate) {
+            self.push(message.clone(), now + delay);
+        }
+        self.push(message, now + delay + late);
+    }
+
+    fn happens(&mut self, probability: f64) -> bool {
+        probability > 0.0 && self.random.f64() < probability
+    }
+
+    fn push(&mut self, message: Bytes, at: Instant) {
+        self.count += 1;
+        self.queue.insert((at, self.count), message);
+    }
+
+    /// The next message that has arrived.
+    pub(crate) fn arrived(&mut self, now: Instant) -> Option<Bytes> {
+        if let Some(direct) = &mut self.direct {
+            return direct.pop_front();
+        }
+        let entry = self.queue.first_entry()?;
+        (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    /// When the next one arrives.
+    pub(crate) fn next_arrival(&self) -> Option<Instant> {
+        self.queue.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// What is on its way is lost with the connection.
+    pub(crate) fn cut(&mut self) {
+        self.queue.clear();
+        if let Some(direct) = &mut self.direct {
+            direct.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn through(faults: Lossy, seed: u64, count: u32) -> Vec<u32> {
+        let start = Instant::now();
+        let mut wire = Wire::new(faults, seed);
+        let mut arrived = Vec::new();
+        for number in 0..count {
+            let now = start + Duration::from_millis(u64::from(number));
+            wire.send(Bytes::copy_from_slice(&number.to_be_bytes()), now);
+            while let Some(message) = wire.arrived(now) {
+                arrived.push(message);
+            }
+        }
+        while let Some(message) = wire.arrived(start + Duration::from_secs(3600)) {
+            arrived.push(message);
+        }
+        let number = |message: &Bytes| {
+            message
+                .first_chunk()
+                .map(|bytes| u32::from_be_bytes(*bytes))
+        };
+        arrived.iter().filter_map(number).collect()
+    }
+
+    #[test]
+    fn without_faults_everything_arrives_in_order() {
+        let slow = Lossy {
+            delay: Duration::from_millis(40),
+            ..Lossy::default()
+        };
+        for faults in [Lossy::default(), slow] {
+            assert_eq!(through(faults, 1, 100), (0..100).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn faults_are_the_same_for_the_same_seed_and_happen_about_as_often_as_asked() {
+        let faults = Lossy {
+            drop: 0.2,
+            duplicate: 0.1,
+            reorder: 0.1,
+            ..Lossy::default()
+        };
+        let arrived = through(faults, 7, 1000);
+        assert_eq!(arrived, through(faults, 7, 1000));
+        assert_ne!(arrived, through(faults, 8, 1000));
+        assert!((800..980).contains(&arrived.len()), "{}", arrived.len());
+        assert!(
+            arrived.windows(2).any(|pair| pair[0] > pair[1]),
+            "nothing was reordered"
+        );
+    }
+}

@@ -1,0 +1,66 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::WebSocket;
+
+/// What a session's task is told.
+pub(crate) enum Command {
+    /// A client's websocket; it replaces the one before.
+    Attach(Box<WebSocket>),
+    /// Close the websocket with 1000 "Bye"; the session goes on.
+    Bye,
+    /// Drop the connection without a close frame; the session goes on.
+    Cut,
+    /// Stop (or go on) reading and writing the websocket.
+    Silent(bool),
+    /// TerminateSession.
+    Terminate,
+    /// The agent is gone without a word.
+    Vanish,
+    /// The agent sends these bytes as data of the port.
+    SendRaw(Bytes),
+    /// The agent completes handshakes it held back.
+    ReleaseHandshake,
+}
+
+/// The way to a session's task.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionControl {
+    sender: mpsc::UnboundedSender<Command>,
+    receiver: Arc<Mutex<Option<mpsc::UnboundedReceiver<Command>>>>,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Command")
+    }
+}
+
+impl SessionControl {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self {
+            sender,
+            receiver: Arc::new(Mutex::new(Some(receiver))),
+        }
+    }
+
+    /// The task's end; there is one.
+    pub(super) fn take_receiver(&self) -> Option<mpsc::UnboundedReceiver<Command>> {
+        self.receiver
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Tells the task; one that is over does not mind.
+    pub(crate) fn send(&self, command: Command) {
+        let _ = self.sender.send(command);
+    }
+
+    pub(crate) fn terminate(&self) {
+        self.send(Command::Terminate);
+    }
+}
