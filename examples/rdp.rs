@@ -1,2 +1,124 @@
-//! The examples of the workspace.
-fn main() {}
+//! `cargo run --example rdp -- --target i-0123456789abcdef0 --mfa-serial arn:aws:iam::123456789012:mfa/you`
+//!
+//! Remote Desktop to a Windows instance in a private subnet, under enforced MFA. The options have
+//! the AWS CLI's names. `--sandbox` shows all of it on this machine, without an AWS account.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use aws_config::SdkConfig;
+use clap::Parser;
+use ssm_mfa::{MfaProvider, MfaSerial, StaticCode, TerminalPrompt};
+use ssm_tunnel::{Tunnel, TunnelBuilder};
+use support::launch;
+use support::options::Aws;
+use support::output::Output;
+use support::session;
+use support::signals::Signals;
+use support::story::{self, Story};
+
+#[derive(Debug, Parser)]
+#[command(about = "Remote Desktop through AWS Systems Manager, under MFA")]
+struct Options {
+    /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
+    #[arg(
+        long,
+        required_unless_present = "sandbox",
+        default_value_if("sandbox", "true", story::TARGET)
+    )]
+    target: String,
+    /// Port to reach
+    #[arg(long, value_name = "PORT", default_value_t = 3389)]
+    port_number: u16,
+    /// Host to reach from the target, instead of the target itself
+    #[arg(long)]
+    host: Option<String>,
+    /// Local port, 0 for a free one
+    #[arg(long, value_name = "PORT", default_value_t = 17320)]
+    local_port_number: u16,
+    /// Serial number (ARN) of your MFA device
+    #[arg(long, value_name = "ARN")]
+    mfa_serial: Option<String>,
+    /// The code it shows; without it you are asked on the terminal
+    #[arg(long, value_name = "CODE", requires = "mfa_serial")]
+    mfa_code: Option<String>,
+    /// Start the Remote Desktop client of this machine
+    #[arg(long)]
+    launch: bool,
+    /// Use an embedded stand-in for AWS on this machine: no account needed
+    #[arg(long, conflicts_with_all = ["profile", "endpoint_url", "stream_endpoint", "mfa_serial"])]
+    sandbox: bool,
+    /// What the sandbox's instance forwards to, instead of a demo service; then the tunnel stays open
+    #[arg(long, value_name = "ADDRESS", requires = "sandbox")]
+    sandbox_destination: Option<std::net::SocketAddr>,
+    #[command(flatten)]
+    aws: Aws,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let output = Output::new(options.aws.output);
+    match run(options, output).await {
+        Ok(code) => code,
+        Err(error) => {
+            output.fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
+    options.aws.start_log()?;
+    if options.sandbox {
+        let story = Story::begin(output, options.sandbox_destination).await?;
+        story.show_denial(tunnel(&options, &story.config())).await?;
+        let config = story.log_in().await?;
+        let signals = Signals::new()?;
+        let tunnel = tunnel(&options, &config).open().await?;
+        return story.finish(tunnel, signals).await;
+    }
+    let config = log_in(&options, options.aws.load().await).await?;
+    // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
+    let signals = Signals::new()?;
+    let tunnel = tunnel(&options, &config).open().await?;
+    if options.launch {
+        tunnel.ready().await?;
+        launch::remote_desktop(tunnel.local_addr())?;
+    }
+    session::run(tunnel, output, signals).await
+}
+
+fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
+    let mut builder = Tunnel::builder(&options.target)
+        .remote_port(options.port_number)
+        .local_port(options.local_port_number)
+        .sdk_config(config);
+    if let Some(host) = &options.host {
+        builder = builder.remote_host(host);
+    }
+    if let Some(reason) = &options.aws.reason {
+        builder = builder.reason(reason);
+    }
+    if let Some(url) = &options.aws.stream_endpoint {
+        builder = builder.stream_endpoint(url);
+    }
+    builder
+}
+
+/// The same configuration with the credentials of an MFA session, if a device was named.
+async fn log_in(options: &Options, config: SdkConfig) -> anyhow::Result<SdkConfig> {
+    let Some(serial) = &options.mfa_serial else {
+        return Ok(config);
+    };
+    let serial: MfaSerial = serial.parse()?;
+    let builder = MfaProvider::builder().sts_config(&config).serial(serial);
+    let provider = match &options.mfa_code {
+        Some(code) => builder
+            .code_source(StaticCode::new(code.parse()?))
+            .build()?,
+        None => builder.code_source(TerminalPrompt::new()).build()?,
+    };
+    provider.login().await.context("no MFA session")?;
+    Ok(provider.sdk_config(&config))
+}

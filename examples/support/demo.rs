@@ -48,7 +48,9 @@ pub struct Transfer {
 /// # Errors
 /// When the connection fails or a byte is wrong.
 pub async fn transfer(address: SocketAddr, upload: u64, download: u64) -> anyhow::Result<Transfer> {
-    let mut tcp = TcpStream::connect(address).await.context("cannot connect to the local port")?;
+    let mut tcp = TcpStream::connect(address)
+        .await
+        .context("cannot connect to the local port")?;
     tcp.set_nodelay(true)?;
     tcp.write_u64(upload).await?;
     tcp.write_u64(download).await?;
@@ -56,16 +58,24 @@ pub async fn transfer(address: SocketAddr, upload: u64, download: u64) -> anyhow
     let started = Instant::now();
     let sent = send_without_digest(&mut tcp, upload).await?;
     let mut seen = [0; 32];
-    tcp.read_exact(&mut seen).await.context("no answer through the tunnel")?;
+    tcp.read_exact(&mut seen)
+        .await
+        .context("no answer through the tunnel")?;
     let up = started.elapsed();
-    ensure!(sent == seen, "the bytes that arrived are not the bytes that were sent");
+    ensure!(
+        sent == seen,
+        "the bytes that arrived are not the bytes that were sent"
+    );
 
     let started = Instant::now();
     let received = receive(&mut tcp, download).await?;
     let mut sent = [0; 32];
     tcp.read_exact(&mut sent).await?;
     let down = started.elapsed();
-    ensure!(sent == received, "the bytes that were received are not the bytes that were sent");
+    ensure!(
+        sent == received,
+        "the bytes that were received are not the bytes that were sent"
+    );
     Ok(Transfer {
         upload: upload as f64 / up.as_secs_f64(),
         download: download as f64 / down.as_secs_f64(),
@@ -76,7 +86,9 @@ async fn receive(tcp: &mut TcpStream, mut length: u64) -> anyhow::Result<[u8; 32
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     while length > 0 {
-        let most = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(length)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let read = tcp.read(buffer.get_mut(..most).unwrap_or_default()).await?;
         ensure!(read > 0, "the connection ended {length} bytes early");
         hash.update(buffer.get(..read).unwrap_or_default());
@@ -90,7 +102,9 @@ async fn send_without_digest(tcp: &mut TcpStream, mut length: u64) -> anyhow::Re
     let mut random = fastrand::Rng::new();
     let mut buffer = vec![0; 64 << 10];
     while length > 0 {
-        let most = usize::try_from(length).unwrap_or(usize::MAX).min(buffer.len());
+        let most = usize::try_from(length)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let chunk = buffer.get_mut(..most).unwrap_or_default();
         random.fill(chunk);
         hash.update(&*chunk);

@@ -68,7 +68,12 @@ fn text(event: &Event, session_id: &str) -> Option<String> {
         Event::ConnectionOpened { peer: Some(_), .. } => {
             format!("\nConnection accepted for session [{session_id}]")
         }
-        Event::ConnectionClosed { sent, received, outcome, .. } => {
+        Event::ConnectionClosed {
+            sent,
+            received,
+            outcome,
+            ..
+        } => {
             let how = match outcome {
                 Outcome::Finished => "Connection closed",
                 Outcome::LocalReset => "Connection closed by the local program",

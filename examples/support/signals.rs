@@ -40,7 +40,9 @@ impl Signals {
     #[cfg(windows)]
     pub fn new() -> io::Result<Self> {
         use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
-        Ok(Self { streams: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?) })
+        Ok(Self {
+            streams: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?),
+        })
     }
 
     /// Waits for the next one.

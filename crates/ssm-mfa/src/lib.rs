@@ -1,1 +1,50 @@
-//! MFA session credentials for the AWS SDK for Rust: one prompt, however many callers.
+//! MFA for the AWS SDK for Rust: credentials of a session that an IAM user starts with a code of
+//! their device. One prompt, however many callers; no code is ever sent twice.
+//!
+//! ```no_run
+//! use aws_config::BehaviorVersion;
+//! use ssm_mfa::MfaProvider;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let base = aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await;
+//! let provider = MfaProvider::builder()
+//!     .sts_config(&base)
+//!     .serial("arn:aws:iam::123456789012:mfa/taro".parse()?)
+//!     .build()?; // asks on the terminal, unless `code_source` says otherwise
+//! provider.login().await?; // before the first call, so that no operation timeout cuts the prompt
+//! let config = provider.sdk_config(&base); // for any SDK client
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What the SDK does, and what this crate does about it
+//!
+//! | the SDK alone | with this crate |
+//! |---|---|
+//! | ignores `mfa_serial`, has no prompt | asks for the code |
+//! | drops a prompt that takes longer than its identity cache waits (about 20 s), and starts another | [`MfaProvider::sdk_config`] installs a cache that waits; the prompt is a task of its own that all callers share |
+//! | sends the same code again after an error, which AWS accepts once | sends each code once; a code used before is refused before it is sent |
+//! | shows a bare `AccessDenied` | [`MfaError`] says whether it was the code, the device, the keys or the clock, and what to do |
+//!
+//! # Secrets
+//!
+//! Codes are wiped when dropped; keys are in the SDK's `Credentials`, which wipes them too. Copies
+//! inside the SDK's request strings cannot be wiped. Nothing here is logged. The SDK logs answers
+//! at its `TRACE` level: keep `aws_smithy_runtime` below it.
+
+mod builder;
+mod code;
+mod error;
+mod provider;
+mod serial;
+mod source;
+mod sts;
+mod terminal;
+
+pub use builder::MfaProviderBuilder;
+pub use code::{InvalidCode, MfaCode};
+pub use error::MfaError;
+pub use provider::{MfaProvider, SessionInfo};
+pub use serial::{InvalidSerial, MfaSerial};
+pub use source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason, StaticCode, from_fn};
+pub use terminal::TerminalPrompt;
