@@ -21,12 +21,8 @@ use support::story::{self, Story};
 #[command(about = "Remote Desktop through AWS Systems Manager, under MFA")]
 struct Options {
     /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
-    #[arg(
-        long,
-        required_unless_present = "sandbox",
-        default_value_if("sandbox", "true", story::TARGET)
-    )]
-    target: String,
+    #[arg(long, required_unless_present = "sandbox")]
+    target: Option<String>,
     /// Port to reach
     #[arg(long, value_name = "PORT", default_value_t = 3389)]
     port_number: u16,
@@ -46,7 +42,7 @@ struct Options {
     #[arg(long)]
     launch: bool,
     /// Use an embedded stand-in for AWS on this machine: no account needed
-    #[arg(long, conflicts_with_all = ["profile", "endpoint_url", "stream_endpoint", "mfa_serial"])]
+    #[arg(long, conflicts_with_all = ["target", "profile", "endpoint_url", "stream_endpoint", "mfa_serial"])]
     sandbox: bool,
     /// What the sandbox's instance forwards to, instead of a demo service; then the tunnel stays open
     #[arg(long, value_name = "ADDRESS", requires = "sandbox")]
@@ -90,7 +86,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
 }
 
 fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
-    let mut builder = Tunnel::builder(&options.target)
+    let mut builder = Tunnel::builder(options.target.as_deref().unwrap_or(story::TARGET))
         .remote_port(options.port_number)
         .local_port(options.local_port_number)
         .sdk_config(config);
