@@ -289,7 +289,7 @@ tunnel() {
 }
 
 # The first event of this name, as one JSON object; fails when there is none.
-event() { jq -ce --arg name "$1" 'select(.event == $name)' "$work/events.jsonl" 2>/dev/null | head -n 1 | grep .; }
+event() { jq -c --arg name "$1" 'select(.event == $name)' "$work/events.jsonl" 2>/dev/null | head -n 1 | grep .; }
 has_event() { event "$1" >/dev/null; }
 listening_or_ended() { has_event listening || gone "$tunnel_pid"; }
 
