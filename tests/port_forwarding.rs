@@ -1,1 +1,408 @@
-//! End to end.
+//! The main job: bytes through the tunnel, whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ssm_mfa::{MfaProvider, StaticCode};
+use ssm_sandbox::{Instance, Sandbox};
+use ssm_tunnel::{End, Error, Event, Outcome, Tunnel};
+use support::{
+    TARGET, closed_port, config, connect, echo, echoed, event, instance, no_sessions, open,
+    sandbox, service, soon, tunnel,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_mfa_code_opens_a_tunnel_that_the_long_term_keys_may_not_open() {
+    let sandbox = Sandbox::builder()
+        .instance(instance(echo().await))
+        .start()
+        .await
+        .expect("starts");
+    let denied = soon("the denial", tunnel(&sandbox).open())
+        .await
+        .expect_err("denied without MFA");
+    assert!(
+        denied.to_string().contains("with an explicit deny"),
+        "{denied}"
+    );
+    assert!(denied.to_string().contains("MFA"), "{denied}");
+
+    let provider = MfaProvider::builder()
+        .sts_config(&config(&sandbox))
+        .serial(sandbox.mfa_serial().parse().expect("a serial"))
+        .code_source(StaticCode::new(
+            sandbox.next_unused_code().parse().expect("a code"),
+        ))
+        .build()
+        .expect("complete");
+    soon("the login", provider.login())
+        .await
+        .expect("the code is good");
+    let config = provider.sdk_config(&config(&sandbox));
+    let tunnel = open(
+        Tunnel::builder(TARGET)
+            .remote_port(3389)
+            .local_port(0)
+            .sdk_config(&config),
+    )
+    .await;
+    echoed(connect(&tunnel).await, 1, 100_000).await;
+    assert_eq!(sandbox.request_count("GetSessionToken"), 1);
+    soon("closing", tunnel.close()).await.expect("a clean end");
+    no_sessions(&sandbox).await;
+}
+
+/// 64 MB in all each way.
+async fn sixty_four_megabytes_over(connections: usize) {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let length = (64 << 20) / connections;
+    let mut transfers = tokio::task::JoinSet::new();
+    for number in 0..connections {
+        let tcp = connect(&tunnel).await;
+        transfers.spawn(echoed(tcp, number as u64, length));
+    }
+    while let Some(transfer) = transfers.join_next().await {
+        transfer.expect("every byte came back");
+    }
+    soon("closing", tunnel.close()).await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_megabytes_each_way_over_one_connection_arrive_byte_for_byte() {
+    sixty_four_megabytes_over(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_megabytes_each_way_over_16_connections_arrive_byte_for_byte() {
+    sixty_four_megabytes_over(16).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_megabytes_each_way_over_200_connections_arrive_byte_for_byte() {
+    sixty_four_megabytes_over(200).await;
+}
+
+/// The reference client turns a message that is a single line feed into a carriage return, and so
+/// loses the last byte of writes whose length is one more than messages are long.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_of_every_length_that_end_in_a_line_feed_arrive_unchanged() {
+    for agent in ["3.3.4851.0", "3.0.196.0"] {
+        let sandbox = sandbox(instance(echo().await).agent_version(agent)).await;
+        let tunnel = open(tunnel(&sandbox)).await;
+        let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+        for length in 1..=4100 {
+            let mut data = vec![b'x'; length];
+            data[length - 1] = b'\n';
+            let mut received = vec![0; length];
+            soon("the echo", async {
+                stream.write_all(&data).await.expect("taken");
+                stream.read_exact(&mut received).await.expect("comes back");
+            })
+            .await;
+            assert!(received == data, "agent {agent}, length {length}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_after_the_local_side_shut_down_writing_arrives() {
+    let reads_to_the_end = service(|mut tcp| async move {
+        // Answers the question at once, then closes.
+        let mut question = [0; 8];
+        tcp.read_exact(&mut question).await.expect("the question");
+        tcp.write_all(&vec![7; 300_000]).await.expect("the answer");
+    });
+    let sandbox = sandbox(instance(reads_to_the_end.await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut tcp = connect(&tunnel).await;
+    tcp.write_all(b"question").await.expect("taken");
+    tcp.shutdown().await.expect("half closed");
+    let mut answer = Vec::new();
+    soon("the answer", tcp.read_to_end(&mut answer))
+        .await
+        .expect("ends in order");
+    assert_eq!(answer, vec![7; 300_000]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_destination_resets_the_connection_and_the_tunnel_lives() {
+    let sandbox = sandbox(instance(closed_port().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut events = tunnel.events();
+    let mut tcp = connect(&tunnel).await;
+    let mut nothing = Vec::new();
+    let error = soon("the reset", tcp.read_to_end(&mut nothing))
+        .await
+        .expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    event(&mut events, "the refusal", |event| {
+        matches!(event, Event::DestinationRefused { .. }).then_some(())
+    })
+    .await;
+    let outcome = event(&mut events, "the end", |event| match event {
+        Event::ConnectionClosed { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(outcome.await, Outcome::Refused);
+
+    let mut stream = soon("connecting", tunnel.connect())
+        .await
+        .expect("the tunnel lives");
+    let error = soon("the refusal", stream.read(&mut [0]))
+        .await
+        .expect_err("refused");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    soon("closing", tunnel.close()).await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_made_before_the_handshake_is_complete_is_held_not_lost() {
+    let sandbox = sandbox(instance(echo().await).hold_handshake()).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut events = tunnel.events();
+    let mut tcp = connect(&tunnel).await;
+    tcp.write_all(b"early")
+        .await
+        .expect("the local socket takes it");
+    let early = event(&mut events, "listening", |event| match event {
+        Event::Listening { address } => Some(*address),
+        Event::Ready { .. } => panic!("the handshake is held"),
+        _ => None,
+    });
+    assert_eq!(early.await, tunnel.local_addr());
+    // The agent has answered the upgrade and waits; only then may it complete.
+    soon("the data channel", async {
+        while sandbox.request_count("OpenDataChannel") == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    sandbox.release_handshakes();
+    let mut back = [0; 5];
+    soon("the echo", async {
+        // Released before the response arrived, it would stay held: ask until it is not.
+        loop {
+            tokio::select! {
+                read = tcp.read_exact(&mut back) => return read.expect("comes back"),
+                () = tokio::task::yield_now() => sandbox.release_handshakes(),
+            }
+        }
+    })
+    .await;
+    assert_eq!(&back, b"early");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_port_in_use_costs_no_session() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let port = taken.local_addr().expect("bound").port();
+    let error = soon("the refusal", tunnel(&sandbox).local_port(port).open()).await;
+    let error = error.expect_err("the port is taken");
+    assert!(matches!(error, Error::LocalAddress { address, .. } if address.port() == port));
+    assert!(
+        error.to_string().contains("choose another local port"),
+        "{error}"
+    );
+    assert_eq!(sandbox.request_count("StartSession"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_remote_host_and_a_custom_document_reach_their_destinations() {
+    let host = Instance::new(TARGET)
+        .host("database.internal", echo().await)
+        .paced(false);
+    let sandbox = Sandbox::builder()
+        .enforce_mfa(false)
+        .instance(host)
+        .document("Team-Forward")
+        .start()
+        .await
+        .expect("starts");
+    for document in [None, Some("Team-Forward")] {
+        let mut builder = tunnel(&sandbox)
+            .remote_host("database.internal")
+            .reason("a test");
+        if let Some(name) = document {
+            builder = builder.document_name(name);
+        }
+        let tunnel = open(builder).await;
+        let stream = soon("connecting", tunnel.connect()).await.expect("opens");
+        echoed(stream, 1, 10_000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_tell_the_whole_story_in_order() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut events = tunnel.events();
+    soon("ready", tunnel.ready()).await.expect("ready");
+    let mut tcp = connect(&tunnel).await;
+    let peer = tcp.local_addr().expect("connected");
+    tcp.write_all(b"hello").await.expect("taken");
+    tcp.read_exact(&mut [0; 5]).await.expect("comes back");
+    tcp.shutdown().await.expect("half closed");
+    let mut rest = Vec::new();
+    // The echo ends once the quiet time has passed and the agent was told.
+    soon("the end", tcp.read_to_end(&mut rest))
+        .await
+        .expect("in order");
+    soon("closing", tunnel.close()).await.expect("a clean end");
+    let session_id = tunnel.session_id().to_owned();
+    let address = tunnel.local_addr();
+    drop(tunnel);
+
+    let mut story = Vec::new();
+    while let Some(event) = soon("the next event", events.next()).await {
+        story.push(event);
+    }
+    let [
+        Event::SessionStarted {
+            session_id: started,
+        },
+        Event::Listening { address: listening },
+        Event::Ready {
+            multiplexed: true,
+            agent_version,
+            ..
+        },
+        Event::ConnectionOpened {
+            connection: 1,
+            peer: Some(opened),
+        },
+        Event::ConnectionClosed {
+            connection: 1,
+            sent: 5,
+            received: 5,
+            outcome: Outcome::Finished,
+        },
+        Event::Closed { clean: true, .. },
+    ] = story.as_slice()
+    else {
+        panic!("another story: {story:#?}");
+    };
+    assert_eq!((started, *listening, *opened), (&session_id, address, peer));
+    assert_eq!(agent_version, "3.3.4851.0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_a_tunnel_terminates_its_session() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    drop(tunnel);
+    no_sessions(&sandbox).await;
+    soon("the call", async {
+        while sandbox.request_count("TerminateSession") == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A program that ends right after its tunnel leaves no session behind either.
+#[test]
+fn dropping_a_tunnel_with_its_runtime_terminates_its_session() {
+    let outer = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let sandbox = outer.block_on(async { sandbox(instance(echo().await)).await });
+    let inner = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let tunnel = inner.block_on(async {
+        let tunnel = open(tunnel(&sandbox)).await;
+        tunnel.ready().await.expect("ready");
+        tunnel
+    });
+    drop(inner);
+    drop(tunnel);
+    assert_eq!(sandbox.request_count("TerminateSession"), 1);
+    assert_eq!(sandbox.active_sessions(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_delivers_what_was_written() {
+    let received = Arc::new(tokio::sync::Mutex::new(Vec::new()));
+    let sink = received.clone();
+    let (done, mut finished) = tokio::sync::mpsc::unbounded_channel();
+    let destination = service(move |mut tcp| {
+        let (sink, done) = (sink.clone(), done.clone());
+        async move {
+            let mut all = Vec::new();
+            let _ = tcp.read_to_end(&mut all).await;
+            *sink.lock().await = all;
+            let _ = done.send(());
+        }
+    });
+    let sandbox = sandbox(instance(destination.await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    let data: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+    soon("writing", stream.write_all(&data))
+        .await
+        .expect("taken");
+    drop(stream);
+    let end = soon("closing", tunnel.close()).await.expect("a clean end");
+    assert!(matches!(end, End::Closed));
+    soon("the destination's end-of-file", finished.recv()).await;
+    assert!(*received.lock().await == data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_reader_stops_only_itself_until_the_budget_is_used() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    let mut stalled = soon("connecting", tunnel.connect()).await.expect("opens");
+    let data = vec![1; 1 << 20];
+    soon("writing", stalled.write_all(&data))
+        .await
+        .expect("taken");
+    // Its answer is not read, and another stream works all the same.
+    let other = soon("connecting", tunnel.connect()).await.expect("opens");
+    echoed(other, 3, 2 << 20).await;
+    let mut back = vec![0; data.len()];
+    soon("the stalled answer", stalled.read_exact(&mut back))
+        .await
+        .expect("whole");
+    assert!(back == data);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_closes_while_the_local_side_still_sends_ends_in_order() {
+    let destination = service(|mut tcp| async move {
+        let mut some = [0; 10];
+        let _ = tcp.read_exact(&mut some).await;
+        let _ = tcp.write_all(b"enough").await;
+    });
+    let sandbox = sandbox(instance(destination.await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let tcp = TcpStream::connect(tunnel.local_addr())
+        .await
+        .expect("accepts");
+    let (mut read, mut write) = tcp.into_split();
+    let sending = tokio::spawn(async move {
+        let chunk = [0; 1024];
+        for _ in 0..200 {
+            if write.write_all(&chunk).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut answer = [0; 6];
+    soon("the answer", read.read_exact(&mut answer))
+        .await
+        .expect("arrives");
+    assert_eq!(&answer, b"enough");
+    soon("the sender", sending).await.expect("ends");
+    tokio::time::timeout(Duration::from_secs(60), tunnel.close())
+        .await
+        .expect("closes")
+        .expect("clean");
+}

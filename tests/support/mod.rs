@@ -1,0 +1,156 @@
+//! What the end-to-end tests share: a sandbox, services behind it, and waiting without sleeping.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use ssm_sandbox::{Instance, Sandbox};
+use ssm_tunnel::{Event, Events, Tunnel, TunnelBuilder};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// The instance that most tests use.
+pub const TARGET: &str = "i-0123456789abcdef0";
+/// Long enough for a slow machine: a test that hits it hangs.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits under a generous limit.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} took longer than {PATIENCE:?}"),
+    }
+}
+
+/// An instance whose every port leads to `destination`, with an agent as fast as it can be.
+pub fn instance(destination: SocketAddr) -> Instance {
+    Instance::new(TARGET).destination(destination).paced(false)
+}
+
+/// A sandbox with one instance and no MFA policy.
+pub async fn sandbox(instance: Instance) -> Sandbox {
+    let builder = Sandbox::builder().enforce_mfa(false).instance(instance);
+    builder.start().await.expect("loopback can be listened on")
+}
+
+/// The user's long-term keys.
+pub fn config(sandbox: &Sandbox) -> SdkConfig {
+    let (id, secret) = (sandbox.access_key_id(), sandbox.secret_access_key());
+    config_with(sandbox, Credentials::new(id, secret, None, None, "test"))
+}
+
+/// Any credentials.
+pub fn config_with(sandbox: &Sandbox, credentials: Credentials) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .endpoint_url(sandbox.endpoint_url())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+/// A tunnel to port 3389 of the instance, without a local port unless one is added.
+pub fn tunnel(sandbox: &Sandbox) -> TunnelBuilder {
+    Tunnel::builder(TARGET)
+        .remote_port(3389)
+        .sdk_config(&config(sandbox))
+}
+
+/// Opens it, under a limit.
+pub async fn open(builder: TunnelBuilder) -> Tunnel {
+    soon("opening", builder.open())
+        .await
+        .expect("the tunnel opens")
+}
+
+/// A service that sends back what it gets, until end-of-file.
+pub async fn echo() -> SocketAddr {
+    service(|mut tcp| async move {
+        let (mut read, mut write) = tcp.split();
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+        let _ = write.shutdown().await;
+    })
+    .await
+}
+
+/// A service of any kind.
+pub async fn service<F, Fut>(serve: F) -> SocketAddr
+where
+    F: Fn(TcpStream) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            tcp.set_nodelay(true).expect("a TCP socket");
+            tokio::spawn(serve(tcp));
+        }
+    });
+    address
+}
+
+/// A port that nobody listens on.
+pub async fn closed_port() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    listener.local_addr().expect("bound")
+}
+
+/// Connects to a tunnel's local port.
+pub async fn connect(tunnel: &Tunnel) -> TcpStream {
+    let tcp = soon("connecting", TcpStream::connect(tunnel.local_addr())).await;
+    let tcp = tcp.expect("the local port accepts");
+    tcp.set_nodelay(true).expect("a TCP socket");
+    tcp
+}
+
+/// Sends random bytes to an echo and compares what comes back.
+pub async fn echoed(stream: impl AsyncRead + AsyncWrite + Unpin, seed: u64, length: usize) {
+    let (mut read, mut write) = tokio::io::split(stream);
+    let mut data = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut data);
+    let sending = async {
+        write
+            .write_all(&data)
+            .await
+            .expect("the stream takes the bytes");
+    };
+    let receiving = async {
+        let mut received = vec![0; length];
+        read.read_exact(&mut received)
+            .await
+            .expect("the bytes come back");
+        received
+    };
+    let ((), received) = soon("the echo", async { tokio::join!(sending, receiving) }).await;
+    assert!(
+        received == data,
+        "the bytes that came back are not those that were sent (seed {seed})"
+    );
+}
+
+/// The first event that `wanted` picks; the ones before it are passed over.
+pub async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -> Option<T>) -> T {
+    soon(what, async {
+        while let Some(event) = events.next().await {
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+        }
+        panic!("the events ended before {what}");
+    })
+    .await
+}
+
+/// Waits until the sandbox has no session any more.
+pub async fn no_sessions(sandbox: &Sandbox) {
+    soon("the end of all sessions", async {
+        while !sandbox.active_sessions().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
