@@ -25,7 +25,7 @@ pub enum Event {
     },
     /// The other side's channel is inactive: nothing new is sent for now.
     Paused,
-    /// The other side's channel is active again.
+    /// The other side's channel is active again, or a new websocket ended the pause.
     Started,
 }
 

@@ -61,6 +61,10 @@ mod tests;
 mod version;
 pub mod wire;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use config::{CLIENT_VERSION, SessionConfig};
 pub use error::SessionError;
 pub use event::{Event, Ready};

@@ -20,7 +20,8 @@ use crate::config::SessionConfig;
 use crate::error::SessionError;
 use crate::event::{Event, Ready};
 use crate::payload::{
-    Acknowledge, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse,
+    Acknowledge, ActionStatus, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest,
+    HandshakeResponse,
 };
 use crate::version::Capabilities;
 use crate::wire::{
@@ -45,7 +46,8 @@ pub struct Session {
     started_unix: Duration,
     rng: ChaCha8Rng,
     handshake: Handshake,
-    handshake_deadline: Instant,
+    /// Set by the first connection.
+    handshake_deadline: Option<Instant>,
     inbox: Inbox,
     outbox: Outbox,
     acknowledgements: VecDeque<Bytes>,
@@ -101,6 +103,8 @@ pub struct Stats {
     pub retransmitted: u64,
     /// Payload bytes sent and not acknowledged.
     pub unacknowledged: usize,
+    /// Bytes kept of messages that arrived ahead of a missing one.
+    pub reordering: usize,
     /// Payload bytes that may be unacknowledged now.
     pub window: usize,
     /// Smoothed round-trip time, from a message's transmission to its acknowledgement.
@@ -110,8 +114,20 @@ pub struct Stats {
 impl Session {
     /// The client's side: answers the agent's handshake. `unix_time` is the time since the Unix
     /// epoch at `now`; `seed` makes the message ids.
-    pub fn client(config: SessionConfig, seed: [u8; 32], now: Instant, unix_time: Duration) -> Self {
-        Self::new(Side::Client, Handshake::AwaitingRequest, config, seed, now, unix_time)
+    pub fn client(
+        config: SessionConfig,
+        seed: [u8; 32],
+        now: Instant,
+        unix_time: Duration,
+    ) -> Self {
+        Self::new(
+            Side::Client,
+            Handshake::AwaitingRequest,
+            config,
+            seed,
+            now,
+            unix_time,
+        )
     }
 
     /// The agent's side: asks for `request`, then waits for the answer.
@@ -137,17 +153,15 @@ impl Session {
         now: Instant,
         unix_time: Duration,
     ) -> Self {
-        // A window below two messages could never be filled.
-        let floor = config.min_window.max(2 * config.max_payload);
         Self {
             side,
             started: now,
             started_unix: unix_time,
             rng: ChaCha8Rng::from_seed(seed),
             handshake,
-            handshake_deadline: now + config.handshake_timeout,
+            handshake_deadline: None,
             inbox: Inbox::new(config.reorder_bytes),
-            outbox: Outbox::new(floor, config.max_window.max(floor), now),
+            outbox: Outbox::new(&config, now),
             acknowledgements: VecDeque::new(),
             events: VecDeque::new(),
             connected: false,
@@ -164,8 +178,9 @@ impl Session {
     /// again, in order.
     pub fn connected(&mut self, now: Instant) {
         self.connected = true;
-        self.paused = false;
-        self.silent_since = now;
+        self.heard(now);
+        self.handshake_deadline
+            .get_or_insert(now + self.config.handshake_timeout);
         self.outbox.resend_all();
     }
 
@@ -194,7 +209,7 @@ impl Session {
         };
         self.bad_in_a_row = 0;
         match &message.header.message_type {
-            MessageType::StartPublication => self.set_paused(false),
+            MessageType::StartPublication => self.heard(now),
             MessageType::PausePublication => self.set_paused(true),
             MessageType::Acknowledge => {
                 self.heard(now);
@@ -203,7 +218,9 @@ impl Session {
             MessageType::ChannelClosed => {
                 self.closed = true;
                 let body = ChannelClosed::read(&message.payload).unwrap_or_default();
-                self.events.push_back(Event::ChannelClosed { output: body.output });
+                self.events.push_back(Event::ChannelClosed {
+                    output: body.output,
+                });
             }
             kind if *kind == self.side.receives() => {
                 self.heard(now);
@@ -219,7 +236,10 @@ impl Session {
         self.stats.bad += 1;
         self.bad_in_a_row += 1;
         if self.bad_in_a_row >= self.config.max_bad_messages {
-            return Err(SessionError::BadMessages { count: self.bad_in_a_row, last: error });
+            return Err(SessionError::BadMessages {
+                count: self.bad_in_a_row,
+                last: error,
+            });
         }
         Ok(())
     }
@@ -232,7 +252,11 @@ impl Session {
     fn set_paused(&mut self, paused: bool) {
         if self.paused != paused {
             self.paused = paused;
-            self.events.push_back(if paused { Event::Paused } else { Event::Started });
+            self.events.push_back(if paused {
+                Event::Paused
+            } else {
+                Event::Started
+            });
         }
     }
 
@@ -282,9 +306,19 @@ impl Session {
             PayloadType::HandshakeRequest => self.handle_handshake_request(&payload, now),
             PayloadType::HandshakeResponse => self.handle_handshake_response(&payload, now),
             PayloadType::HandshakeComplete => self.handle_handshake_complete(&payload),
-            _ if !self.is_ready() => Err(SessionError::DataBeforeHandshake),
+            _ if !self.is_ready() => match self.side {
+                Side::Client => Err(SessionError::DataBeforeHandshake),
+                // Acknowledged, then thrown away: `aws/amazon-ssm-agent`
+                // `agent/session/datachannel/datachannel.go` @01dfe74e.
+                Side::Agent => {
+                    tracing::debug!("ignored data before the handshake was complete");
+                    Ok(())
+                }
+            },
             kind => {
-                let flag = (kind == PayloadType::Flag).then(|| Flag::read(&payload)).flatten();
+                let flag = (kind == PayloadType::Flag)
+                    .then(|| Flag::read(&payload))
+                    .flatten();
                 self.events.push_back(match (kind, flag) {
                     (PayloadType::Output, _) => Event::Data(payload),
                     (_, Some(flag)) => Event::Flag(flag),
@@ -316,6 +350,16 @@ impl Session {
             return Ok(());
         };
         let response: HandshakeResponse = read("HandshakeResponse", body)?;
+        let refused = response
+            .processed_client_actions
+            .iter()
+            .find(|action| action.action_status != ActionStatus::Success);
+        if let Some(action) = refused {
+            return Err(SessionError::Refused {
+                action: action.action_type.clone(),
+                reason: action.error.clone(),
+            });
+        }
         let properties = request
             .requested_client_actions
             .iter()
@@ -339,7 +383,11 @@ impl Session {
     }
 
     fn handle_handshake_complete(&mut self, body: &[u8]) -> Result<(), SessionError> {
-        let Handshake::AwaitingComplete { agent_version, properties } = &mut self.handshake else {
+        let Handshake::AwaitingComplete {
+            agent_version,
+            properties,
+        } = &mut self.handshake
+        else {
             tracing::debug!("ignored handshake completion out of turn");
             return Ok(());
         };
@@ -511,7 +559,7 @@ impl Session {
         if self.closed {
             return None;
         }
-        let handshake = (!self.is_ready()).then_some(self.handshake_deadline);
+        let handshake = self.handshake_deadline.filter(|_| !self.is_ready());
         let retransmit = (self.connected && !self.paused)
             .then(|| self.outbox.deadline())
             .flatten();
@@ -534,10 +582,14 @@ impl Session {
         {
             match timer {
                 Timer::Handshake => {
-                    return Err(SessionError::HandshakeTimeout { after: self.config.handshake_timeout });
+                    return Err(SessionError::HandshakeTimeout {
+                        after: self.config.handshake_timeout,
+                    });
                 }
                 Timer::PeerSilent => {
-                    return Err(SessionError::PeerSilent { after: self.config.peer_timeout });
+                    return Err(SessionError::PeerSilent {
+                        after: self.config.peer_timeout,
+                    });
                 }
                 Timer::Retransmit => self.outbox.handle_timeout(now),
             }
@@ -550,6 +602,7 @@ impl Session {
         Stats {
             retransmitted: self.outbox.retransmitted(),
             unacknowledged: self.outbox.unacknowledged(),
+            reordering: self.inbox.kept(),
             window: self.outbox.window(),
             round_trip: self.outbox.smoothed_rtt(),
             ..self.stats
@@ -568,7 +621,10 @@ fn sequenced(message: Message) -> Result<Message, DecodeError> {
     }
 }
 
-fn read<T: serde::de::DeserializeOwned>(message: &'static str, body: &[u8]) -> Result<T, SessionError> {
+fn read<T: serde::de::DeserializeOwned>(
+    message: &'static str,
+    body: &[u8],
+) -> Result<T, SessionError> {
     serde_json::from_slice(body).map_err(|error| SessionError::Handshake {
         message,
         reason: error.to_string(),

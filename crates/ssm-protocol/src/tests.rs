@@ -1,1 +1,32 @@
-mod placeholder {}
+//! Behaviour of whole sessions in virtual time, one group a file. `peer` is one client with the
+//! agent played by hand, `pair` is two sessions with a faulty network between them.
+
+mod acknowledging;
+mod decoding;
+mod ending;
+mod faults;
+mod handshaking;
+mod opening;
+mod ordering;
+mod pair;
+mod path;
+mod pausing;
+mod peer;
+mod reconnecting;
+mod retransmitting;
+mod secrets;
+mod unreadable;
+mod window;
+
+use std::time::{Duration, Instant};
+
+const MS: Duration = Duration::from_millis(1);
+const UNIX_TIME: Duration = Duration::from_secs(1_800_000_000);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "virtual time needs one instant to count from"
+)]
+fn start() -> Instant {
+    Instant::now()
+}

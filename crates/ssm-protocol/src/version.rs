@@ -64,7 +64,11 @@ mod tests {
         ] {
             assert_eq!(
                 Capabilities::of(version, properties),
-                Capabilities { multiplexing, smux_keepalive, terminate_flag },
+                Capabilities {
+                    multiplexing,
+                    smux_keepalive,
+                    terminate_flag
+                },
                 "agent {version}"
             );
         }

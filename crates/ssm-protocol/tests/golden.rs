@@ -42,20 +42,44 @@ fn reads_every_frame_the_reference_peer_wrote() {
         let message = Message::decode(unhex(&vector.frame_hex))
             .unwrap_or_else(|error| panic!("{}: {error}", vector.name));
         let header = &message.header;
-        assert_eq!(header.message_type.as_str(), vector.message_type, "{}", vector.name);
-        assert_eq!(header.schema_version, vector.schema_version, "{}", vector.name);
+        assert_eq!(
+            header.message_type.as_str(),
+            vector.message_type,
+            "{}",
+            vector.name
+        );
+        assert_eq!(
+            header.schema_version, vector.schema_version,
+            "{}",
+            vector.name
+        );
         assert_eq!(
             header.created_date,
             Duration::from_millis(vector.created_date_ms),
             "{}",
             vector.name
         );
-        assert_eq!(header.sequence_number, SequenceNumber(vector.sequence_number), "{}", vector.name);
+        assert_eq!(
+            header.sequence_number,
+            SequenceNumber(vector.sequence_number),
+            "{}",
+            vector.name
+        );
         assert_eq!(header.flags, Flags(vector.flags), "{}", vector.name);
         let id = vector.message_id.parse().expect("a UUID");
         assert_eq!(header.message_id, MessageId(id), "{}", vector.name);
-        assert_eq!(u32::from(header.payload_type), vector.payload_type, "{}", vector.name);
-        assert_eq!(message.payload, unhex(&vector.payload_hex), "{}", vector.name);
+        assert_eq!(
+            u32::from(header.payload_type),
+            vector.payload_type,
+            "{}",
+            vector.name
+        );
+        assert_eq!(
+            message.payload,
+            unhex(&vector.payload_hex),
+            "{}",
+            vector.name
+        );
     }
 }
 
@@ -69,7 +93,10 @@ fn writes_every_frame_as_the_reference_peer_wrote_it() {
         if message.header.message_type == MessageType::ChannelClosed {
             // The service pads this type with NULs; writers pad with spaces.
             for frame in [&mut written, &mut expected] {
-                frame[4..36].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
+                frame[4..36]
+                    .iter_mut()
+                    .filter(|b| **b == 0)
+                    .for_each(|b| *b = b' ');
             }
         }
         assert_eq!(written, expected, "{}", vector.name);
@@ -97,8 +124,11 @@ impl Recorded {
 }
 
 fn recordings() -> [Recording; 2] {
-    [include_str!("golden/session-mux.json"), include_str!("golden/session-basic.json")]
-        .map(|text| serde_json::from_str(text).expect("the recording is JSON"))
+    [
+        include_str!("golden/session-mux.json"),
+        include_str!("golden/session-basic.json"),
+    ]
+    .map(|text| serde_json::from_str(text).expect("the recording is JSON"))
 }
 
 /// What identifies a message whatever its id and date.
@@ -130,18 +160,30 @@ struct Replay {
 
 impl Replay {
     fn new(make: impl FnOnce(SessionConfig, Instant) -> Session) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "virtual time needs one instant to count from"
+        )]
         let start = Instant::now();
         let mut config = SessionConfig::default();
         config.client_version = "1.2.677.0".to_owned();
         let mut session = make(config, start);
         session.connected(start);
         let (written, events) = (Vec::new(), Vec::new());
-        Self { session, start, now: start, written, events }
+        Self {
+            session,
+            start,
+            now: start,
+            written,
+            events,
+        }
     }
 
     fn at(&mut self, recorded: &Recorded) {
         self.now = self.start + Duration::from_micros(recorded.t_us);
-        self.session.handle_timeout(self.now).expect("no deadline passes in a recorded session");
+        self.session
+            .handle_timeout(self.now)
+            .expect("no deadline passes in a recorded session");
     }
 
     fn receive(&mut self, recorded: &Recorded) {
@@ -155,7 +197,9 @@ impl Replay {
     fn originate(&mut self, message: &Message) {
         match message.header.payload_type {
             PayloadType::Output => {
-                self.session.send(&message.payload, self.now).expect("the window has room");
+                self.session
+                    .send(&message.payload, self.now)
+                    .expect("the window has room");
             }
             PayloadType::Flag => {
                 let flag = Flag::read(&message.payload).expect("four bytes");
@@ -168,7 +212,8 @@ impl Replay {
 
     fn drain(&mut self) {
         while let Some(frame) = self.session.poll_transmit(self.now) {
-            self.written.push(Message::decode(frame).expect("our own messages are sound"));
+            self.written
+                .push(Message::decode(frame).expect("our own messages are sound"));
         }
         while let Some(event) = self.session.poll_event() {
             self.events.push(event);
@@ -189,7 +234,11 @@ fn replay(recording: &Recording, ours: &str, theirs: &[&str], mut replay: Replay
     let mut expected = Vec::new();
     let mut expected_bytes = Vec::new();
     replay.drain();
-    for recorded in recording.messages.iter().filter(|recorded| recorded.ws_opcode == 2) {
+    for recorded in recording
+        .messages
+        .iter()
+        .filter(|recorded| recorded.ws_opcode == 2)
+    {
         replay.at(recorded);
         if recorded.dir == ours {
             let message = recorded.message();
@@ -228,7 +277,9 @@ fn replay(recording: &Recording, ours: &str, theirs: &[&str], mut replay: Replay
 #[test]
 fn replays_recorded_sessions_as_the_client() {
     for (recording, multiplexing) in recordings().iter().zip([true, false]) {
-        let client = Replay::new(|config, now| Session::client(config, [1; 32], now, Duration::from_secs(1)));
+        let client = Replay::new(|config, now| {
+            Session::client(config, [1; 32], now, Duration::from_secs(1))
+        });
         let client = replay(recording, "c2a", &["a2c", "r2c"], client);
         let Some(Event::Ready(ready)) = client.events.first() else {
             panic!("the handshake comes first: {:?}", client.events);
@@ -238,7 +289,10 @@ fn replays_recorded_sessions_as_the_client() {
         let Some(Event::ChannelClosed { output }) = client.events.last() else {
             panic!("the channel is closed last: {:?}", client.events);
         };
-        assert!(!client.session.is_ready() || client.session.send_room() == 0, "{output}");
+        assert!(
+            !client.session.is_ready() || client.session.send_room() == 0,
+            "{output}"
+        );
     }
 }
 

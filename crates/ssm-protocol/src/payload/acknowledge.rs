@@ -25,7 +25,13 @@ impl Acknowledge {
         to.put_slice(self.message_type.as_str().as_bytes());
         to.put_slice(br#"","AcknowledgedMessageId":""#);
         let mut id = Uuid::encode_buffer();
-        to.put_slice(self.message_id.0.hyphenated().encode_lower(&mut id).as_bytes());
+        to.put_slice(
+            self.message_id
+                .0
+                .hyphenated()
+                .encode_lower(&mut id)
+                .as_bytes(),
+        );
         to.put_slice(br#"","AcknowledgedMessageSequenceNumber":"#);
         // Writing to memory that grows cannot fail.
         let _ = write!(to.writer(), "{}", self.sequence_number);
@@ -44,7 +50,9 @@ impl Acknowledge {
                 "output_stream_data" => MessageType::OutputStreamData,
                 other => MessageType::Other(other.to_owned()),
             },
-            message_id: MessageId(Uuid::parse_str(&body.message_id).map_err(serde::de::Error::custom)?),
+            message_id: MessageId(
+                Uuid::parse_str(&body.message_id).map_err(serde::de::Error::custom)?,
+            ),
             sequence_number: SequenceNumber(body.sequence_number),
         })
     }

@@ -22,6 +22,7 @@ pub struct ChannelClosed {
     #[serde(deserialize_with = "null_as_default")]
     pub message_type: String,
     /// 1.
+    #[serde(deserialize_with = "null_as_default")]
     pub schema_version: i64,
     /// Text for the user, may be empty. An agent's failure to start arrives here.
     #[serde(deserialize_with = "null_as_default")]

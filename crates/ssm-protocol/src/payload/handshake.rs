@@ -83,6 +83,7 @@ pub struct HandshakeResponse {
 #[serde(rename_all = "PascalCase")]
 pub struct ProcessedAction {
     /// As requested.
+    #[serde(default, deserialize_with = "null_as_default")]
     pub action_type: String,
     /// How it went.
     pub action_status: ActionStatus,
@@ -90,7 +91,7 @@ pub struct ProcessedAction {
     #[serde(default)]
     pub action_result: Value,
     /// Why it failed, or empty.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     pub error: String,
 }
 

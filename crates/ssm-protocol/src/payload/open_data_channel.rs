@@ -56,8 +56,13 @@ impl OpenDataChannel<'_> {
             client_id: self.client_id.hyphenated().to_string(),
             client_version: self.client_version,
         };
-        // A struct of strings always serialises.
-        Zeroizing::new(serde_json::to_string(&body).unwrap_or_default())
+        // Room for everything at once, even escaped: text that moves while it grows would leave
+        // copies of the token behind.
+        let room = 256 + 6 * (self.token.expose().len() + self.client_version.len());
+        let mut json = Vec::with_capacity(room);
+        // A struct of strings always serialises, to UTF-8.
+        let _ = serde_json::to_writer(&mut json, &body);
+        Zeroizing::new(String::from_utf8(json).unwrap_or_default())
     }
 }
 

@@ -10,7 +10,10 @@ pub(super) enum Handshake {
     /// Client: the agent has not asked yet.
     AwaitingRequest,
     /// Client: answered.
-    AwaitingComplete { agent_version: String, properties: SessionProperties },
+    AwaitingComplete {
+        agent_version: String,
+        properties: SessionProperties,
+    },
     /// Agent: asked.
     AwaitingResponse { request: HandshakeRequest },
     /// Both: data may flow.
@@ -37,14 +40,17 @@ pub(super) fn answer(
                     (ActionStatus::Failed, Some(SessionError::SessionType(kind)))
                 }
             },
-            RequestedAction::KMS_ENCRYPTION => {
-                (ActionStatus::Failed, Some(SessionError::EncryptionRequested))
-            }
+            RequestedAction::KMS_ENCRYPTION => (
+                ActionStatus::Failed,
+                Some(SessionError::EncryptionRequested),
+            ),
             _ => (ActionStatus::Unsupported, None),
         };
         let error = match (&failure, status) {
             (Some(failure), _) => failure.to_string(),
-            (None, ActionStatus::Unsupported) => format!("unsupported action {}", action.action_type),
+            (None, ActionStatus::Unsupported) => {
+                format!("unsupported action {}", action.action_type)
+            }
             (None, _) => String::new(),
         };
         processed.push(ProcessedAction {

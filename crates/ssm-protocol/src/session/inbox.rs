@@ -30,7 +30,12 @@ pub(super) enum Arrival {
 
 impl Inbox {
     pub(super) fn new(limit: usize) -> Self {
-        Self { expected: 0, ahead: BTreeMap::new(), kept: 0, limit }
+        Self {
+            expected: 0,
+            ahead: BTreeMap::new(),
+            kept: 0,
+            limit,
+        }
     }
 
     pub(super) fn receive(&mut self, number: u64, message: Message) -> Arrival {
@@ -48,6 +53,11 @@ impl Inbox {
         self.kept += cost;
         self.ahead.insert(number, message);
         Arrival::Ahead
+    }
+
+    /// What the kept messages cost, at most the limit.
+    pub(super) fn kept(&self) -> usize {
+        self.kept
     }
 
     /// The message that became the expected one.

@@ -1,12 +1,15 @@
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::rtt::Rtt;
 use super::window::{Stamp, Window};
+use crate::config::SessionConfig;
 
-/// Later messages that must be acknowledged before a hole counts as lost (RFC 5681, section 3.2).
+/// How many transmissions later an acknowledged one must be for a hole to count as lost (RFC 9002,
+/// section 6.1.1).
 const LATER_ACKNOWLEDGEMENTS: u64 = 3;
 /// Most messages resent at once after a timeout.
 const MAX_BURST: usize = 64;
@@ -25,13 +28,16 @@ pub(super) struct Outbox {
     transmissions: VecDeque<(u64, u64)>,
     next_transmission: u64,
     unacknowledged: usize,
+    /// Those of them that were transmitted, on this websocket.
+    in_flight: usize,
     rtt: Rtt,
     window: Window,
     burst: usize,
+    /// When an acknowledgement came last: while they come, nothing is overdue.
+    progress_at: Option<Instant>,
     retransmitted: u64,
 }
 
-#[derive(Debug)]
 struct Entry {
     /// The whole message; empty once acknowledged.
     frame: Bytes,
@@ -39,8 +45,23 @@ struct Entry {
     acknowledged: bool,
     /// Waits in `resend`.
     queued: bool,
-    count: u32,
+    /// Transmitted more than once, or on a websocket that is gone: an acknowledgement no longer
+    /// tells which transmission it answers.
+    repeated: bool,
     last: Option<Transmission>,
+}
+
+// By hand: the frame holds the user's bytes.
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("bytes", &self.bytes)
+            .field("acknowledged", &self.acknowledged)
+            .field("queued", &self.queued)
+            .field("repeated", &self.repeated)
+            .field("last", &self.last)
+            .finish()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +72,7 @@ struct Transmission {
 }
 
 impl Outbox {
-    pub(super) fn new(min_window: usize, max_window: usize, now: Instant) -> Self {
+    pub(super) fn new(config: &SessionConfig, now: Instant) -> Self {
         Self {
             entries: VecDeque::new(),
             first: 0,
@@ -60,9 +81,16 @@ impl Outbox {
             transmissions: VecDeque::new(),
             next_transmission: 0,
             unacknowledged: 0,
+            in_flight: 0,
             rtt: Rtt::default(),
-            window: Window::new(min_window, max_window, now),
+            window: Window::new(
+                config.max_payload,
+                config.min_window,
+                config.max_window,
+                now,
+            ),
             burst: 1,
+            progress_at: None,
             retransmitted: 0,
         }
     }
@@ -101,7 +129,7 @@ impl Outbox {
             bytes,
             acknowledged: false,
             queued: false,
-            count: 0,
+            repeated: false,
             last: None,
         });
     }
@@ -109,22 +137,33 @@ impl Outbox {
     /// The next message to be transmitted: what was lost first, then what is new.
     pub(super) fn poll(&mut self, now: Instant) -> Option<Bytes> {
         while let Some(number) = self.resend.pop_front() {
-            if let Some(frame) = self.transmit(number, now) {
+            let bytes = self.unacknowledged_bytes(number);
+            if let Some(frame) = self.transmit(number, self.in_flight - bytes, now) {
                 return Some(frame);
             }
         }
         while self.next < self.next_sequence_number() {
             let number = self.next;
             self.next += 1;
-            if let Some(frame) = self.transmit(number, now) {
+            let before = self.in_flight;
+            self.in_flight += self.unacknowledged_bytes(number);
+            if let Some(frame) = self.transmit(number, before, now) {
                 return Some(frame);
             }
         }
         None
     }
 
-    fn transmit(&mut self, number: u64, now: Instant) -> Option<Bytes> {
-        let in_flight = self.unacknowledged;
+    /// What the message still counts for; 0 once it is acknowledged.
+    fn unacknowledged_bytes(&self, number: u64) -> usize {
+        index(self.first, number)
+            .and_then(|at| self.entries.get(at))
+            .filter(|entry| !entry.acknowledged)
+            .map_or(0, |entry| entry.bytes)
+    }
+
+    /// `in_flight` counts the other messages.
+    fn transmit(&mut self, number: u64, in_flight: usize, now: Instant) -> Option<Bytes> {
         let entry = self.entries.get_mut(index(self.first, number)?)?;
         entry.queued = false;
         if entry.acknowledged {
@@ -132,14 +171,14 @@ impl Outbox {
         }
         let transmission = self.next_transmission;
         self.next_transmission += 1;
-        if entry.count > 0 {
+        if entry.last.is_some() {
             self.retransmitted += 1;
+            entry.repeated = true;
         }
-        entry.count = entry.count.saturating_add(1);
         entry.last = Some(Transmission {
             number: transmission,
             at: now,
-            stamp: self.window.on_sent(now, in_flight.saturating_sub(entry.bytes)),
+            stamp: self.window.on_sent(now, in_flight),
         });
         self.transmissions.push_back((transmission, number));
         Some(entry.frame.clone())
@@ -157,14 +196,17 @@ impl Outbox {
         entry.acknowledged = true;
         entry.frame = Bytes::new();
         self.unacknowledged -= entry.bytes;
-        let (bytes, once) = (entry.bytes, entry.count == 1);
+        if number < self.next {
+            self.in_flight -= entry.bytes;
+        }
+        let (bytes, once) = (entry.bytes, !entry.repeated);
 
         // Karn: after a retransmission nobody knows which one was acknowledged.
         let rtt = once.then(|| now.saturating_duration_since(last.at));
         if let Some(rtt) = rtt {
             self.rtt.sample(rtt);
         }
-        self.rtt.progress();
+        self.progress_at = Some(now);
         self.window.on_ack(now, bytes, last.stamp, rtt);
         while self.entries.front().is_some_and(|entry| entry.acknowledged) {
             self.entries.pop_front();
@@ -174,8 +216,12 @@ impl Outbox {
         if once {
             self.burst = 1;
             self.find_lost(last.number);
-        } else {
+        } else if now.saturating_duration_since(last.at)
+            >= self.rtt.smoothed().unwrap_or_default() / 2
+        {
+            // Late enough to answer the retransmission: what was lost with it goes now.
             self.burst = (self.burst * 2).min(MAX_BURST);
+            self.resend_overdue(now, self.rtt.base());
         }
         true
     }
@@ -208,15 +254,24 @@ impl Outbox {
         if oldest.queued || self.next == self.first {
             return None;
         }
-        Some(oldest.last?.at + self.rtt.timeout())
+        // RFC 6298, rule 5.3: an acknowledgement starts the timer anew.
+        let since = self.progress_at.max(Some(oldest.last?.at))?;
+        Some(since + self.rtt.timeout())
     }
 
-    /// Sends overdue messages again: the oldest, and twice as many each time that helped.
+    /// Sends the oldest message again when it is overdue.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
-        let timeout = self.rtt.timeout();
+        self.resend_overdue(now, self.rtt.timeout());
+        self.rtt.back_off();
+        self.window.on_timeout();
+    }
+
+    /// Sends again what is older than `timeout`: one message, and twice as many each time that one
+    /// of them was acknowledged.
+    fn resend_overdue(&mut self, now: Instant, timeout: Duration) {
         let sent = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
         let mut left = self.burst;
         for (at, entry) in self.entries.iter_mut().take(sent).enumerate() {
@@ -230,8 +285,6 @@ impl Outbox {
                 left -= 1;
             }
         }
-        self.rtt.back_off();
-        self.window.on_timeout();
     }
 
     /// A new websocket: everything unacknowledged goes again, in order.
@@ -240,10 +293,12 @@ impl Outbox {
         self.transmissions.clear();
         for entry in &mut self.entries {
             entry.queued = false;
+            entry.repeated = entry.last.is_some();
         }
         self.next = self.first;
+        self.in_flight = 0;
         self.burst = 1;
-        self.rtt.progress();
+        self.rtt.restart();
     }
 }
 

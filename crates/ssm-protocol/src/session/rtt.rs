@@ -20,7 +20,11 @@ pub(super) struct Rtt {
 
 impl Rtt {
     /// Takes the round trip of a message that was transmitted exactly once (Karn's algorithm).
+    ///
+    /// Only such a sample ends the back-off: were an acknowledgement of a retransmitted message
+    /// enough, a path slower than the timeout would retransmit everything and never be measured.
     pub(super) fn sample(&mut self, rtt: Duration) {
+        self.backoff = 0;
         let Some(smoothed) = self.smoothed else {
             self.smoothed = Some(rtt);
             self.variance = rtt / 2;
@@ -36,11 +40,17 @@ impl Rtt {
 
     /// How long to wait for an acknowledgement, back-off included.
     pub(super) fn timeout(&self) -> Duration {
-        let base = match self.smoothed {
+        self.base()
+            .saturating_mul(1 << self.backoff.min(8))
+            .min(MAX_TIMEOUT)
+    }
+
+    /// As [`timeout`](Self::timeout), without back-off.
+    pub(super) fn base(&self) -> Duration {
+        match self.smoothed {
             None => INITIAL_TIMEOUT,
             Some(smoothed) => (smoothed + (self.variance * 4).max(GRANULARITY)).max(MIN_TIMEOUT),
-        };
-        base.saturating_mul(1 << self.backoff.min(8)).min(MAX_TIMEOUT)
+        }
     }
 
     /// An attempt went unanswered: wait twice as long for the next.
@@ -48,8 +58,8 @@ impl Rtt {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// Something was acknowledged.
-    pub(super) fn progress(&mut self) {
+    /// A new websocket: what went unanswered on the old one says nothing about it.
+    pub(super) fn restart(&mut self) {
         self.backoff = 0;
     }
 }
@@ -71,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn backs_off_exponentially_up_to_a_limit_and_forgets_it_on_progress() {
+    fn backs_off_exponentially_up_to_a_limit_until_the_next_sample() {
         let mut rtt = Rtt::default();
         let waits: Vec<_> = (0..6)
             .map(|_| {
@@ -79,8 +89,18 @@ mod tests {
                 rtt.timeout()
             })
             .collect();
-        assert_eq!(waits, [400 * MS, 800 * MS, 1600 * MS, 3200 * MS, 5000 * MS, 5000 * MS]);
-        rtt.progress();
-        assert_eq!(rtt.timeout(), 200 * MS);
+        assert_eq!(
+            waits,
+            [
+                400 * MS,
+                800 * MS,
+                1600 * MS,
+                3200 * MS,
+                5000 * MS,
+                5000 * MS
+            ]
+        );
+        rtt.sample(400 * MS);
+        assert_eq!(rtt.timeout(), 1200 * MS);
     }
 }

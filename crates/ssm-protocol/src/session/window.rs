@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 /// Twice the bandwidth-delay product: the path is full, and at most one product waits in front of
 /// a slow receiver. While the path is not full it doubles the delivery rate every round trip.
 const GAIN: f64 = 2.0;
-/// How many round trips a measured delivery rate is believed.
-const RATE_ROUNDS: u64 = 10;
+/// How many round trips a measured delivery rate is believed. The window keeps the path full, so
+/// each of them measures it; a few more, and a receiver that became slow would be flooded for long.
+const RATE_ROUNDS: u64 = 3;
 /// How long the smallest round trip is believed before it is measured again with a short queue.
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
 /// Round trips below this are scheduling and batching, not distance.
-const RTT_GRANULARITY: Duration = Duration::from_millis(1);
+const RTT_GRANULARITY: Duration = Duration::from_millis(5);
 /// Share of the window left after a round with a loss, its floor, and what a clean round gives back.
 const LOSS_CUT: f64 = 0.85;
-const LOSS_FLOOR: f64 = 0.5;
+const LOSS_FLOOR: f64 = 0.7;
 const LOSS_REGAIN: f64 = 0.05;
 
 /// How many bytes may be unacknowledged, clocked by the acknowledgements.
@@ -23,6 +24,8 @@ const LOSS_REGAIN: f64 = 0.05;
 /// draft-ietf-ccwg-bbr, without its pacing).
 #[derive(Debug)]
 pub(super) struct Window {
+    /// Two messages.
+    least: usize,
     floor: usize,
     cap: usize,
     delivered: u64,
@@ -40,8 +43,8 @@ pub(super) struct Window {
     timed_out: bool,
 }
 
-/// The smallest round trip is being measured anew.
-#[derive(Debug)]
+/// The smallest round trip is being measured anew, over one round of messages that met no queue.
+#[derive(Debug, Default)]
 struct Probe {
     best: Option<Duration>,
     ends_at_round: Option<u64>,
@@ -54,15 +57,20 @@ pub(super) struct Stamp {
     delivered_at: Instant,
     acked_sent_at: Instant,
     sent_at: Instant,
-    /// The window was not what held the sender back.
-    app_limited: bool,
+    in_flight: usize,
+    /// Too little is sent to fill the path: the rate measured may be lower than the path's.
+    limited: bool,
 }
 
 impl Window {
-    pub(super) fn new(floor: usize, cap: usize, now: Instant) -> Self {
+    /// A window below two messages of `max_payload` could never be filled.
+    pub(super) fn new(max_payload: usize, floor: usize, cap: usize, now: Instant) -> Self {
+        let least = max_payload.saturating_mul(2);
+        let floor = floor.max(least);
         Self {
-            floor: floor.min(cap),
-            cap,
+            least,
+            floor,
+            cap: cap.max(floor),
             delivered: 0,
             delivered_at: now,
             acked_sent_at: now,
@@ -79,23 +87,42 @@ impl Window {
 
     /// Most bytes that may be unacknowledged now.
     pub(super) fn size(&self) -> usize {
-        if self.timed_out || self.probe.is_some() {
+        if self.timed_out {
             return self.floor;
         }
-        let (Some((min_rtt, _)), Some((_, rate))) = (self.min_rtt, self.rates.front()) else {
-            return self.floor;
-        };
-        let product = rate * min_rtt.max(RTT_GRANULARITY).as_secs_f64();
+        if self.probe.is_some() {
+            return self.short();
+        }
+        let best = self.rates.front().map_or(0.0, |(_, rate)| *rate);
         // A float too large for usize saturates.
-        ((product * GAIN * self.loss) as usize)
+        ((self.product(best) * GAIN * self.loss) as usize)
             .saturating_add(self.floor / 2)
             .clamp(self.floor, self.cap)
+    }
+
+    /// The bandwidth-delay product in bytes; 0 before both factors are known.
+    fn product(&self, rate: f64) -> f64 {
+        let min_rtt = self.min_rtt.map_or(Duration::ZERO, |(min, _)| min);
+        rate * min_rtt.max(RTT_GRANULARITY).as_secs_f64()
+    }
+
+    /// So few bytes unacknowledged that none waits in a queue, even when the round trip is
+    /// believed to be twice what it is. By the latest rate: by a better one of old a queue would
+    /// remain, and pass for distance.
+    fn short(&self) -> usize {
+        let latest = self.rates.back().map_or(0.0, |(_, rate)| *rate);
+        ((self.product(latest) / 2.0) as usize).clamp(self.least, self.cap)
     }
 
     /// A message is being sent while `in_flight` bytes (itself not counted) are unacknowledged.
     pub(super) fn on_sent(&mut self, now: Instant, in_flight: usize) -> Stamp {
         if in_flight == 0 {
-            // Idle time is not the path's fault.
+            // Idle time is not the path's fault, and no queue needs to run dry after it.
+            if let Some((_, at)) = &mut self.min_rtt
+                && now.saturating_duration_since(self.delivered_at) > MIN_RTT_AGE
+            {
+                *at = now;
+            }
             self.delivered_at = now;
             self.acked_sent_at = now;
         }
@@ -104,12 +131,19 @@ impl Window {
             delivered_at: self.delivered_at,
             acked_sent_at: self.acked_sent_at,
             sent_at: now,
-            app_limited: in_flight < self.size() / 2,
+            in_flight,
+            limited: in_flight < self.size() / 2 || self.probe.is_some() || self.timed_out,
         }
     }
 
     /// A message of `bytes` was acknowledged. `rtt` only when it was transmitted exactly once.
-    pub(super) fn on_ack(&mut self, now: Instant, bytes: usize, stamp: Stamp, rtt: Option<Duration>) {
+    pub(super) fn on_ack(
+        &mut self,
+        now: Instant,
+        bytes: usize,
+        stamp: Stamp,
+        rtt: Option<Duration>,
+    ) {
         self.timed_out = false;
         self.delivered += bytes as u64;
         self.delivered_at = now;
@@ -118,13 +152,13 @@ impl Window {
             self.next_round();
         }
         let Some(rtt) = rtt else { return };
-        self.observe_rtt(now, rtt);
+        self.observe_rtt(now, rtt, stamp.in_flight);
 
         let acking = now.saturating_duration_since(stamp.delivered_at);
         let sending = stamp.sent_at.saturating_duration_since(stamp.acked_sent_at);
         let interval = acking.max(sending).max(Duration::from_micros(1));
         let rate = (self.delivered - stamp.delivered) as f64 / interval.as_secs_f64();
-        self.observe_rate(rate, stamp.app_limited);
+        self.observe_rate(rate, stamp.limited);
     }
 
     /// A message was found missing by later acknowledgements.
@@ -149,33 +183,31 @@ impl Window {
         self.lost_in_round = false;
     }
 
-    fn observe_rtt(&mut self, now: Instant, rtt: Duration) {
-        if let Some(probe) = &mut self.probe {
-            let ends_at_round = *probe.ends_at_round.get_or_insert(self.round + 2);
-            // Samples of the first round still waited in the long queue.
-            if self.round + 1 >= ends_at_round {
-                probe.best = Some(probe.best.map_or(rtt, |best| best.min(rtt)));
-            }
-            if self.round >= ends_at_round {
-                let best = probe.best.unwrap_or(rtt);
-                self.min_rtt = Some((best, now));
-                self.probe = None;
-            }
+    fn observe_rtt(&mut self, now: Instant, rtt: Duration, in_flight: usize) {
+        let Some((_, at)) = self.min_rtt.filter(|(min, _)| rtt > *min) else {
+            self.min_rtt = Some((rtt, now));
+            self.probe = None;
+            return;
+        };
+        if now.saturating_duration_since(at) <= MIN_RTT_AGE {
             return;
         }
-        match self.min_rtt {
-            Some((min, at)) if rtt > min => {
-                if now.saturating_duration_since(at) > MIN_RTT_AGE {
-                    self.probe = Some(Probe { best: None, ends_at_round: None });
-                }
-            }
-            _ => self.min_rtt = Some((rtt, now)),
+        let short = self.short();
+        let probe = self.probe.get_or_insert_default();
+        if in_flight > short {
+            return; // It waited in the queue that the probe lets run dry.
+        }
+        let best = probe.best.map_or(rtt, |best| best.min(rtt));
+        probe.best = Some(best);
+        if self.round >= *probe.ends_at_round.get_or_insert(self.round + 1) {
+            self.min_rtt = Some((best, now));
+            self.probe = None;
         }
     }
 
-    fn observe_rate(&mut self, rate: f64, app_limited: bool) {
+    fn observe_rate(&mut self, rate: f64, limited: bool) {
         let best = self.rates.front().map_or(0.0, |(_, rate)| *rate);
-        if app_limited && rate < best {
+        if limited && rate < best {
             return;
         }
         while self.rates.back().is_some_and(|(_, older)| *older <= rate) {
@@ -183,7 +215,10 @@ impl Window {
         }
         self.rates.push_back((self.round, rate));
         while self.rates.len() > 1
-            && self.rates.front().is_some_and(|(round, _)| round + RATE_ROUNDS < self.round)
+            && self
+                .rates
+                .front()
+                .is_some_and(|(round, _)| round + RATE_ROUNDS < self.round)
         {
             self.rates.pop_front();
         }

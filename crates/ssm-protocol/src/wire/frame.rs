@@ -80,7 +80,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Reads one message; the payload shares the frame's memory.
+    /// Reads one message; behind a header of the usual length the payload shares the frame's memory.
     ///
     /// `start_publication` and `pause_publication` are taken by their MessageType alone, whatever
     /// the rest holds: fields that are not there read as zero.
@@ -140,7 +140,7 @@ impl Message {
             return Err(DecodeError::CreatedDate);
         }
         let declared = u32::from_be_bytes(field(&frame, payload_offset - 4));
-        let payload = frame.slice(payload_offset..);
+        let mut payload = frame.slice(payload_offset..);
         if usize::try_from(declared) != Ok(payload.len()) {
             return Err(DecodeError::PayloadLength {
                 declared,
@@ -150,6 +150,10 @@ impl Message {
         let digest: [u8; 32] = field(&frame, PAYLOAD_DIGEST);
         if checks == Checks::All && !payload.is_empty() && digest::of(&payload) != digest {
             return Err(DecodeError::PayloadDigest);
+        }
+        if payload_offset > PAYLOAD_OFFSET {
+            // A small payload must not keep a header of any length alive.
+            payload = Bytes::copy_from_slice(&payload);
         }
         Ok(Self { header, payload })
     }

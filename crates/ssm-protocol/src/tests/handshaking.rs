@@ -1,0 +1,378 @@
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::peer::{Client, acknowledgement, message, port_request, request, stream_data};
+use super::{UNIX_TIME, start};
+use crate::payload::{Flag, HandshakeRequest, SessionProperties};
+use crate::wire::{Flags, Message, MessageType, PayloadType};
+use crate::{Event, Ready, Session, SessionConfig, SessionError};
+
+const NOTHING: [i64; 0] = [];
+
+fn client() -> Client {
+    Client::new(SessionConfig::default())
+}
+
+fn session_type(parameters: Value) -> Value {
+    json!({"ActionType": "SessionType", "ActionParameters": parameters})
+}
+
+/// Has a client asked for `body`, and returns its end and the answer it still transmits.
+fn refused(body: Value) -> (SessionError, Value) {
+    let mut client = client();
+    let error = client.ask(&body).expect_err("to be refused");
+    let output = client.drain();
+    assert_eq!(output.acknowledged(), [0]);
+    assert!(!client.session.is_ready());
+    assert!(output.events.is_empty());
+    (error, output.only_body())
+}
+
+fn ready(body: &Value) -> Ready {
+    let mut client = client();
+    client.ask(body).expect("a sound request");
+    let mut events = client.complete().events;
+    match (events.pop(), events.pop()) {
+        (Some(Event::Ready(ready)), None) => ready,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_answer_is_byte_for_byte_that_of_the_reference_client() {
+    let config = SessionConfig {
+        client_version: "1.2.764.0".into(),
+        ..SessionConfig::default()
+    };
+    let mut client = Client::new(config);
+    let output = client.ask(&port_request()).expect("sound");
+    assert_eq!(output.acknowledged(), [0]);
+    assert_eq!(output.numbers(), [0]);
+    let answer = &output.transmitted[1];
+    assert_eq!(
+        answer.payload,
+        &br#"{"ClientVersion":"1.2.764.0","ProcessedClientActions":[{"ActionType":"SessionType","ActionStatus":1,"ActionResult":null,"Error":""}],"Errors":null}"#[..],
+    );
+    assert_eq!(answer.header.payload_type, PayloadType::HandshakeResponse);
+    assert_eq!(answer.header.flags, Flags::NONE);
+}
+
+#[test]
+fn completion_tells_version_capabilities_properties_and_the_customers_message() {
+    let ready = ready(&port_request());
+    assert_eq!(ready.peer_version, "3.3.1142.0");
+    assert_eq!(ready.customer_message, "be careful");
+    assert_eq!(ready.properties.value("portNumber"), Some("3389"));
+    assert!(ready.capabilities.multiplexing);
+    assert!(ready.capabilities.terminate_flag);
+    assert!(!ready.capabilities.smux_keepalive);
+}
+
+#[test]
+fn no_stream_data_leaves_before_the_handshake_is_complete() {
+    let mut client = client();
+    let refuses = |client: &mut Client| {
+        assert_eq!(client.session.send_room(), 0);
+        assert!(client.session.send(b"early", client.now).is_err());
+        client.session.send_flag(Flag::DisconnectToPort, client.now);
+        assert!(client.drain().transmitted.is_empty());
+    };
+    refuses(&mut client);
+    // The trap: the service says that the agent is there before the agent is ready.
+    client.publication(MessageType::StartPublication);
+    refuses(&mut client);
+    client.ask(&port_request()).expect("sound");
+    client.acknowledge(0);
+    client.publication(MessageType::StartPublication);
+    refuses(&mut client);
+    assert!(client.complete().numbers().is_empty());
+    assert_eq!(client.send("now").numbers(), [1]);
+}
+
+#[test]
+fn kms_encryption_is_refused_as_failed_and_the_refusal_is_still_transmitted() {
+    let (error, answer) = refused(request(json!([
+        {"ActionType": "KMSEncryption", "ActionParameters": {"KMSKeyId": "alias/k"}},
+        session_type(json!({"SessionType": "Port", "Properties": {}})),
+    ])));
+    assert_eq!(error, SessionError::EncryptionRequested);
+    let actions = &answer["ProcessedClientActions"];
+    assert_eq!(actions[0]["ActionType"], "KMSEncryption");
+    assert_eq!(actions[0]["ActionStatus"], 2);
+    assert_eq!(actions[0]["Error"], error.to_string());
+    assert_eq!(actions[1]["ActionType"], "SessionType");
+    assert_eq!(actions[1]["ActionStatus"], 1);
+}
+
+#[test]
+fn an_unknown_action_is_answered_unsupported_and_the_session_goes_on() {
+    let mut client = client();
+    let body = request(json!([
+        {"ActionType": "Dance", "ActionParameters": {"Steps": [1, 2]}},
+        session_type(json!({"SessionType": "Port", "Properties": {}})),
+    ]));
+    let answer = client.ask(&body).expect("not fatal").only_body();
+    assert_eq!(answer["ProcessedClientActions"][0]["ActionStatus"], 3);
+    assert_eq!(
+        answer["ProcessedClientActions"][0]["Error"],
+        "unsupported action Dance"
+    );
+    assert_eq!(answer["ProcessedClientActions"][1]["ActionStatus"], 1);
+    assert!(matches!(client.complete().events[..], [Event::Ready(_)]));
+}
+
+#[test]
+fn a_session_type_other_than_port_is_refused_by_name() {
+    let (error, answer) = refused(request(json!([session_type(
+        json!({"SessionType": "Standard_Stream", "Properties": null})
+    )])));
+    assert_eq!(error, SessionError::SessionType("Standard_Stream".into()));
+    assert_eq!(answer["ProcessedClientActions"][0]["ActionStatus"], 2);
+
+    for unreadable in [
+        json!(null),
+        json!({}),
+        json!({"SessionType": null}),
+        json!("Port"),
+    ] {
+        let (error, _) = refused(request(json!([session_type(unreadable)])));
+        assert_eq!(error, SessionError::SessionType("unreadable".into()));
+    }
+}
+
+#[test]
+fn a_request_without_a_session_type_is_refused() {
+    for actions in [json!([]), json!(null), json!([{"ActionType": "Dance"}])] {
+        let (error, _) = refused(request(actions));
+        assert_eq!(
+            error,
+            SessionError::Handshake {
+                message: "HandshakeRequest",
+                reason: "it names no session type".into(),
+            }
+        );
+    }
+}
+
+#[test]
+fn an_unreadable_request_or_completion_ends_the_session_with_its_name() {
+    for body in ["", "{", "[1]", "\u{0}", r#"{"RequestedClientActions":7}"#] {
+        let frame = stream_data(0, PayloadType::HandshakeRequest, body);
+        match client().receive(frame) {
+            Err(SessionError::Handshake { message, .. }) => assert_eq!(message, "HandshakeRequest"),
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+    for body in ["", "{", r#"{"HandshakeTimeToComplete":"soon"}"#] {
+        let mut client = client();
+        client.ask(&port_request()).expect("sound");
+        let frame = stream_data(1, PayloadType::HandshakeComplete, body);
+        match client.receive(frame) {
+            Err(SessionError::Handshake { message, .. }) => {
+                assert_eq!(message, "HandshakeComplete");
+            }
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn properties_are_strings_numbers_or_one_element_lists_and_other_shapes_are_left_out() {
+    let ready = ready(&request(json!([session_type(json!({
+        "SessionType": "Port",
+        "Properties": {
+            "portNumber": ["3389"],
+            "localPortNumber": "17320",
+            "type": ["LocalPortForwarding"],
+            "number": 5,
+            "two": ["a", "b"],
+            "none": [],
+            "nothing": null,
+            "deep": {"a": "b"},
+        },
+    }))])));
+    let properties = &ready.properties;
+    assert_eq!(properties.value("portNumber"), Some("3389"));
+    assert_eq!(properties.value("localPortNumber"), Some("17320"));
+    assert_eq!(properties.value("number"), Some("5"));
+    for left_out in ["two", "none", "nothing", "deep", "absent"] {
+        assert_eq!(properties.value(left_out), None);
+    }
+    assert!(ready.capabilities.multiplexing);
+}
+
+#[test]
+fn unknown_fields_and_nulls_are_tolerated_everywhere() {
+    let mut body = request(json!([{
+        "ActionType": "SessionType",
+        "News": 1,
+        "ActionParameters": {"SessionType": "Port", "Properties": null, "News": []},
+    }]));
+    body["News"] = json!({"a": null});
+    body["AgentVersion"] = json!(null);
+    let mut client = client();
+    client.ask(&body).expect("tolerated");
+    let frame = stream_data(
+        1,
+        PayloadType::HandshakeComplete,
+        r#"{"HandshakeTimeToComplete":null,"CustomerMessage":null,"News":0}"#,
+    );
+    let output = client.receive(frame).expect("tolerated");
+    let [Event::Ready(ready)] = &output.events[..] else {
+        panic!("{output:?}");
+    };
+    assert_eq!(ready.customer_message, "");
+    // A version that is not there counts as old.
+    assert!(!ready.capabilities.multiplexing && !ready.capabilities.terminate_flag);
+}
+
+#[test]
+fn a_document_without_the_port_forwarding_type_is_not_multiplexed() {
+    let ready = ready(&request(json!([session_type(
+        json!({"SessionType": "Port", "Properties": {"portNumber": "22"}})
+    )])));
+    assert!(!ready.capabilities.multiplexing);
+}
+
+#[test]
+fn handshake_messages_out_of_turn_are_acknowledged_and_ignored() {
+    let mut client = client();
+    let early = client.complete();
+    assert_eq!(early.acknowledged(), [0]);
+    assert!(early.events.is_empty() && !client.session.is_ready());
+
+    client.ask(&port_request()).expect("sound");
+    let twice = client.ask(&port_request()).expect("ignored");
+    assert_eq!(twice.acknowledged(), [2]);
+    assert_eq!(twice.numbers(), NOTHING);
+    client.complete();
+    assert!(client.complete().events.is_empty());
+}
+
+#[test]
+fn handshake_messages_in_the_wrong_order_on_the_wire_complete_all_the_same() {
+    let mut client = client();
+    client.next = 1;
+    assert_eq!(client.complete().acknowledged(), [1]);
+    assert_eq!(client.output(2, "data").acknowledged(), [2]);
+    client.next = 0;
+    let output = client.ask(&port_request()).expect("sound");
+    assert!(matches!(
+        output.events[..],
+        [Event::Ready(_), Event::Data(_)]
+    ));
+    assert_eq!(output.numbers(), [0]);
+}
+
+#[test]
+fn data_of_an_agent_that_skipped_the_handshake_ends_the_session() {
+    let frame = stream_data(0, PayloadType::Output, "$ ");
+    assert_eq!(
+        client().receive(frame).expect_err("no handshake"),
+        SessionError::DataBeforeHandshake
+    );
+}
+
+/// An agent, the time, and a way to what it transmitted since the last call.
+fn agent() -> (Session, Instant, impl Fn(&mut Session) -> Vec<Message>) {
+    let properties: SessionProperties = [("portNumber", "22")].into_iter().collect();
+    let request = HandshakeRequest::port("3.3.0.0", &properties);
+    let now = start();
+    let mut agent = Session::agent(SessionConfig::default(), request, [1; 32], now, UNIX_TIME);
+    agent.connected(now);
+    let drain = move |agent: &mut Session| {
+        std::iter::from_fn(|| agent.poll_transmit(now))
+            .map(|frame| Message::decode(frame).expect("ours are sound"))
+            .collect()
+    };
+    (agent, now, drain)
+}
+
+fn from_client(number: i64, kind: PayloadType, payload: impl Into<bytes::Bytes>) -> bytes::Bytes {
+    message(MessageType::InputStreamData, number, kind, payload).encode()
+}
+
+#[test]
+fn the_agents_side_asks_at_once_and_marks_its_first_message() {
+    let (mut agent, _, drain) = agent();
+    let [request] = &drain(&mut agent)[..] else {
+        panic!("one message");
+    };
+    assert_eq!(request.header.flags, Flags::SYN);
+    assert_eq!(request.header.payload_type, PayloadType::HandshakeRequest);
+    assert_eq!(
+        request.payload,
+        &br#"{"AgentVersion":"3.3.0.0","RequestedClientActions":[{"ActionType":"SessionType","ActionParameters":{"Properties":{"portNumber":"22"},"SessionType":"Port"}}]}"#[..]
+    );
+}
+
+#[test]
+fn the_agents_side_acknowledges_early_data_and_throws_it_away() {
+    let (mut agent, now, drain) = agent();
+    drain(&mut agent);
+    agent
+        .handle_message(from_client(0, PayloadType::Output, "early"), now)
+        .expect("not fatal");
+    assert_eq!(drain(&mut agent).len(), 1);
+    assert_eq!(agent.poll_event(), None);
+    let body = r#"{"ClientVersion":"1.2.0.0","ProcessedClientActions":[{"ActionType":"SessionType","ActionStatus":1,"ActionResult":null,"Error":null}],"Errors":null}"#;
+    agent
+        .handle_message(from_client(1, PayloadType::HandshakeResponse, body), now)
+        .expect("sound");
+    assert!(matches!(agent.poll_event(), Some(Event::Ready(_))));
+    agent
+        .handle_message(from_client(2, PayloadType::Output, "in time"), now)
+        .expect("sound");
+    assert_eq!(agent.poll_event(), Some(Event::Data("in time".into())));
+}
+
+#[test]
+fn the_agents_side_ends_with_the_clients_refusal() {
+    for status in [2, 3] {
+        let (mut agent, now, _) = agent();
+        let body = json!({"ClientVersion": "1.2.0.0", "ProcessedClientActions": [
+            {"ActionType": "SessionType", "ActionStatus": status, "ActionResult": null, "Error": "no"},
+        ]});
+        let frame = from_client(0, PayloadType::HandshakeResponse, body.to_string());
+        assert_eq!(
+            agent.handle_message(frame, now),
+            Err(SessionError::Refused {
+                action: "SessionType".into(),
+                reason: "no".into()
+            })
+        );
+        assert!(!agent.is_ready());
+    }
+}
+
+#[test]
+fn the_agents_side_ends_with_an_unreadable_answer() {
+    for body in [
+        "",
+        "{",
+        r#"{"ProcessedClientActions":[{"ActionStatus":9}]}"#,
+    ] {
+        let (mut agent, now, _) = agent();
+        let frame = from_client(0, PayloadType::HandshakeResponse, body);
+        match agent.handle_message(frame, now) {
+            Err(SessionError::Handshake { message, .. }) => {
+                assert_eq!(message, "HandshakeResponse");
+            }
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_agents_request_is_sent_again_until_it_is_acknowledged() {
+    let (mut agent, _, drain) = agent();
+    let first = drain(&mut agent);
+    let (at, _) = agent.poll_timeout().expect("a timer runs");
+    agent.handle_timeout(at).expect("not fatal");
+    assert_eq!(drain(&mut agent), first);
+    agent
+        .handle_message(acknowledgement(MessageType::OutputStreamData, 0), at)
+        .expect("sound");
+    assert_eq!(agent.stats().unacknowledged, 0);
+}

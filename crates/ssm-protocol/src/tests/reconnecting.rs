@@ -1,0 +1,114 @@
+use super::MS;
+use super::peer::{Client, TIMEOUT, port_request};
+use crate::wire::MessageType;
+use crate::{Event, SessionConfig, Timer};
+
+const NOTHING: [i64; 0] = [];
+
+#[test]
+fn everything_unacknowledged_goes_again_in_order_with_the_same_bytes() {
+    let mut client = Client::ready();
+    let mut frames = Vec::new();
+    for text in ["a", "b", "c", "d", "e"] {
+        frames.extend(client.send(text).frames);
+    }
+    client.acknowledge(2); // "b"
+    let output = client.reconnect();
+    assert_eq!(output.numbers(), [1, 3, 4, 5]);
+    frames.remove(1);
+    assert_eq!(output.frames, frames);
+    assert_eq!(client.session.stats().retransmitted, 4);
+    for number in [1, 3, 4, 5] {
+        client.acknowledge(number);
+    }
+    assert_eq!(client.session.stats().unacknowledged, 0);
+    // Nothing is left for the websocket after that one.
+    assert_eq!(client.reconnect().numbers(), NOTHING);
+}
+
+#[test]
+fn sequence_numbers_go_on_over_websockets_in_both_directions() {
+    let mut client = Client::ready();
+    assert_eq!(client.send("a").numbers(), [1]);
+    assert_eq!(client.output(2, "x").data(), ["x"]);
+    client.acknowledge(1);
+    client.reconnect();
+    assert_eq!(client.send("b").numbers(), [2]);
+    assert_eq!(client.output(3, "y").data(), ["y"]);
+    // What the agent sends again after the cut is a duplicate.
+    let again = client.output(2, "x");
+    assert_eq!(again.acknowledged(), [2]);
+    assert!(again.events.is_empty());
+}
+
+#[test]
+fn a_second_cut_before_anything_was_acknowledged_changes_nothing() {
+    let mut client = Client::ready();
+    for text in ["a", "b", "c"] {
+        client.send(text);
+    }
+    for _ in 0..5 {
+        assert_eq!(client.reconnect().numbers(), [1, 2, 3]);
+    }
+}
+
+#[test]
+fn while_the_websocket_is_down_nothing_is_transmitted_nor_taken_nor_timed() {
+    let mut client = Client::ready();
+    client.send("a");
+    client.session.disconnected();
+    assert_eq!(client.session.send_room(), 0);
+    assert!(client.session.send(b"b", client.now).is_err());
+    assert_eq!(client.session.poll_timeout(), None);
+    client.now += 3_600_000 * MS; // an hour, longer than every limit
+    client
+        .session
+        .handle_timeout(client.now)
+        .expect("a long cut is no failure of the agent");
+    assert_eq!(client.drain().numbers(), NOTHING);
+    client.session.connected(client.now);
+    assert_eq!(client.drain().numbers(), [1]);
+    assert!(client.session.send_room() > 0);
+}
+
+#[test]
+fn after_a_reconnect_the_timer_works_again() {
+    let mut client = Client::ready();
+    client.send("a");
+    assert_eq!(client.reconnect().numbers(), [1]);
+    let (waited, timer, output) = client.wake();
+    assert_eq!((waited, timer), (TIMEOUT, Timer::Retransmit));
+    assert_eq!(output.expect("not fatal").numbers(), [1]);
+}
+
+#[test]
+fn a_cut_during_the_handshake_sends_the_answer_again_and_completes() {
+    let mut client = Client::new(SessionConfig::default());
+    let answer = client.ask(&port_request()).expect("sound");
+    assert_eq!(answer.numbers(), [0]);
+    assert_eq!(client.reconnect().numbers(), [0]);
+    assert!(matches!(client.complete().events[..], [Event::Ready(_)]));
+}
+
+#[test]
+fn acknowledgements_that_missed_the_old_websocket_are_made_up_for_by_the_duplicates() {
+    let mut client = Client::ready();
+    let frame = super::peer::stream_data(2, crate::wire::PayloadType::Output, "x");
+    let now = client.now;
+    client.session.handle_message(frame, now).expect("sound");
+    client.session.disconnected();
+    client.session.connected(now);
+    assert_eq!(client.drain().acknowledged(), NOTHING);
+    assert_eq!(client.output(2, "x").acknowledged(), [2]);
+}
+
+#[test]
+fn a_pause_ends_with_its_websocket() {
+    let mut client = Client::ready();
+    assert_eq!(
+        client.publication(MessageType::PausePublication).events,
+        [Event::Paused]
+    );
+    assert_eq!(client.reconnect().events, [Event::Started]);
+    assert!(client.session.send_room() > 0);
+}
