@@ -1,1 +1,329 @@
-//! placeholder
+//! What goes wrong, and what is said of it: each a typed error with a next step.
+
+use std::time::Duration;
+
+use aws_credential_types::Credentials;
+use ssm_sandbox::{ApiFault, Instance, Sandbox};
+use ssm_tunnel::{End, Error, ForwardError, Limits, ServiceError, Tunnel};
+use support::{TARGET, config, config_with, echo, echoed, instance, open, sandbox, soon, tunnel};
+use tokio::io::AsyncReadExt as _;
+
+/// Opens a tunnel that cannot be opened.
+async fn refused(builder: ssm_tunnel::TunnelBuilder) -> Error {
+    soon("the refusal", builder.open())
+        .await
+        .expect_err("cannot be opened")
+}
+
+fn service(error: &Error) -> &ServiceError {
+    match error {
+        Error::Service(error) => error,
+        other => panic!("not an answer of the service: {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_or_unconnected_target_says_what_to_check() {
+    let offline = Instance::new("i-0aaaaaaaaaaaaaaaa").online(false);
+    let sandbox = sandbox(offline).await;
+    for target in ["i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"] {
+        let builder = Tunnel::builder(target)
+            .remote_port(3389)
+            .sdk_config(&config(&sandbox));
+        let error = refused(builder).await;
+        assert!(
+            matches!(service(&error), ServiceError::TargetNotConnected { .. }),
+            "{error}"
+        );
+        let text = error.to_string();
+        for word in [
+            target,
+            "SSM agent",
+            "instance profile",
+            "ssmmessages",
+            "region",
+        ] {
+            assert!(text.contains(word), "{text} does not name {word}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_names_mfa_as_a_possible_cause_and_keeps_the_services_text() {
+    let sandbox = Sandbox::builder()
+        .instance(instance(echo().await))
+        .start()
+        .await
+        .expect("starts");
+    let error = refused(tunnel(&sandbox)).await;
+    let ServiceError::AccessDenied {
+        message,
+        request_id,
+        ..
+    } = service(&error)
+    else {
+        panic!("{error}");
+    };
+    assert!(
+        message.contains("ssm:StartSession on resource: arn:aws:ec2:"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("with an explicit deny in an identity-based policy"),
+        "{message}"
+    );
+    assert!(request_id.is_some());
+    assert!(
+        error.to_string().contains("MFA session may be missing"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_session_says_to_log_in_again() {
+    let sandbox = Sandbox::builder()
+        .instance(instance(echo().await))
+        .start()
+        .await
+        .expect("starts");
+    let provider = ssm_mfa::MfaProvider::builder()
+        .sts_config(&config(&sandbox))
+        .serial(sandbox.mfa_serial().parse().expect("a serial"))
+        .code_source(ssm_mfa::StaticCode::new(
+            sandbox.next_unused_code().parse().expect("a code"),
+        ))
+        .build()
+        .expect("complete");
+    soon("the login", provider.login())
+        .await
+        .expect("the code is good");
+    let config = provider.sdk_config(&config(&sandbox));
+    sandbox.expire_sessions();
+    let error = refused(Tunnel::builder(TARGET).remote_port(1).sdk_config(&config)).await;
+    assert!(
+        matches!(service(&error), ServiceError::ExpiredToken { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("log in again"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_keys_say_to_check_the_keys() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let wrong = [
+        Credentials::new(
+            "AKIAUNKNOWN",
+            sandbox.secret_access_key(),
+            None,
+            None,
+            "test",
+        ),
+        Credentials::new(sandbox.access_key_id(), "wrong", None, None, "test"),
+    ];
+    for credentials in wrong {
+        let config = config_with(&sandbox, credentials);
+        let error = refused(Tunnel::builder(TARGET).remote_port(1).sdk_config(&config)).await;
+        assert!(
+            matches!(service(&error), ServiceError::InvalidCredentials { .. }),
+            "{error}"
+        );
+        assert!(
+            error.to_string().contains("check the access key"),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_document_or_parameter_is_told_from_a_bad_target() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let error = refused(tunnel(&sandbox).document_name("No-Such-Document")).await;
+    assert!(
+        matches!(service(&error), ServiceError::InvalidDocument { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("No-Such-Document"), "{error}");
+    let error = refused(tunnel(&sandbox).parameter("nonsense", "1")).await;
+    assert!(
+        matches!(service(&error), ServiceError::InvalidParameters { .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_cannot_work_are_refused_before_anything_is_asked() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let config = config(&sandbox);
+    let base = || Tunnel::builder(TARGET).sdk_config(&config);
+    for (builder, word) in [
+        (base(), "no remote port"),
+        (base().remote_port(0), "port 0"),
+        (base().remote_port(1).remote_host(" "), "remote host"),
+        (base().remote_port(1).reason("x".repeat(257)), "256"),
+        (
+            Tunnel::builder(" ").remote_port(1).sdk_config(&config),
+            "target",
+        ),
+    ] {
+        let error = refused(builder).await;
+        assert!(matches!(error, Error::Settings(_)), "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let error = refused(base().remote_port(1).stream_endpoint("ws://10.0.0.1")).await;
+    assert!(matches!(error, Error::StreamEndpoint(_)), "{error}");
+    let regionless = config.to_builder().region(None).build();
+    let error = refused(
+        Tunnel::builder(TARGET)
+            .remote_port(1)
+            .sdk_config(&regionless),
+    )
+    .await;
+    assert!(matches!(error, Error::NoRegion), "{error}");
+    assert_eq!(sandbox.requests(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_cannot_be_reached_says_to_check_the_network() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let nobody = format!("http://{}", support::closed_port().await);
+    let error = refused(tunnel(&sandbox).endpoint_url(nobody)).await;
+    assert!(
+        matches!(service(&error), ServiceError::Network { .. }),
+        "{error}"
+    );
+    assert!(error.to_string().contains("check the network"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_parse_is_named_without_being_shown() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    // A stream URL and a token are in it.
+    sandbox.fail_next("StartSession", ApiFault::MalformedBody);
+    let error = refused(tunnel(&sandbox)).await;
+    assert!(
+        matches!(service(&error), ServiceError::Unreadable { .. }),
+        "{error}"
+    );
+    assert!(
+        !format!("{error} {error:?}").contains("TokenValue"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_not_the_protocols_end_the_tunnel_with_an_error() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    sandbox.send_raw(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    let error = soon("the end", tunnel.closed())
+        .await
+        .expect_err("a failure");
+    assert!(
+        matches!(error, Error::Ended(End::Protocol(ForwardError::Smux(_)))),
+        "{error}"
+    );
+    let cut = soon("the cut", stream.read(&mut [0]))
+        .await
+        .expect_err("cut off");
+    assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
+    assert!(cut.to_string().contains("smux"), "{cut}");
+    support::no_sessions(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_vanishes_during_the_handshake_is_waited_for_no_longer_than_said() {
+    let sandbox = sandbox(instance(echo().await).hold_handshake()).await;
+    let mut limits = Limits::default();
+    limits.handshake_timeout = Duration::from_millis(300);
+    let tunnel = open(tunnel(&sandbox).limits(limits)).await;
+    sandbox.vanish_agents();
+    let error = soon("the end", tunnel.ready())
+        .await
+        .expect_err("nobody is there");
+    assert!(
+        error.to_string().contains("check that the SSM agent runs"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_vanishes_in_the_middle_ends_the_tunnel_with_an_error() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let mut limits = Limits::default();
+    limits.peer_timeout = Duration::from_millis(300);
+    let tunnel = open(tunnel(&sandbox).limits(limits)).await;
+    let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    let mut limits_reached = vec![0; 1];
+    sandbox.vanish_agents();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"hello?")
+        .await
+        .expect("taken");
+    let cut = soon("the cut", stream.read(&mut limits_reached))
+        .await
+        .expect_err("cut off");
+    assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
+    let error = soon("the end", tunnel.closed())
+        .await
+        .expect_err("a failure");
+    assert!(
+        error
+            .to_string()
+            .contains("nothing was heard from the agent"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_the_service_ends_ends_the_tunnel_in_order() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    sandbox.terminate_sessions();
+    let end = soon("the end", tunnel.closed())
+        .await
+        .expect("no complaint");
+    assert!(matches!(end, End::ByService { .. }), "{end:?}");
+    let error = soon("connecting", tunnel.connect())
+        .await
+        .expect_err("over");
+    assert!(error.to_string().contains("ended the session"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forbidden_destination_is_reported_in_the_agents_words() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).remote_host("169.254.169.254")).await;
+    let error = soon("the end", tunnel.closed())
+        .await
+        .expect_err("forbidden");
+    assert!(
+        error
+            .to_string()
+            .contains("Forwarding to IP address 169.254.169.254 is forbidden."),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_data_channel_names_the_permission() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    // Another account's gateway knows neither the keys nor the session.
+    let other = support::sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).stream_endpoint(other.stream_endpoint())).await;
+    let error = soon("the end", tunnel.closed()).await.expect_err("refused");
+    let text = error.to_string();
+    assert!(text.contains("HTTP 403"), "{text}");
+    assert!(text.contains("ssmmessages:OpenDataChannel"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throttled_and_failing_calls_are_tried_again_by_the_sdk() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    sandbox.fail_next("StartSession", ApiFault::Throttle);
+    sandbox.fail_next("StartSession", ApiFault::ErrorAfterHandling);
+    let tunnel = open(tunnel(&sandbox)).await;
+    let stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    echoed(stream, 1, 1000).await;
+}

@@ -380,6 +380,9 @@ async fn a_destination_that_closes_while_the_local_side_still_sends_ends_in_orde
         let mut some = [0; 10];
         let _ = tcp.read_exact(&mut some).await;
         let _ = tcp.write_all(b"enough").await;
+        // Closing with unread bytes would be a reset, which destroys the answer.
+        let _ = tcp.shutdown().await;
+        let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
     });
     let sandbox = sandbox(instance(destination.await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;

@@ -1,1 +1,178 @@
-//! placeholder
+//! Lost websockets: the session is resumed, local connections only notice the pause.
+
+use std::time::Duration;
+
+use ssm_sandbox::{ApiFault, Faults, Lossy, Sandbox};
+use ssm_tunnel::{End, Error, Event, Limits, Tunnel};
+use support::{connect, echo, echoed, event, instance, open, sandbox, soon, tunnel};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+async fn faulty(faults: Faults) -> Sandbox {
+    let builder = Sandbox::builder()
+        .enforce_mfa(false)
+        .instance(instance(echo().await));
+    builder.faults(faults).start().await.expect("starts")
+}
+
+async fn resumed(tunnel: &Tunnel) -> Duration {
+    let mut events = tunnel.events();
+    event(&mut events, "the resumption", |event| match event {
+        Event::Resumed { after, .. } => Some(*after),
+        _ => None,
+    })
+    .await
+}
+
+/// A connection is open, `interrupt` happens, and it goes on.
+async fn survives(interrupt: impl Fn(&Sandbox), limits: Limits) {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits)).await;
+    let mut tcp = connect(&tunnel).await;
+    tcp.write_all(b"before").await.expect("taken");
+    soon("the echo", tcp.read_exact(&mut [0; 6]))
+        .await
+        .expect("comes back");
+    interrupt(&sandbox);
+    tcp.write_all(b"after")
+        .await
+        .expect("the local connection stays open");
+    let mut back = [0; 5];
+    soon("the echo", tcp.read_exact(&mut back))
+        .await
+        .expect("comes back");
+    assert_eq!(&back, b"after");
+    resumed(&tunnel).await;
+    assert_eq!(sandbox.request_count("StartSession"), 1);
+    assert!(sandbox.request_count("ResumeSession") >= 1);
+    soon("closing", tunnel.close()).await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hourly_close_is_not_the_end_of_the_session() {
+    survives(Sandbox::close_websockets, Limits::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_drops_without_a_word_is_resumed() {
+    survives(Sandbox::cut_websockets, Limits::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_falls_silent_is_noticed_by_its_missing_pong() {
+    let mut limits = Limits::default();
+    limits.ping_interval = Duration::from_millis(100);
+    limits.pong_timeout = Duration::from_millis(300);
+    survives(Sandbox::go_silent, limits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transfer_over_many_cuts_arrives_byte_for_byte() {
+    let faults = Faults {
+        seed: 3,
+        cut_after: Some(3000),
+        ..Faults::default()
+    };
+    let sandbox = faulty(faults).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let transfers = (0..4).map(|seed| {
+        let tunnel = &tunnel;
+        async move { echoed(connect(tunnel).await, seed, 4 << 20).await }
+    });
+    let mut transfers: Vec<_> = transfers.map(Box::pin).collect();
+    let (a, b, c, d) = (
+        transfers.pop(),
+        transfers.pop(),
+        transfers.pop(),
+        transfers.pop(),
+    );
+    let all = async {
+        tokio::join!(
+            a.expect("four"),
+            b.expect("four"),
+            c.expect("four"),
+            d.expect("four")
+        )
+    };
+    soon("all transfers", all).await;
+    assert!(
+        sandbox.request_count("ResumeSession") >= 5,
+        "too few cuts to mean anything"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drops_duplicates_and_reordering_in_both_directions_lose_nothing() {
+    let lossy = Lossy {
+        drop: 0.02,
+        duplicate: 0.05,
+        reorder: 0.05,
+        ..Lossy::default()
+    };
+    let faults = Faults {
+        seed: 11,
+        to_client: lossy,
+        to_agent: lossy,
+        cut_after: None,
+    };
+    let sandbox = faulty(faults).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    for seed in 0..3 {
+        let stream = soon("connecting", tunnel.connect()).await.expect("opens");
+        echoed(stream, seed, 300_000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_resume_session_are_waited_out() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    soon("ready", tunnel.ready()).await.expect("ready");
+    for fault in [
+        ApiFault::DropAfterHandling,
+        ApiFault::ErrorAfterHandling,
+        ApiFault::Throttle,
+    ] {
+        sandbox.fail_next("ResumeSession", fault);
+    }
+    sandbox.cut_websockets();
+    stream.write_all(b"still there").await.expect("taken");
+    soon("the echo", stream.read_exact(&mut [0; 11]))
+        .await
+        .expect("comes back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_gone_when_it_is_to_be_resumed_says_so() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    sandbox.forget_sessions();
+    sandbox.cut_websockets();
+    let error = soon("the end", tunnel.closed()).await.expect_err("gone");
+    assert!(matches!(error, Error::Ended(End::SessionGone)), "{error}");
+    let cut = soon("the cut", stream.read(&mut [0]))
+        .await
+        .expect_err("cut off");
+    assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_longer_than_the_budget_ends_the_tunnel_and_says_why() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let mut limits = Limits::default();
+    limits.resume_budget = Some(Duration::from_millis(200));
+    let tunnel = open(tunnel(&sandbox).limits(limits)).await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    sandbox.stop_listening();
+    sandbox.cut_websockets();
+    let error = soon("the end", tunnel.closed()).await.expect_err("lost");
+    assert!(
+        matches!(error, Error::Ended(End::ConnectionLost { .. })),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("could not be resumed"),
+        "{error}"
+    );
+}

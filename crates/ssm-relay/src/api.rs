@@ -22,6 +22,12 @@ pub trait SessionApi: Send + Sync + 'static {
     /// TerminateSession. "Already terminated" counts as success.
     fn terminate<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>>;
 
+    /// As [`terminate`](Self::terminate), when the runtime that served the calls before is going
+    /// down, and its connections with it: use none of them.
+    fn terminate_late<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+        self.terminate(session_id)
+    }
+
     /// Whether [`start`](Self::start) may be called more than once. Agents up to 3.0.196.0 and the
     /// SSH document carry one connection a session: where this is `false`, connections to them are
     /// served one after the other.

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
-use crate::forward;
+use crate::forward::{self, Forward};
 use crate::shared::now;
 use crate::websocket::WebSocket;
 
@@ -202,7 +202,12 @@ impl<'a> Link<'a> {
             }
             self.said_all = self.ending.is_some() && bytes < WRITE_BATCH;
         }
-        let events = inner.dispatch();
+        // The session's news first, so that what a stream makes of it is told after it.
+        let events: Vec<_> = std::iter::from_fn(|| inner.forward.poll_event()).collect();
+        for event in &events {
+            self.handle_event(event, &inner.forward, give_up);
+        }
+        inner.wake_streams(&events);
         self.receive_paused = inner.forward.receive_paused();
         let wake = inner.forward.poll_timeout();
         inner.park_driver(cx);
@@ -210,9 +215,6 @@ impl<'a> Link<'a> {
 
         if spent {
             driver.shared.free();
-        }
-        for event in events {
-            self.handle_event(event, give_up);
         }
         let pong = self.pinged_at.map(|at| at + driver.limits.pong_timeout);
         let ending = self.ending.as_ref().map(|(_, give_up)| *give_up);
@@ -224,13 +226,12 @@ impl<'a> Link<'a> {
             .fold(self.ping_at, Instant::min)
     }
 
-    fn handle_event(&mut self, event: forward::Event, give_up: Instant) {
+    fn handle_event(&mut self, event: &forward::Event, forward: &Forward, give_up: Instant) {
         let driver = self.driver;
         match event {
             forward::Event::Ready => {
-                let inner = driver.shared.lock();
-                let multiplexed = inner.forward.is_multiplexed();
-                if let Some(ready) = inner.forward.ready() {
+                let multiplexed = forward.is_multiplexed();
+                if let Some(ready) = forward.ready() {
                     driver.events.send(Event::Ready {
                         session_id: driver.session_id.clone(),
                         agent_version: ready.peer_version.clone(),
@@ -246,7 +247,12 @@ impl<'a> Link<'a> {
                 });
             }
             forward::Event::ChannelClosed { output } => {
-                self.ending = Some((End::ByService { output }, give_up));
+                self.ending = Some((
+                    End::ByService {
+                        output: output.clone(),
+                    },
+                    give_up,
+                ));
             }
             forward::Event::Paused(paused) => {
                 tracing::debug!(session = %driver.session_id, paused, "publication");

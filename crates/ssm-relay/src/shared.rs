@@ -130,26 +130,24 @@ impl Inner {
         !self.streams.is_empty()
     }
 
-    /// Wakes the streams that something happened to, and returns what is for the driver.
-    pub(crate) fn dispatch(&mut self) -> Vec<Event> {
-        let mut others = Vec::new();
-        while let Some(event) = self.forward.poll_event() {
+    /// Tells the streams that something happened to them.
+    pub(crate) fn wake_streams(&mut self, events: &[Event]) {
+        for event in events {
             match event {
+                // The peer's end also ends writing.
                 Event::Readable(id) => {
-                    // The peer's end also ends writing.
-                    if let Some(wakers) = self.streams.get_mut(&id) {
+                    if let Some(wakers) = self.streams.get_mut(id) {
                         wakers.wake();
                     }
                 }
                 Event::Writable(id) => {
-                    if let Some(waker) = self.streams.get_mut(&id).and_then(|w| w.write.take()) {
+                    if let Some(waker) = self.streams.get_mut(id).and_then(|w| w.write.take()) {
                         waker.wake();
                     }
                 }
-                other => others.push(other),
+                _ => {}
             }
         }
-        others
     }
 }
 

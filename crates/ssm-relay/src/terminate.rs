@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::api::SessionApi;
+use crate::api::{ApiError, BoxFuture, SessionApi};
 
 /// Terminates a session that its driver task could not: the task was dropped with its runtime.
 #[derive(Debug)]
@@ -43,15 +43,16 @@ impl TerminateGuard {
     /// Terminates it now.
     pub(crate) async fn terminate(mut self) {
         if let Some(armed) = &self.armed {
-            armed.terminate().await;
+            armed
+                .await_call(armed.api.terminate(&armed.session_id))
+                .await;
         }
         self.armed = None;
     }
 }
 
 impl Armed {
-    async fn terminate(&self) {
-        let call = self.api.terminate(&self.session_id);
+    async fn await_call(&self, call: BoxFuture<'_, Result<(), ApiError>>) {
         match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(())) => tracing::info!(session = %self.session_id, "session terminated"),
             Ok(Err(error)) => {
@@ -76,7 +77,11 @@ impl Drop for TerminateGuard {
                     .enable_all()
                     .build()
                 {
-                    Ok(runtime) => runtime.block_on(armed.terminate()),
+                    Ok(runtime) => {
+                        runtime.block_on(
+                            armed.await_call(armed.api.terminate_late(&armed.session_id)),
+                        );
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "no runtime to terminate the session with")
                     }

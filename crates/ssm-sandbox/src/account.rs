@@ -44,6 +44,8 @@ pub(crate) struct Session {
     /// Good for opening the data channel once.
     pub(crate) token: Option<String>,
     pub(crate) terminated: bool,
+    /// It cannot be resumed.
+    pub(crate) forgotten: bool,
     pub(crate) control: crate::gateway::SessionControl,
 }
 
@@ -187,6 +189,12 @@ impl Account {
             .insert_entry(temporary)
             .into_mut();
         (id, temporary)
+    }
+
+    pub(crate) fn expire_temporary(&mut self) {
+        for temporary in self.temporary.values_mut() {
+            temporary.expires = Duration::ZERO;
+        }
     }
 
     /// Checks a code and uses it up: each step's code is good once, one step around now.

@@ -149,6 +149,11 @@ impl Sandbox {
         format!("http://{}", self.api)
     }
 
+    /// Where the data channel is opened: `ws://127.0.0.1:PORT`. StartSession names it too.
+    pub fn stream_endpoint(&self) -> &str {
+        &self.state.gateway
+    }
+
     /// The user's long-term access key.
     pub fn access_key_id(&self) -> String {
         self.state.account().user.access_key_id.clone()
@@ -208,6 +213,26 @@ impl Sandbox {
             .iter()
             .filter(|(_, session)| !session.terminated);
         running.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Every temporary credential expires now, whatever its holder believes.
+    pub fn expire_sessions(&self) {
+        self.state.account().expire_temporary();
+    }
+
+    /// The service forgets every session: ResumeSession returns no token. Its websockets stay open
+    /// until they are cut.
+    pub fn forget_sessions(&self) {
+        for session in self.state.account().sessions.values_mut() {
+            session.forgotten = true;
+        }
+    }
+
+    /// New connections are refused, by the API and by the gateway; what is open stays open.
+    pub fn stop_listening(&self) {
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 
     fn tell(&self, command: impl Fn() -> Command) {

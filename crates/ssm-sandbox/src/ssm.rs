@@ -131,6 +131,7 @@ fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Resu
             owner: caller.arn.clone(),
             token: Some(token.clone()),
             terminated: false,
+            forgotten: false,
             control: control.clone(),
         },
     );
@@ -250,7 +251,7 @@ fn resume_session(state: &State, caller: &Caller, request: &OnSession) -> Result
         "ssm:ResumeSession",
         &request.session_id,
     )?;
-    if session.terminated {
+    if session.terminated || session.forgotten {
         return Ok(json!({ "SessionId": request.session_id }));
     }
     session.token = Some(token.clone());

@@ -12,6 +12,8 @@ use ssm_relay::{ApiError, BoxFuture, SessionApi, Ticket, Token};
 use crate::error::{ServiceError, chain};
 
 pub(crate) struct SystemsManager {
+    sdk_config: SdkConfig,
+    endpoint_url: Option<String>,
     client: Client,
     target: String,
     document_name: String,
@@ -28,16 +30,30 @@ impl SystemsManager {
         parameters: BTreeMap<String, Vec<String>>,
         reason: Option<String>,
     ) -> Self {
-        let mut config = aws_sdk_ssm::config::Builder::from(sdk_config);
-        if let Some(url) = endpoint_url {
-            config = config.endpoint_url(url);
-        }
         Self {
-            client: Client::from_conf(config.build()),
+            client: client(sdk_config, endpoint_url),
+            sdk_config: sdk_config.clone(),
+            endpoint_url: endpoint_url.map(str::to_owned),
             target,
             document_name,
             parameters: parameters.into_iter().collect(),
             reason,
+        }
+    }
+
+    async fn terminate_by(&self, client: &Client, session_id: &str) -> Result<(), ApiError> {
+        match client
+            .terminate_session()
+            .session_id(session_id)
+            .send()
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) => match self.failure("TerminateSession", &error) {
+                ServiceError::NoSuchSession { .. } => Ok(()),
+                error if error.is_retryable() => Err(ApiError::retryable(error)),
+                error => Err(ApiError::fatal(error)),
+            },
         }
     }
 
@@ -56,10 +72,7 @@ impl SystemsManager {
                 &self.target,
                 &self.document_name,
             ),
-            (SdkError::ServiceError(context), None) => {
-                let _ = context;
-                ServiceError::Unreadable { action, request_id }
-            }
+            (SdkError::ServiceError(_), None) => ServiceError::Unreadable { action, request_id },
             (SdkError::TimeoutError(_), _) => ServiceError::Timeout { action },
             (SdkError::ResponseError(_), _) => ServiceError::Unreadable { action, request_id },
             _ => ServiceError::unsent(action, error),
@@ -127,23 +140,24 @@ impl SessionApi for SystemsManager {
     }
 
     fn terminate<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(self.terminate_by(&self.client, session_id))
+    }
+
+    fn terminate_late<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
         Box::pin(async move {
-            match self
-                .client
-                .terminate_session()
-                .session_id(session_id)
-                .send()
-                .await
-            {
-                Ok(_) => Ok(()),
-                Err(error) => match self.failure("TerminateSession", &error) {
-                    ServiceError::NoSuchSession { .. } => Ok(()),
-                    error if error.is_retryable() => Err(ApiError::retryable(error)),
-                    error => Err(ApiError::fatal(error)),
-                },
-            }
+            // The old client's idle connections belong to a runtime that drives them no more.
+            let client = client(&self.sdk_config, self.endpoint_url.as_deref());
+            self.terminate_by(&client, session_id).await
         })
     }
+}
+
+fn client(sdk_config: &SdkConfig, endpoint_url: Option<&str>) -> Client {
+    let mut config = aws_sdk_ssm::config::Builder::from(sdk_config);
+    if let Some(url) = endpoint_url {
+        config = config.endpoint_url(url);
+    }
+    Client::from_conf(config.build())
 }
 
 /// `None` when there is no token: the session timed out and is gone.
