@@ -1,1 +1,139 @@
-//! placeholder
+//! Agents and documents that carry one connection a session.
+
+use ssm_tunnel::{Event, Outcome};
+use support::{
+    closed_port, connect, echo, echoed, event, instance, no_sessions, open, sandbox, service, soon,
+    tunnel,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const OLD: [&str; 3] = ["3.0.196.0", "2.3.722.0", "2.3.50.0"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_connections_work_each_with_a_session_of_its_own() {
+    for version in OLD {
+        let sandbox = sandbox(instance(echo().await).agent_version(version)).await;
+        let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+        let transfers = (0..5).map(|seed| {
+            let tunnel = &tunnel;
+            async move { echoed(connect(tunnel).await, seed, 200_000).await }
+        });
+        let mut transfers: Vec<_> = transfers.map(Box::pin).collect();
+        soon("all transfers", async {
+            let all = std::future::poll_fn(|cx| {
+                transfers.retain_mut(|transfer| transfer.as_mut().poll(cx).is_pending());
+                match transfers.is_empty() {
+                    true => std::task::Poll::Ready(()),
+                    false => std::task::Poll::Pending,
+                }
+            });
+            all.await;
+        })
+        .await;
+        assert_eq!(sandbox.request_count("StartSession"), 5, "agent {version}");
+        soon("closing", tunnel.close()).await.expect("a clean end");
+        no_sessions(&sandbox).await;
+    }
+}
+
+/// Such a server's first word was lost on a second connection, because the agent dials again only
+/// once it gets a byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_speak_first_are_heard_on_every_connection() {
+    let greeting = service(|mut tcp| async move {
+        let _ = tcp.write_all(b"220 ready\r\n").await;
+        let _ = tcp.read(&mut [0]).await;
+    });
+    let sandbox = sandbox(instance(greeting.await).agent_version("3.0.196.0")).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    for _ in 0..3 {
+        let mut tcp = connect(&tunnel).await;
+        let mut greeting = [0; 11];
+        soon("the greeting", tcp.read_exact(&mut greeting))
+            .await
+            .expect("heard");
+        assert_eq!(&greeting, b"220 ready\r\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ssh_document_ends_its_connection_when_the_port_closes() {
+    let goodbye = service(|mut tcp| async move {
+        let mut question = [0; 4];
+        let _ = tcp.read_exact(&mut question).await;
+        let _ = tcp.write_all(&vec![9; 50_000]).await;
+    });
+    let sandbox = sandbox(instance(goodbye.await)).await;
+    let tunnel = open(
+        tunnel(&sandbox)
+            .document_name("AWS-StartSSHSession")
+            .local_port(0),
+    )
+    .await;
+    for _ in 0..2 {
+        let mut tcp = connect(&tunnel).await;
+        tcp.write_all(b"quit").await.expect("taken");
+        let mut answer = Vec::new();
+        soon("the answer", tcp.read_to_end(&mut answer))
+            .await
+            .expect("in order");
+        assert_eq!(answer, vec![9; 50_000]);
+    }
+    soon("closing", tunnel.close()).await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_port_resets_the_connection_and_the_tunnel_lives() {
+    let sandbox = sandbox(instance(closed_port().await).agent_version("3.0.196.0")).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut events = tunnel.events();
+    let refused = event(&mut events, "the refusal", |event| match event {
+        Event::DestinationRefused { message } => Some(message.clone()),
+        _ => None,
+    });
+    let message = refused.await;
+    assert!(
+        message.contains("Unable to connect to specified port"),
+        "{message}"
+    );
+    // The reset may be there before the connection is.
+    let error = soon("the reset", async {
+        let mut tcp = TcpStream::connect(tunnel.local_addr()).await?;
+        tcp.read_to_end(&mut Vec::new()).await
+    });
+    let error = error.await.expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    sandbox.set_instance(instance(echo().await).agent_version("3.0.196.0"));
+    echoed(connect(&tunnel).await, 1, 1000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn smux_keep_alives_hold_agents_that_hang_up_without_them() {
+    let sandbox = sandbox(instance(echo().await).agent_version("3.1.1511.0")).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    let stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    echoed(stream, 1, 10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_connection_ends_its_session() {
+    let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut events = tunnel.events();
+    let mut tcp = connect(&tunnel).await;
+    tcp.write_all(b"x").await.expect("taken");
+    soon("the echo", tcp.read_exact(&mut [0]))
+        .await
+        .expect("comes back");
+    // A reset, as of a program that was killed.
+    tcp.set_zero_linger().expect("a TCP socket");
+    drop(tcp);
+    let ended = event(&mut events, "the end", |event| match event {
+        Event::ConnectionClosed { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(ended.await, Outcome::LocalReset);
+    no_sessions(&sandbox).await;
+    echoed(connect(&tunnel).await, 2, 1000).await;
+}

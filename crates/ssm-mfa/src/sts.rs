@@ -183,6 +183,10 @@ fn failure(error: &Failure, base: &Base, serial: &MfaSerial, asked: Duration) ->
         "Throttling" | "ThrottlingException" | "TooManyRequestsException" => {
             MfaError::Throttled { request_id }
         }
+        "InternalFailure" | "InternalError" | "ServiceUnavailable" => MfaError::Network {
+            reason: format!("STS answered {code}"),
+            code_may_be_spent: true,
+        },
         code => MfaError::Service {
             code: code.to_owned(),
             message,

@@ -95,6 +95,8 @@ pub struct NotReady;
 pub struct Stats {
     /// Stream-data messages delivered in order.
     pub received: u64,
+    /// Stream-data messages the peer acknowledged.
+    pub acknowledged: u64,
     /// Messages that arrived again.
     pub duplicates: u64,
     /// Messages that could not be read and were dropped.
@@ -264,7 +266,7 @@ impl Session {
         match Acknowledge::read(payload) {
             Ok(body) if body.message_type == self.side.sends() => {
                 if let Ok(number) = u64::try_from(body.sequence_number.0) {
-                    self.outbox.acknowledge(number, now);
+                    self.stats.acknowledged += u64::from(self.outbox.acknowledge(number, now));
                 }
             }
             Ok(body) => tracing::debug!(of = %body.message_type, "ignored acknowledgement"),

@@ -91,21 +91,23 @@ impl Driver {
                     after: now().saturating_duration_since(outage.since),
                 });
             }
-            let up_since = now();
+            let before = self.shared.lock().forward.progress();
             let (ended, websocket) = Link::new(self, websocket).run().await;
             match ended {
                 LinkEnd::Session(end) => return (end, websocket),
                 LinkEnd::Lost(reason) => {
-                    self.shared.lock().forward.disconnected();
+                    let progress = {
+                        let mut inner = self.shared.lock();
+                        inner.forward.disconnected();
+                        inner.forward.progress() > before
+                    };
                     self.events.send(Event::Interrupted {
                         session_id: self.session_id.clone(),
                         reason: reason.clone(),
                     });
-                    // A websocket that dies at once does not make the next attempt a first one.
-                    let stable =
-                        now().saturating_duration_since(up_since) >= self.limits.connect_timeout;
+                    // A websocket over which nothing got through does not end the outage.
                     match &mut outage {
-                        Some(outage) if !stable => outage.reason = reason,
+                        Some(outage) if !progress => outage.reason = reason,
                         _ => {
                             outage = Some(Outage {
                                 since: now(),

@@ -117,6 +117,12 @@ impl Forward {
         matches!(self.channel, Channel::Mux(_))
     }
 
+    /// Grows with every message that got through for the first time, either way.
+    pub(crate) fn progress(&self) -> u64 {
+        let stats = self.session.stats();
+        stats.received + stats.acknowledged
+    }
+
     pub(crate) fn uuid(&mut self) -> uuid::Uuid {
         self.session.uuid()
     }

@@ -18,6 +18,7 @@ pub(crate) struct Account {
     pub(crate) sessions: BTreeMap<String, Session>,
     temporary: BTreeMap<String, Temporary>,
     random: fastrand::Rng,
+    issued: Vec<String>,
 }
 
 /// An IAM user with long-term keys and a virtual MFA device.
@@ -117,7 +118,13 @@ impl Account {
             sessions: BTreeMap::new(),
             temporary: BTreeMap::new(),
             random,
+            issued: Vec::new(),
         }
+    }
+
+    /// Secrets handed out so far.
+    pub(crate) fn issued(&self) -> &[String] {
+        &self.issued
     }
 
     pub(crate) fn user_arn(&self) -> String {
@@ -183,6 +190,8 @@ impl Account {
             mfa,
             role,
         };
+        let secrets = [&temporary.secret_access_key, &temporary.session_token];
+        self.issued.extend(secrets.map(String::clone));
         let temporary = self
             .temporary
             .entry(id.clone())
@@ -229,7 +238,9 @@ impl Account {
     }
 
     pub(crate) fn new_token(&mut self) -> String {
-        letters(&mut self.random, 120)
+        let token = letters(&mut self.random, 120);
+        self.issued.push(token.clone());
+        token
     }
 
     pub(crate) fn uuid(&mut self) -> uuid::Uuid {

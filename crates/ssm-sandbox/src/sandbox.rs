@@ -220,6 +220,12 @@ impl Sandbox {
         self.state.account().expire_temporary();
     }
 
+    /// Every secret key, session token and data-channel token that was issued, to be looked for
+    /// where none may be.
+    pub fn issued_secrets(&self) -> Vec<String> {
+        self.state.account().issued().to_vec()
+    }
+
     /// The service forgets every session: ResumeSession returns no token. Its websockets stay open
     /// until they are cut.
     pub fn forget_sessions(&self) {

@@ -16,6 +16,10 @@ use super::{Event, Read, WriteError};
 pub(super) struct Basic {
     next_id: u32,
     open: Option<Connection>,
+    /// What the destination said before the first connection was opened: the agent dials at the
+    /// session's start, and some servers speak first.
+    early: VecDeque<Bytes>,
+    early_bytes: usize,
     /// Bytes of the next connection may still belong to the last one.
     stale: Option<Stale>,
     buffer: usize,
@@ -53,6 +57,8 @@ impl Basic {
         Self {
             next_id: 1,
             open: None,
+            early: VecDeque::new(),
+            early_bytes: 0,
             stale: None,
             buffer,
             quiet,
@@ -72,8 +78,8 @@ impl Basic {
         self.next_id = self.next_id.checked_add(1)?;
         self.open = Some(Connection {
             id,
-            received: VecDeque::new(),
-            received_bytes: 0,
+            received: std::mem::take(&mut self.early),
+            received_bytes: std::mem::take(&mut self.early_bytes),
             sending: VecDeque::new(),
             sending_bytes: 0,
             write_blocked: false,
@@ -110,6 +116,11 @@ impl Basic {
                 bytes = data.len(),
                 "discarded bytes of the session's last connection"
             );
+            return None;
+        }
+        if !self.was_used() {
+            self.early_bytes += data.len();
+            self.early.push_back(data);
             return None;
         }
         let quiet = self.quiet;
@@ -239,7 +250,7 @@ impl Basic {
     }
 
     pub(super) fn received(&self) -> usize {
-        self.open.as_ref().map_or(0, |open| open.received_bytes)
+        self.early_bytes + self.open.as_ref().map_or(0, |open| open.received_bytes)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

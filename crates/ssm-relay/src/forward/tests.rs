@@ -238,8 +238,7 @@ fn a_refused_destination_is_told_from_an_end_of_file() {
 
 #[test]
 fn a_slow_reader_pauses_the_session_and_loses_nothing() {
-    let mut limits = Limits::default();
-    limits.session_receive_budget = 10_000;
+    let limits = Limits { session_receive_budget: 10_000, ..Limits::default() };
     let mut pair = Pair::with_limits(NEW_AGENT, limits);
     let mut mux = server(&pair);
     let id = pair.forward.open().expect("ready");
@@ -292,6 +291,14 @@ fn basic_mode_carries_bytes_as_they_are_one_connection_at_a_time() {
     assert_eq!(pair.agent_bytes(), b"last words");
     assert!(pair.forward.is_spent());
     assert!(pair.forward.is_drained());
+}
+
+#[test]
+fn what_a_server_says_before_the_first_connection_is_opened_is_the_first_connections() {
+    let mut pair = Pair::new(OLD_AGENT);
+    pair.agent_sends(b"220 ready");
+    let id = pair.forward.open().expect("ready");
+    assert_eq!(pair.read_all(id), (b"220 ready".to_vec(), Read::Blocked));
 }
 
 #[test]
@@ -365,8 +372,7 @@ fn channel_closed_without_a_complaint_ends_a_basic_connection_in_order() {
 #[test]
 fn keep_alives_follow_the_agents_age_unless_asked_for() {
     let asked = |version, keep_alive| {
-        let mut limits = Limits::default();
-        limits.keep_alive = keep_alive;
+        let limits = Limits { keep_alive, ..Limits::default() };
         let mut pair = Pair::with_limits(version, limits);
         pair.pass(Duration::from_secs(11));
         !pair.agent_bytes().is_empty()
