@@ -238,7 +238,10 @@ fn a_refused_destination_is_told_from_an_end_of_file() {
 
 #[test]
 fn a_slow_reader_pauses_the_session_and_loses_nothing() {
-    let limits = Limits { session_receive_budget: 10_000, ..Limits::default() };
+    let limits = Limits {
+        session_receive_budget: 10_000,
+        ..Limits::default()
+    };
     let mut pair = Pair::with_limits(NEW_AGENT, limits);
     let mut mux = server(&pair);
     let id = pair.forward.open().expect("ready");
@@ -372,7 +375,10 @@ fn channel_closed_without_a_complaint_ends_a_basic_connection_in_order() {
 #[test]
 fn keep_alives_follow_the_agents_age_unless_asked_for() {
     let asked = |version, keep_alive| {
-        let limits = Limits { keep_alive, ..Limits::default() };
+        let limits = Limits {
+            keep_alive,
+            ..Limits::default()
+        };
         let mut pair = Pair::with_limits(version, limits);
         pair.pass(Duration::from_secs(11));
         !pair.agent_bytes().is_empty()
