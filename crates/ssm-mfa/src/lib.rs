@@ -41,6 +41,11 @@ mod source;
 mod sts;
 mod terminal;
 
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use builder::MfaProviderBuilder;
 pub use code::{InvalidCode, MfaCode};
 pub use error::MfaError;

@@ -51,6 +51,11 @@ mod state;
 mod sts;
 mod totp;
 
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use clock::Clock;
 pub use faults::{ApiFault, Faults, Lossy};
 pub use instance::Instance;

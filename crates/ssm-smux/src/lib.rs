@@ -48,6 +48,8 @@ mod error;
 mod frame;
 mod mux;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, Keepalive};
 pub use error::{OpenError, SmuxError, WriteError};

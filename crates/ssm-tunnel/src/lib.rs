@@ -90,6 +90,11 @@ mod builder;
 mod error;
 mod tunnel;
 
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use builder::TunnelBuilder;
 pub use error::{Error, ServiceError};
 pub use ssm_relay::{
