@@ -4,6 +4,8 @@
 mod basic;
 mod channel;
 mod mux;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use basic::{Basic, Progress};
 pub(crate) use channel::{Channel, Handler, Taken};

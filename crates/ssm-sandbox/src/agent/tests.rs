@@ -1,0 +1,375 @@
+//! The agent's habits, in virtual time, and the sessions recorded from the real one.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use ssm_protocol::payload::{Acknowledge, Flag, HandshakeResponse, SessionProperties};
+use ssm_protocol::wire::{
+    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
+};
+
+use super::{Channel, Handler, Taken};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// A port that remembers what it got, and can be not ready.
+#[derive(Default)]
+struct Port {
+    received: Vec<u8>,
+    flags: Vec<Flag>,
+    not_ready: bool,
+}
+
+impl Handler for Port {
+    fn output(&mut self, payload: Bytes) -> Taken {
+        if self.not_ready {
+            return Taken::NotReady;
+        }
+        self.received.extend_from_slice(&payload);
+        Taken::Yes
+    }
+
+    fn flag(&mut self, flag: Flag) -> Taken {
+        self.flags.push(flag);
+        Taken::Yes
+    }
+}
+
+struct Agent {
+    channel: Channel,
+    port: Port,
+    now: Instant,
+}
+
+impl Agent {
+    /// An agent whose handshake request was taken.
+    fn asked(held: bool) -> Self {
+        let properties: SessionProperties =
+            [("portNumber", "3389"), ("type", "LocalPortForwarding")]
+                .into_iter()
+                .collect();
+        let now = tokio::time::Instant::now().into_std();
+        let unix = Duration::from_secs(1_795_000_000);
+        let channel = Channel::new("3.3.4851.0", properties, held, 1, now, unix);
+        let mut agent = Self {
+            channel,
+            port: Port::default(),
+            now,
+        };
+        let first = agent.written();
+        assert_eq!(
+            kinds(&first),
+            ["agent_session_state", "output_stream_data 0"]
+        );
+        assert_eq!(first[1].header.flags, Flags::SYN);
+        agent
+    }
+
+    /// One whose handshake is complete, and acknowledged.
+    fn ready() -> Self {
+        let mut agent = Self::asked(false);
+        agent.acknowledge(0);
+        agent.respond();
+        assert_eq!(
+            kinds(&agent.written()),
+            ["output_stream_data 1", "acknowledge"]
+        );
+        agent.acknowledge(1);
+        agent
+    }
+
+    fn respond(&mut self) {
+        let response = HandshakeResponse {
+            client_version: "1.2.764.0".to_owned(),
+            ..HandshakeResponse::default()
+        };
+        let body = serde_json::to_vec(&response).expect("plain data");
+        self.receive(0, PayloadType::HandshakeResponse, &body);
+    }
+
+    fn receive(&mut self, number: i64, kind: PayloadType, payload: &[u8]) {
+        self.handle(message(MessageType::InputStreamData, number, kind, payload));
+    }
+
+    fn output(&mut self, number: i64, payload: &[u8]) {
+        self.receive(number, PayloadType::Output, payload);
+    }
+
+    fn acknowledge(&mut self, number: i64) {
+        let mut body = BytesMut::new();
+        Acknowledge {
+            message_type: MessageType::OutputStreamData,
+            message_id: MessageId::default(),
+            sequence_number: SequenceNumber(number),
+        }
+        .write(&mut body);
+        self.handle(message(
+            MessageType::Acknowledge,
+            0,
+            PayloadType::None,
+            &body,
+        ));
+    }
+
+    fn handle(&mut self, message: Bytes) {
+        self.channel.handle(message, self.now, &mut self.port);
+    }
+
+    fn written(&mut self) -> Vec<Message> {
+        std::iter::from_fn(|| self.channel.poll_transmit())
+            .map(|frame| Message::decode(frame).expect("sound"))
+            .collect()
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<Message> {
+        self.now += time;
+        self.channel.handle_timeout(self.now);
+        self.written()
+    }
+}
+
+fn message(kind: MessageType, number: i64, payload_type: PayloadType, payload: &[u8]) -> Bytes {
+    let header = Header {
+        message_type: kind,
+        schema_version: 1,
+        created_date: MS,
+        sequence_number: SequenceNumber(number),
+        flags: Flags::NONE,
+        message_id: MessageId::default(),
+        payload_type,
+    };
+    Message {
+        header,
+        payload: Bytes::copy_from_slice(payload),
+    }
+    .encode()
+}
+
+/// Types, with the numbers of stream data.
+fn kinds(messages: &[Message]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|message| match message.header.message_type {
+            MessageType::OutputStreamData => {
+                format!("output_stream_data {}", message.header.sequence_number)
+            }
+            ref other => other.to_string(),
+        })
+        .collect()
+}
+
+#[test]
+fn data_before_the_handshake_is_complete_is_acknowledged_and_thrown_away() {
+    let mut agent = Agent::asked(false);
+    agent.output(0, b"early");
+    assert_eq!(kinds(&agent.written()), ["acknowledge"]);
+    assert_eq!(agent.port.received, b"");
+}
+
+#[test]
+fn a_client_that_does_not_answer_is_given_up_after_15_seconds() {
+    let agent = Agent::asked(false);
+    assert!(!agent.channel.has_timed_out(agent.now + 14_999 * MS));
+    assert!(agent.channel.has_timed_out(agent.now + 15_000 * MS));
+    let ready = Agent::ready();
+    assert!(!ready.channel.has_timed_out(ready.now + 60_000 * MS));
+}
+
+#[test]
+fn a_held_handshake_completes_when_released() {
+    let mut agent = Agent::asked(true);
+    agent.respond();
+    assert_eq!(kinds(&agent.written()), ["acknowledge"]);
+    agent.channel.release(agent.now);
+    assert_eq!(kinds(&agent.written()), ["output_stream_data 1"]);
+}
+
+#[test]
+fn a_message_is_acknowledged_once_the_port_took_it_and_again_when_it_comes_again() {
+    let mut agent = Agent::ready();
+    agent.port.not_ready = true;
+    agent.output(1, b"a");
+    assert_eq!(agent.written(), []);
+    agent.port.not_ready = false;
+    agent.output(1, b"a");
+    agent.output(1, b"a");
+    assert_eq!(kinds(&agent.written()), ["acknowledge", "acknowledge"]);
+    assert_eq!(agent.port.received, b"a");
+}
+
+#[test]
+fn messages_ahead_are_acknowledged_kept_and_delivered_in_order() {
+    let mut agent = Agent::ready();
+    agent.output(3, b"c");
+    agent.output(2, b"b");
+    assert_eq!(kinds(&agent.written()), ["acknowledge", "acknowledge"]);
+    agent.output(1, b"a");
+    assert_eq!(agent.port.received, b"abc");
+}
+
+#[test]
+fn digests_are_not_verified() {
+    let mut agent = Agent::ready();
+    let mut frame = message(MessageType::InputStreamData, 1, PayloadType::Output, b"x").to_vec();
+    frame[80] ^= 1;
+    agent.handle(frame.into());
+    assert_eq!(agent.port.received, b"x");
+}
+
+#[test]
+fn only_the_oldest_message_is_sent_again_every_100_ms_at_most() {
+    let mut agent = Agent::ready();
+    for byte in [b"a", b"b", b"c"] {
+        agent.channel.send_output(byte, agent.now);
+    }
+    assert_eq!(agent.written().len(), 3);
+    let mut again = Vec::new();
+    for _ in 0..10 {
+        again.extend(kinds(&agent.pass(100 * MS)));
+    }
+    assert!(again.len() >= 3, "{again:?}");
+    assert!(
+        again.iter().all(|kind| kind == "output_stream_data 2"),
+        "{again:?}"
+    );
+    agent.acknowledge(2);
+    let next = kinds(&agent.pass(1000 * MS));
+    assert_eq!(next, ["output_stream_data 3"]);
+}
+
+#[test]
+fn a_pause_keeps_messages_and_stops_their_repetition_until_the_start() {
+    let mut agent = Agent::ready();
+    agent.channel.send_output(b"a", agent.now);
+    agent.written();
+    agent.handle(message(
+        MessageType::PausePublication,
+        0,
+        PayloadType::None,
+        b"{}",
+    ));
+    assert!(!agent.channel.is_active());
+    assert_eq!(agent.pass(5000 * MS), []);
+    agent.handle(message(
+        MessageType::StartPublication,
+        0,
+        PayloadType::None,
+        b"{}",
+    ));
+    assert_eq!(kinds(&agent.pass(100 * MS)), ["output_stream_data 2"]);
+}
+
+#[test]
+fn flags_reach_the_port() {
+    let mut agent = Agent::ready();
+    agent.receive(1, PayloadType::Flag, &Flag::DisconnectToPort.to_bytes());
+    assert_eq!(agent.port.flags, [Flag::DisconnectToPort]);
+}
+
+#[derive(Deserialize)]
+struct Recording {
+    agent_version: String,
+    messages: Vec<Recorded>,
+}
+
+#[derive(Deserialize)]
+struct Recorded {
+    t_us: u64,
+    dir: String,
+    ws_opcode: u8,
+    hex: String,
+}
+
+fn unhex(hex: &str) -> Bytes {
+    (0..hex.len() / 2)
+        .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).expect("hex digits"))
+        .collect()
+}
+
+/// What a message is, whatever its id, date and times.
+fn essence(message: &Message) -> (String, i64, u64, PayloadType, serde_json::Value) {
+    let mut payload = serde_json::from_slice::<serde_json::Value>(&message.payload)
+        .unwrap_or_else(|_| message.payload.to_vec().into());
+    for volatile in ["HandshakeTimeToComplete", "SessionId"] {
+        if let Some(value) = payload.get_mut(volatile) {
+            *value = serde_json::Value::Null;
+        }
+    }
+    let header = &message.header;
+    (
+        header.message_type.to_string(),
+        header.sequence_number.0,
+        header.flags.0,
+        header.payload_type,
+        payload,
+    )
+}
+
+/// The real agent's messages, given the real client's.
+#[test]
+fn writes_what_the_real_agent_was_recorded_to_write() {
+    for text in [
+        include_str!("recorded/session-mux.json"),
+        include_str!("recorded/session-basic.json"),
+    ] {
+        let recording: Recording = serde_json::from_str(text).expect("JSON");
+        let messages: Vec<(u64, bool, Message)> = recording
+            .messages
+            .iter()
+            .filter(|recorded| recorded.ws_opcode == 2 && recorded.dir.contains('a'))
+            .filter(|recorded| ["a2c", "c2a"].contains(&recorded.dir.as_str()))
+            .map(|recorded| {
+                let message = Message::decode(unhex(&recorded.hex)).expect("sound");
+                (recorded.t_us, recorded.dir == "a2c", message)
+            })
+            .collect();
+        let request = messages
+            .iter()
+            .find(|(_, _, message)| message.header.payload_type == PayloadType::HandshakeRequest)
+            .expect("the agent asks");
+        let request: ssm_protocol::payload::HandshakeRequest =
+            serde_json::from_slice(&request.2.payload).expect("a request");
+        let (_, properties) = request.requested_client_actions[0]
+            .session_type()
+            .expect("a type");
+
+        let start = tokio::time::Instant::now().into_std();
+        let unix = Duration::from_secs(1_795_000_000);
+        let mut channel = Channel::new(&recording.agent_version, properties, false, 1, start, unix);
+        let mut port = Port::default();
+        let mut written = Vec::new();
+        let mut expected = Vec::new();
+        for (at, by_agent, message) in &messages {
+            let now = start + Duration::from_micros(*at);
+            if *by_agent {
+                // The port's bytes come from the destination; the rest comes by itself.
+                if message.header.payload_type == PayloadType::Output {
+                    channel.send_output(&message.payload, now);
+                }
+                expected.push(essence(message));
+            } else {
+                channel.handle(message.encode(), now, &mut port);
+            }
+            while let Some(frame) = channel.poll_transmit() {
+                written.push(essence(&Message::decode(frame).expect("sound")));
+            }
+        }
+        // Both directions cross on the wire: each kind in its own order.
+        for kind in ["agent_session_state", "acknowledge", "output_stream_data"] {
+            let of_kind = |all: &[(String, i64, u64, PayloadType, serde_json::Value)]| {
+                all.iter()
+                    .filter(|message| message.0 == kind)
+                    .cloned()
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                of_kind(&written),
+                of_kind(&expected),
+                "{}",
+                recording.agent_version
+            );
+        }
+        assert!(!port.received.is_empty());
+    }
+}
