@@ -2,7 +2,7 @@
 //! same service.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use support::{connect, echo, instance, open, sandbox, tunnel};
+use e2e::{connect, echo, instance, open, sandbox, tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;

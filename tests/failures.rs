@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
+use e2e::{TARGET, config, config_with, echo, echoed, instance, open, sandbox, soon, tunnel};
 use ssm_sandbox::{ApiFault, Instance, Sandbox};
 use ssm_tunnel::{End, Error, ForwardError, Limits, ServiceError, Tunnel};
-use support::{TARGET, config, config_with, echo, echoed, instance, open, sandbox, soon, tunnel};
 use tokio::io::AsyncReadExt as _;
 
 /// Opens a tunnel that cannot be opened.
@@ -185,7 +185,7 @@ async fn settings_that_cannot_work_are_refused_before_anything_is_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_cannot_be_reached_says_to_check_the_network() {
     let sandbox = sandbox(instance(echo().await)).await;
-    let nobody = format!("http://{}", support::closed_port().await);
+    let nobody = format!("http://{}", e2e::closed_port().await);
     let error = refused(tunnel(&sandbox).endpoint_url(nobody)).await;
     assert!(
         matches!(service(&error), ServiceError::Network { .. }),
@@ -229,7 +229,7 @@ async fn bytes_that_are_not_the_protocols_end_the_tunnel_with_an_error() {
         .expect_err("cut off");
     assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
     assert!(cut.to_string().contains("smux"), "{cut}");
-    support::no_sessions(&sandbox).await;
+    e2e::no_sessions(&sandbox).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,7 +310,7 @@ async fn a_forbidden_destination_is_reported_in_the_agents_words() {
 async fn a_denied_data_channel_names_the_permission() {
     let sandbox = sandbox(instance(echo().await)).await;
     // Another account's gateway knows neither the keys nor the session.
-    let other = support::sandbox(instance(echo().await)).await;
+    let other = e2e::sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).stream_endpoint(other.stream_endpoint())).await;
     let error = soon("the end", tunnel.closed()).await.expect_err("refused");
     let text = error.to_string();

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sts::Client;
+use e2e::{config, soon};
 use ssm_mfa::{Challenge, CodeError, MfaCode, MfaCodeSource, MfaError, MfaProvider, StaticCode};
 use ssm_sandbox::{ApiFault, Clock, Sandbox};
-use support::{config, soon};
 
 async fn sandbox(clock: Clock) -> Sandbox {
     Sandbox::builder()

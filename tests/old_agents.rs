@@ -1,10 +1,10 @@
 //! Agents and documents that carry one connection a session.
 
-use ssm_tunnel::{Event, Outcome};
-use support::{
+use e2e::{
     closed_port, connect, echo, echoed, event, instance, no_sessions, open, sandbox, service, soon,
     tunnel,
 };
+use ssm_tunnel::{Event, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

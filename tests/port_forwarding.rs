@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ssm_mfa::{MfaProvider, StaticCode};
-use ssm_sandbox::{Instance, Sandbox};
-use ssm_tunnel::{End, Error, Event, Outcome, Tunnel};
-use support::{
+use e2e::{
     TARGET, closed_port, config, connect, echo, echoed, event, instance, no_sessions, open,
     sandbox, service, soon, tunnel,
 };
+use ssm_mfa::{MfaProvider, StaticCode};
+use ssm_sandbox::{Instance, Sandbox};
+use ssm_tunnel::{End, Error, Event, Outcome, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use e2e::{connect, echo, echoed, event, instance, open, sandbox, soon, tunnel};
 use ssm_sandbox::{ApiFault, Faults, Lossy, Sandbox};
 use ssm_tunnel::{End, Error, Event, Limits, Tunnel};
-use support::{connect, echo, echoed, event, instance, open, sandbox, soon, tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn faulty(faults: Faults) -> Sandbox {

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use e2e::{TARGET, config, echo, echoed, instance, soon};
 use ssm_mfa::{MfaCode, MfaProvider, StaticCode};
 use ssm_sandbox::{ApiFault, Sandbox};
 use ssm_tunnel::Tunnel;
-use support::{TARGET, config, echo, echoed, instance, soon};
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Clone, Default)]
