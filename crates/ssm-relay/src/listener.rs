@@ -47,9 +47,6 @@ fn is_about_the_peer(error: &io::Error) -> bool {
 async fn carry(tcp: TcpStream, peer: SocketAddr, core: Arc<Core>) {
     // A reset is all a TCP client can be told; whoever stops halfway must not look like an end.
     let tcp = pump::ResetOnDrop::new(tcp);
-    if let Err(error) = tcp.get().set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
     match core.connect(Some(peer)).await {
         Ok(connection) => pump::run(tcp, connection).await,
         Err(error) => {

@@ -31,15 +31,15 @@ pub(crate) struct ResetOnDrop {
 }
 
 impl ResetOnDrop {
+    /// Takes a local connection. Small messages are not held back on it.
     pub(crate) fn new(tcp: TcpStream) -> Self {
+        if let Err(error) = tcp.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
         Self {
             tcp,
             orderly: false,
         }
-    }
-
-    pub(crate) fn get(&self) -> &TcpStream {
-        &self.tcp
     }
 }
 
@@ -229,5 +229,48 @@ impl Pump {
                 Poll::Ready(Ok(()))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (ResetOnDrop, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        (
+            ResetOnDrop::new(ours.expect("accepted").0),
+            theirs.expect("connected"),
+        )
+    }
+
+    #[tokio::test]
+    async fn small_messages_do_not_wait_on_a_local_connection() {
+        let (ours, _theirs) = pair().await;
+        assert!(ours.tcp.nodelay().expect("a TCP socket"));
+    }
+
+    #[tokio::test]
+    async fn whoever_stops_halfway_resets_the_local_connection() {
+        let (ours, mut theirs) = pair().await;
+        drop(ours);
+        let error = theirs
+            .read(&mut [0])
+            .await
+            .expect_err("a reset, not an end-of-file");
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn an_orderly_end_is_an_end_of_file() {
+        let (mut ours, mut theirs) = pair().await;
+        ours.orderly = true;
+        drop(ours);
+        assert_eq!(theirs.read(&mut [0]).await.expect("an end-of-file"), 0);
     }
 }

@@ -1,3 +1,6 @@
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

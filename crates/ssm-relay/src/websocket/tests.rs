@@ -1,0 +1,116 @@
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use zeroize::Zeroizing;
+
+use super::{ConnectError, Connector, WebSocket};
+use crate::stream_url::StreamEndpoint;
+use crate::transport::Transport;
+
+fn connector() -> Connector {
+    Connector::new(
+        StreamEndpoint::aws().or_loopback(),
+        None,
+        Duration::from_secs(20),
+    )
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    (
+        listener,
+        format!("ws://{address}/v1/data-channel/s?role=publish_subscribe"),
+    )
+}
+
+async fn open(url: &str) -> Result<WebSocket, ConnectError> {
+    connector()
+        .open(url, Zeroizing::new("{\"TokenValue\":\"t\"}".to_owned()))
+        .await
+}
+
+/// A server that answers an upgrade with these bytes.
+async fn answering(answer: &'static [u8]) -> Result<WebSocket, ConnectError> {
+    let (listener, url) = listen().await;
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.expect("a connection");
+        let mut request = [0; 4096];
+        let read = tcp.read(&mut request).await.expect("a request");
+        assert!(
+            request[..read].starts_with(b"GET /v1/data-channel/s?role=publish_subscribe HTTP/1.1")
+        );
+        tcp.write_all(answer).await.expect("taken");
+    });
+    open(&url).await
+}
+
+#[tokio::test]
+async fn the_first_message_is_open_data_channel_as_text_and_small_messages_do_not_wait() {
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        let mut websocket = tokio_tungstenite::accept_async(tcp)
+            .await
+            .expect("an upgrade");
+        websocket.next().await.expect("a message").expect("sound")
+    });
+    let websocket = open(&url).await.expect("opens");
+    let Transport::Plain(tcp) = websocket.get_ref() else {
+        panic!("not TLS")
+    };
+    assert!(tcp.nodelay().expect("a TCP socket"), "TCP_NODELAY is off");
+    let first = server.await.expect("no panic");
+    assert_eq!(first, Message::text("{\"TokenValue\":\"t\"}"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_reported_with_its_status_and_text() {
+    let error = answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\n\r\nForbidden").await;
+    let error = error.expect_err("refused");
+    assert!(matches!(&error, ConnectError::Refused { status: 403, text } if text == "Forbidden"));
+    assert!(!error.is_retryable());
+    assert!(
+        error.to_string().contains("ssmmessages:OpenDataChannel"),
+        "{error}"
+    );
+    let error = answering(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").await;
+    assert!(error.expect_err("refused").is_retryable());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_websockets_is_refused() {
+    for answer in [
+        &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: wrong\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ] {
+        let error = answering(answer).await.expect_err("not a websocket");
+        assert!(matches!(error, ConnectError::Handshake { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_network_error_that_may_pass() {
+    let (listener, url) = listen().await;
+    drop(listener);
+    let error = open(&url).await.expect_err("nobody listens");
+    assert!(matches!(error, ConnectError::Network { .. }), "{error}");
+    assert!(error.is_retryable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_given_up() {
+    let (listener, url) = listen().await;
+    let silent = tokio::spawn(async move {
+        let (tcp, _): (TcpStream, _) = listener.accept().await.expect("a connection");
+        std::future::pending::<()>().await;
+        drop(tcp);
+    });
+    let error = open(&url).await.expect_err("no answer");
+    assert!(matches!(error, ConnectError::Timeout { .. }), "{error}");
+    silent.abort();
+}
