@@ -76,10 +76,16 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     }
     let config = log_in(&options, options.aws.load().await).await?;
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let tunnel = tunnel(&options, &config).open().await?;
     if options.launch {
-        tunnel.ready().await?;
+        tokio::select! {
+            ready = tunnel.ready() => ready?,
+            () = signals.next() => {
+                tunnel.close().await?;
+                return Ok(ExitCode::from(session::INTERRUPTED));
+            }
+        }
         launch::remote_desktop(tunnel.local_addr())?;
     }
     session::run(tunnel, output, signals).await

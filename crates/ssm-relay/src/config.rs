@@ -17,7 +17,8 @@ pub struct Limits {
     /// from the last byte received. The protocol has no half-close: ending the stream any sooner
     /// would cut off the answer. Default 10 s.
     pub half_close_quiet: Duration,
-    /// How long the agent may take to complete the handshake. Default 60 s.
+    /// How long the agent may take to complete the handshake, and how long a data channel that was
+    /// never open is tried. Default 60 s.
     pub handshake_timeout: Duration,
     /// How long sent data may wait while nothing is heard from the agent. Default 5 minutes.
     pub peer_timeout: Duration,

@@ -1,7 +1,7 @@
 //! One task a session: websockets one after the other, and the session's end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ssm_protocol::payload::OpenDataChannel;
 use tokio::sync::watch;
@@ -101,10 +101,7 @@ impl Driver {
                         inner.forward.disconnected();
                         inner.forward.progress() > before
                     };
-                    self.events.send(Event::Interrupted {
-                        session_id: self.session_id.clone(),
-                        reason: reason.clone(),
-                    });
+                    self.interrupted(&reason);
                     // A websocket over which nothing got through does not end the outage.
                     match &mut outage {
                         Some(outage) if !progress => outage.reason = reason,
@@ -154,6 +151,7 @@ impl Driver {
                 match outage {
                     Some(outage) => outage.reason = reason,
                     None => {
+                        self.interrupted(&reason);
                         *outage = Some(Outage {
                             since: now(),
                             backoff: Backoff::new(),
@@ -167,6 +165,28 @@ impl Driver {
         }
     }
 
+    fn interrupted(&self, reason: &str) {
+        self.events.send(Event::Interrupted {
+            session_id: self.session_id.clone(),
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// How long an outage may last. A session that was never ready is given up sooner: somebody
+    /// waits for it, and what is wrong is rather a setting than the network.
+    fn budget(&self) -> Option<Duration> {
+        let ready = self.shared.lock().forward.ready().is_some();
+        if ready {
+            return self.limits.resume_budget;
+        }
+        let start = self.limits.handshake_timeout;
+        Some(
+            self.limits
+                .resume_budget
+                .map_or(start, |budget| budget.min(start)),
+        )
+    }
+
     async fn resume(&self, outage: &mut Option<Outage>) -> Result<Option<Ticket>, End> {
         let outage = outage.get_or_insert_with(|| Outage {
             since: now(),
@@ -175,7 +195,7 @@ impl Driver {
         });
         let wait = outage.backoff.next(fastrand::f64());
         let down = now().saturating_duration_since(outage.since);
-        if let Some(within) = self.limits.resume_budget
+        if let Some(within) = self.budget()
             && down + wait > within
         {
             return Err(End::ConnectionLost {

@@ -177,11 +177,15 @@ impl Channel {
                 self.acknowledge(&acknowledge, now);
                 self.ahead.insert(number, incoming);
             }
-        } else if self.process(incoming, now, handler) == Taken::Yes {
+        } else if self.process(incoming, handler) == Taken::Yes {
             self.acknowledge(&acknowledge, now);
             self.expected += 1;
+            if !self.complete_held {
+                // After the acknowledgement, as recorded.
+                self.complete(now);
+            }
             while let Some(next) = self.ahead.get(&self.expected).cloned() {
-                if self.process(next, now, handler) == Taken::NotReady {
+                if self.process(next, handler) == Taken::NotReady {
                     break;
                 }
                 self.ahead.remove(&self.expected);
@@ -190,10 +194,10 @@ impl Channel {
         }
     }
 
-    fn process(&mut self, incoming: Incoming, now: Instant, handler: &mut dyn Handler) -> Taken {
+    fn process(&mut self, incoming: Incoming, handler: &mut dyn Handler) -> Taken {
         let Handshake::Complete { .. } = self.state else {
             if incoming.kind == PayloadType::HandshakeResponse {
-                self.handle_response(&incoming.payload, now);
+                self.handle_response(&incoming.payload);
             }
             // Anything else before the handshake is complete is acknowledged and thrown away.
             return Taken::Yes;
@@ -208,7 +212,7 @@ impl Channel {
         }
     }
 
-    fn handle_response(&mut self, body: &[u8], now: Instant) {
+    fn handle_response(&mut self, body: &[u8]) {
         if self.state != Handshake::Asked {
             return;
         }
@@ -218,9 +222,6 @@ impl Channel {
         self.state = Handshake::Answered {
             client_version: response.client_version,
         };
-        if !self.complete_held {
-            self.complete(now);
-        }
     }
 
     /// Sends HandshakeComplete if it is due.

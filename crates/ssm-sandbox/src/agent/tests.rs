@@ -73,7 +73,7 @@ impl Agent {
         agent.respond();
         assert_eq!(
             kinds(&agent.written()),
-            ["output_stream_data 1", "acknowledge"]
+            ["acknowledge", "output_stream_data 1"]
         );
         agent.acknowledge(1);
         agent
