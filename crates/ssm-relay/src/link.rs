@@ -124,7 +124,8 @@ impl<'a> Link<'a> {
             self.sleep.as_mut().reset(deadline.into());
         }
         let woken = self.sleep.as_mut().poll(cx).is_ready();
-        Ok(if read_more || wrote || woken {
+        let last_words = self.ending.is_some() && !self.said_all && self.outbound.is_empty();
+        Ok(if read_more || wrote || woken || last_words {
             Round::Again
         } else {
             Round::Wait
