@@ -253,11 +253,11 @@ impl Forward {
         matches!(&self.channel, Channel::Basic(basic) if basic.was_used() && !basic.is_busy())
     }
 
-    /// Everything written was sent and acknowledged.
+    /// Everything written was sent and acknowledged, and ended streams were written out.
     pub(crate) fn is_drained(&self) -> bool {
         let queued = match &self.channel {
             Channel::Pending => false,
-            Channel::Mux(mux) => mux.wants_transmit(),
+            Channel::Mux(mux) => mux.wants_transmit() || mux.unanswered() > 0,
             Channel::Basic(basic) => basic.wants_transmit(),
         };
         !queued && self.session.stats().unacknowledged == 0

@@ -134,7 +134,10 @@ impl Relay {
         ));
         let (events, first_events) = EventSender::new();
         let ticket = api.start().await?;
-        let first = start(&api, &limits, &connector, &events, ticket);
+        let address = listener
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
+        let first = start(&api, &limits, &connector, &events, ticket, address);
         let core = Arc::new(Core {
             extra: Arc::new(Semaphore::new(limits.max_sessions.max(1))),
             api,
@@ -147,12 +150,8 @@ impl Relay {
             ended: watch::Sender::new(None),
             next_connection: AtomicU64::new(1),
         });
-        let accepting = listener.map(|listener| {
-            if let Ok(address) = listener.local_addr() {
-                core.events.send(Event::Listening { address });
-            }
-            tokio::spawn(listener::accept(listener, core.clone()))
-        });
+        let accepting =
+            listener.map(|listener| tokio::spawn(listener::accept(listener, core.clone())));
         tokio::spawn(supervise(core.clone(), accepting));
         Ok(Self {
             core,
@@ -294,6 +293,7 @@ impl Core {
             &self.connector,
             &self.events,
             ticket,
+            None,
         ));
         {
             let mut others = lock(&self.others);
@@ -371,11 +371,16 @@ fn start(
     connector: &Arc<Connector>,
     events: &EventSender,
     ticket: Ticket,
+    listening: Option<SocketAddr>,
 ) -> SessionHandle {
     let id = ticket.session_id.clone();
     events.send(Event::SessionStarted {
         session_id: id.clone(),
     });
+    // Before the driver has anything to tell.
+    if let Some(address) = listening {
+        events.send(Event::Listening { address });
+    }
     let unix_time = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);

@@ -63,6 +63,7 @@ pub enum Timer {
 /// [`poll_event`](Self::poll_event), and take the new [`poll_timeout`](Self::poll_timeout).
 #[derive(Debug)]
 pub struct Mux {
+    role: Role,
     config: Config,
     next_id: Option<u32>,
     streams: BTreeMap<StreamId, Stream>,
@@ -71,6 +72,8 @@ pub struct Mux {
     ready: VecDeque<StreamId>,
     /// Streams reset with their SYN sent: their FIN is due.
     fins: VecDeque<StreamId>,
+    /// Streams closed here whose end the peer has not answered.
+    unanswered: BTreeSet<StreamId>,
     /// What did not fit into the last buffer.
     rest: Bytes,
     nop_due: bool,
@@ -87,6 +90,7 @@ impl Mux {
     /// A session without streams.
     pub fn new(role: Role, config: Config, now: Instant) -> Self {
         Self {
+            role,
             next_id: Some(match role {
                 Role::Client => 3,
                 Role::Server => 2,
@@ -95,6 +99,7 @@ impl Mux {
             decoder: Decoder::default(),
             ready: VecDeque::new(),
             fins: VecDeque::new(),
+            unanswered: BTreeSet::new(),
             rest: Bytes::new(),
             nop_due: false,
             accepted: VecDeque::new(),
@@ -169,6 +174,7 @@ impl Mux {
                 self.events.push_back(Event::Opened(id));
             }
             Command::Fin => {
+                self.unanswered.remove(&id);
                 let Some(stream) = self.streams.get_mut(&id) else {
                     return;
                 };
@@ -287,8 +293,11 @@ impl Mux {
         }
         self.received -= stream.discard_received();
         if stream.peer_finished {
-            // The peer has forgotten the stream.
             self.remove(id);
+            if self.role == Role::Server {
+                // The client has forgotten the stream, but waits for this: everything was written.
+                self.fins.push_back(id);
+            }
             return;
         }
         stream.closing = true;
@@ -413,6 +422,10 @@ impl Mux {
         } else if stream.closing {
             self.remove(id);
             self.fins.push_back(id);
+            self.unanswered.insert(id);
+            if self.unanswered.len() > self.config.max_streams {
+                self.unanswered.pop_first();
+            }
         }
     }
 
@@ -431,6 +444,12 @@ impl Mux {
     /// Bytes received and not read, of all streams.
     pub fn buffered(&self) -> usize {
         self.received
+    }
+
+    /// Streams closed on this side whose end the peer has not answered: it may still be writing
+    /// what they carried.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.len()
     }
 
     /// Streams that are open on this side.

@@ -276,3 +276,25 @@ fn more_streams_than_the_limit_are_refused() {
     mux.reset(first);
     mux.open().expect("room again");
 }
+
+#[test]
+fn a_closed_stream_is_unanswered_until_the_server_has_written_everything() {
+    let (mut client, now) = client();
+    let mut server = Mux::new(Role::Server, Config::default(), now);
+    let stream = client.open().expect("room");
+    client
+        .write(stream, Bytes::from_static(b"last"))
+        .expect("room");
+    client.close(stream);
+    server
+        .handle(transmitted(&mut client).into(), now)
+        .expect("smux");
+    assert_eq!(client.unanswered(), 1);
+    assert_eq!(server.read(stream), Read::Data(Bytes::from_static(b"last")));
+    assert_eq!(server.read(stream), Read::Finished);
+    server.close(stream);
+    client
+        .handle(transmitted(&mut server).into(), now)
+        .expect("smux");
+    assert_eq!(client.unanswered(), 0);
+}
