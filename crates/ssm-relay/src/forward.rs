@@ -29,6 +29,8 @@ pub(crate) struct Forward {
     /// Streams that nothing was received of yet.
     silent: BTreeSet<StreamId>,
     events: VecDeque<Event>,
+    /// Since when data waits for an agent whose publication is paused.
+    stuck_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -105,6 +107,7 @@ impl Forward {
             refused: BTreeSet::new(),
             silent: BTreeSet::new(),
             events: VecDeque::new(),
+            stuck_since: None,
         }
     }
 
@@ -255,12 +258,11 @@ impl Forward {
 
     /// Everything written was sent and acknowledged, and ended streams were written out.
     pub(crate) fn is_drained(&self) -> bool {
-        let queued = match &self.channel {
-            Channel::Pending => false,
-            Channel::Mux(mux) => mux.wants_transmit() || mux.unanswered() > 0,
-            Channel::Basic(basic) => basic.wants_transmit(),
+        let unanswered = match &self.channel {
+            Channel::Mux(mux) => mux.unanswered() > 0,
+            _ => false,
         };
-        !queued && self.session.stats().unacknowledged == 0
+        !self.wants_transmit() && !unanswered && self.session.stats().unacknowledged == 0
     }
 
     pub(crate) fn read(&mut self, id: StreamId) -> Read {
@@ -353,6 +355,31 @@ impl Forward {
 
     /// The next message for the websocket. Call until `None`.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+        let message = self.next_message(now);
+        if message.is_none() {
+            // The session's own deadline is for what it sent; a pause keeps it from sending.
+            let stuck = self.ready.is_some()
+                && self.wants_transmit()
+                && self.session.send_room() == 0
+                && self.session.stats().unacknowledged == 0;
+            self.stuck_since = stuck.then(|| self.stuck_since.unwrap_or(now));
+        }
+        message
+    }
+
+    fn stuck_until(&self) -> Option<Instant> {
+        Some(self.stuck_since? + self.limits.peer_timeout)
+    }
+
+    fn wants_transmit(&self) -> bool {
+        match &self.channel {
+            Channel::Pending => false,
+            Channel::Mux(mux) => mux.wants_transmit(),
+            Channel::Basic(basic) => basic.wants_transmit(),
+        }
+    }
+
+    fn next_message(&mut self, now: Instant) -> Option<Bytes> {
         loop {
             if let Some(message) = self.session.poll_transmit(now) {
                 return Some(message);
@@ -397,11 +424,16 @@ impl Forward {
             Channel::Mux(mux) => mux.poll_timeout().map(|(at, _)| at),
             Channel::Basic(basic) => basic.poll_timeout(),
         };
-        session.into_iter().chain(channel).min()
+        let stuck = self.stuck_until();
+        session.into_iter().chain(channel).chain(stuck).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ForwardError> {
         self.session.handle_timeout(now)?;
+        if self.stuck_until().is_some_and(|at| at <= now) {
+            let after = self.limits.peer_timeout;
+            return Err(SessionError::PeerSilent { after }.into());
+        }
         match &mut self.channel {
             Channel::Pending => {}
             Channel::Mux(mux) => {

@@ -387,3 +387,54 @@ fn keep_alives_follow_the_agents_age_unless_asked_for() {
     assert!(asked("3.1.1511.0", None));
     assert!(asked(NEW_AGENT, Some(Duration::from_secs(10))));
 }
+
+fn publication(message_type: MessageType) -> Bytes {
+    let header = Header {
+        message_type,
+        schema_version: 1,
+        created_date: Duration::from_secs(1),
+        sequence_number: SequenceNumber(0),
+        flags: Flags::NONE,
+        message_id: MessageId::default(),
+        payload_type: PayloadType::None,
+    };
+    Message {
+        header,
+        payload: Bytes::new(),
+    }
+    .encode()
+}
+
+/// A pause keeps data from being sent, so the deadline for what was sent does not cover it.
+#[test]
+fn data_that_waits_for_a_paused_agent_is_given_up_in_time_and_an_idle_pause_is_not() {
+    let timeout = Limits::default().peer_timeout;
+    for resumes in [true, false] {
+        let mut pair = Pair::new(NEW_AGENT);
+        let id = pair.forward.open().expect("ready");
+        pair.settle();
+        let pause = publication(MessageType::PausePublication);
+        pair.forward.handle_message(pause, pair.now).expect("sound");
+        pair.pass(2 * timeout);
+        pair.forward
+            .write(id, Bytes::from_static(b"hello?"))
+            .expect("room");
+        pair.settle();
+        if resumes {
+            pair.pass(timeout / 2);
+            let start = publication(MessageType::StartPublication);
+            pair.forward.handle_message(start, pair.now).expect("sound");
+            pair.settle();
+            assert!(pair.agent_bytes().ends_with(b"hello?"));
+            pair.pass(2 * timeout);
+        } else {
+            pair.now += timeout;
+            let error = pair
+                .forward
+                .handle_timeout(pair.now)
+                .expect_err("nobody is there");
+            let silent = SessionError::PeerSilent { after: timeout };
+            assert_eq!(error, ForwardError::Session(silent));
+        }
+    }
+}
