@@ -61,12 +61,6 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     if let Some(name) = options.document_name {
         builder = builder.document_name(name);
     }
-    if let Some(reason) = options.aws.reason {
-        builder = builder.reason(reason);
-    }
-    if let Some(url) = options.aws.stream_endpoint {
-        builder = builder.stream_endpoint(url);
-    }
-    let tunnel = builder.open().await?;
+    let tunnel = options.aws.apply(builder).open().await?;
     session::run(tunnel, output, signals).await
 }

@@ -99,13 +99,7 @@ fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
     if let Some(host) = &options.host {
         builder = builder.remote_host(host);
     }
-    if let Some(reason) = &options.aws.reason {
-        builder = builder.reason(reason);
-    }
-    if let Some(url) = &options.aws.stream_endpoint {
-        builder = builder.stream_endpoint(url);
-    }
-    builder
+    options.aws.apply(builder)
 }
 
 /// The same configuration with the credentials of an MFA session, if a device was named.

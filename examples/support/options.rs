@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, ValueEnum};
+use ssm_tunnel::TunnelBuilder;
 
 /// Options that every example takes.
 #[derive(Debug, Clone, Args)]
@@ -55,6 +56,17 @@ impl Aws {
             loader = loader.endpoint_url(url);
         }
         loader.load().await
+    }
+
+    /// The same tunnel with what these options say of it.
+    pub fn apply(&self, mut builder: TunnelBuilder) -> TunnelBuilder {
+        if let Some(reason) = &self.reason {
+            builder = builder.reason(reason);
+        }
+        if let Some(url) = &self.stream_endpoint {
+            builder = builder.stream_endpoint(url);
+        }
+        builder
     }
 
     /// Starts the log, if one was asked for.
