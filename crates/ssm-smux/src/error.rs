@@ -2,21 +2,28 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a multiplexer cannot go on.
+/// Why a session cannot go on. Every one is final: open another session.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SmuxError {
-    /// The peer's frame has another version than 1.
-    #[error("smux version {found} instead of 1")]
+    /// The peer's frame has another version than 1: it speaks something else, or bytes were lost
+    /// below.
+    #[error("the peer sent smux version {found} where 1 was expected")]
     Version {
         /// The byte found.
         found: u8,
     },
     /// The peer's frame has a command that version 1 does not know.
-    #[error("smux command {found} is unknown in version 1")]
+    #[error("the peer sent command {found}, which smux version 1 does not know")]
     Command {
         /// The byte found.
         found: u8,
+    },
+    /// The peer opens streams faster than they can be refused.
+    #[error("the peer keeps opening streams beyond the limit of {limit}")]
+    TooManyStreams {
+        /// [`Config::max_streams`](crate::Config::max_streams).
+        limit: usize,
     },
     /// Keep-alives are on and nothing was heard of the peer.
     #[error("nothing was heard of the smux peer for {after:?}")]
@@ -24,7 +31,7 @@ pub enum SmuxError {
         /// The limit that passed.
         after: Duration,
     },
-    /// An earlier error was ignored.
+    /// The session failed before, and the caller went on.
     #[error("the smux session has failed before")]
     Dead,
 }
@@ -33,25 +40,29 @@ pub enum SmuxError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// [`Config::max_streams`](crate::Config::max_streams) are open.
+    /// [`Config::max_streams`](crate::Config::max_streams) are open: close some first.
     #[error("too many streams are open")]
     TooManyStreams,
-    /// All 2^31 stream ids were used.
+    /// All 2^31 - 1 stream ids were used: open another session.
     #[error("the session has no stream ids left")]
     Exhausted,
-    /// The session failed.
+    /// The session failed: open another.
     #[error("the smux session has failed")]
     Dead,
 }
 
-/// Why data was not taken.
+/// Why data was not taken. None of it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// The stream's send buffer is full: [`Event::Writable`](crate::Event::Writable) follows.
+    /// It does not fit now: [`Event::Writable`](crate::Event::Writable) follows.
     #[error("the stream's send buffer is full")]
     Full,
-    /// The stream was finished, closed or reset, by either side.
+    /// It is longer than [`Config::stream_send_buffer`](crate::Config::stream_send_buffer) and would
+    /// never fit: cut it by [`Mux::writable`](crate::Mux::writable).
+    #[error("the data is longer than the stream's send buffer")]
+    TooLong,
+    /// The stream was finished, closed or reset by either side, or the session failed.
     #[error("the stream takes no more data")]
     Closed,
 }

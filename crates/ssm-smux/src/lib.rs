@@ -1,57 +1,99 @@
-//! State machine of smux version 1, as the AWS Systems Manager agent speaks it. It does no I/O
-//! and reads no clock.
+//! State machine of smux version 1, as the AWS Systems Manager agent speaks it. It does no I/O and
+//! reads no clock; the time is an argument.
 //!
-//! smux cuts one byte stream into many: an 8-byte header (version 1, command, length, stream id,
-//! little-endian) before each piece. The agent's side is `xtaci/smux` v1.5.15, vendored in
-//! `aws/amazon-ssm-agent` @1c217c89.
+//! smux carries many streams over one: an 8-byte header (version 1, command, length, stream id,
+//! little-endian) goes before each piece of data. The agent's side is `xtaci/smux` in version 1, as
+//! vendored in `aws/amazon-ssm-agent` (`vendor/github.com/xtaci/smux` @1c217c89); facts about it
+//! are cited where the code depends on them.
 //!
+//! ```text
+//!  stream ──▶ write ──▶ send buffer ─┐ in turn
+//!  stream ──▶ write ──▶ send buffer ─┴──▶ poll_transmit ──▶ one byte stream to the peer
+//!
+//!  stream ◀── read ◀── received ─┐
+//!  stream ◀── read ◀── received ─┴─ handle ◀── one byte stream from the peer
 //! ```
+//!
+//! # The run loop
+//!
+//! **After every call that takes `&mut self`, drain [`Mux::poll_transmit`] and
+//! [`Mux::poll_event`], then sleep until [`Mux::poll_timeout`].**
+//!
+//! ```no_run
 //! use std::time::Instant;
 //! use bytes::{Bytes, BytesMut};
-//! use ssm_smux::{Config, Event, Mux, Read, Role};
+//! use ssm_smux::{Config, Event, Mux, Read, Role, SmuxError};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let now = Instant::now();
-//! let mut client = Mux::new(Role::Client, Config::default(), now);
-//! let mut server = Mux::new(Role::Server, Config::default(), now);
-//!
-//! let stream = client.open()?;
-//! client.write(stream, Bytes::from_static(b"hello"))?;
-//!
-//! let mut wire = BytesMut::new();
-//! client.poll_transmit(&mut wire, 1024); // SYN and data share the bytes
-//! server.handle(wire.freeze(), now)?;
-//!
-//! assert_eq!(server.poll_event(), Some(Event::Opened(stream)));
-//! assert_eq!(server.read(stream), Read::Data(Bytes::from_static(b"hello")));
-//! # Ok(())
+//! # fn now() -> Instant { unimplemented!() }
+//! # fn receive(_: Option<Instant>) -> Option<Bytes> { None }
+//! # fn send(_: Bytes) {}
+//! # fn deliver(_: Bytes) {}
+//! # fn run() -> Result<(), SmuxError> {
+//! let mut mux = Mux::new(Role::Client, Config::default(), now());
+//! loop {
+//!     while mux.wants_transmit() {
+//!         let mut message = BytesMut::with_capacity(1024);
+//!         mux.poll_transmit(&mut message, 1024);
+//!         send(message.freeze());
+//!     }
+//!     while let Some(event) = mux.poll_event() {
+//!         if let Event::Readable(stream) | Event::Finished(stream) = event {
+//!             // As far as the reader keeps up: what stays uses up the budget.
+//!             while let Read::Data(data) = mux.read(stream) {
+//!                 deliver(data);
+//!             }
+//!         }
+//!     }
+//!     let wake = mux.poll_timeout().map(|(at, _why)| at);
+//!     // Do not receive while `mux.receive_paused()`.
+//!     match receive(wake) {
+//!         Some(data) => mux.handle(data, now())?,
+//!         None => mux.handle_timeout(now())?,
+//!     }
+//! }
 //! # }
 //! ```
 //!
 //! # What the wire does not have
 //!
-//! - **No half-close.** A peer that gets FIN closes both ways, so [`Mux::finish`] (local
-//!   end-of-file) keeps the FIN back until the answer is in.
-//! - **No flow control of a stream.** The only brake is to stop feeding [`Mux::handle`] once
-//!   [`Mux::receive_paused`] says so; then every stream waits. Nothing is ever dropped.
+//! - **No half-close.** The agent ends both directions when it gets FIN, so [`Mux::finish`] (local
+//!   end-of-file) keeps the FIN back while an answer may come. [`Mux::close`] sends what is queued
+//!   and ends both directions.
+//! - **No flow control of a stream.** The only brake is not to feed [`Mux::handle`] while
+//!   [`Mux::receive_paused`]; then every stream waits. Nothing is ever dropped.
+//! - **No abnormal end.** FIN is all the peer can say about the end of a stream. An abnormal end of
+//!   the session is an error of [`Mux::handle`] or [`Mux::handle_timeout`], and reads as
+//!   [`Read::Reset`].
 //!
 //! # What is bounded
 //!
-//! | what | bound |
-//! |---|---|
-//! | received, not read | [`Config::session_receive_budget`], plus what one more call hands in |
-//! | written, not sent, a stream | [`Config::stream_send_buffer`] |
-//! | streams | [`Config::max_streams`] |
+//! | what | bound | default |
+//! |---|---|---|
+//! | received, not read | [`Config::session_receive_budget`], and what is handed in beyond it | 4 MiB |
+//! | written, not sent, a stream | [`Config::stream_send_buffer`] | 64 KiB |
+//! | streams, and FINs that are not out yet | [`Config::max_streams`] | 65536 |
+//! | events not yet taken | the streams, a few each | |
 
+mod chunks;
 mod config;
+mod decoder;
 mod error;
+mod event;
 mod frame;
 mod mux;
 mod stream;
+mod stream_id;
 #[cfg(test)]
 mod tests;
+mod turns;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 pub use config::{Config, Keepalive};
 pub use error::{OpenError, SmuxError, WriteError};
-pub use frame::{MAX_DATA, StreamId};
-pub use mux::{Event, Mux, Read, Role, Timer};
+pub use event::{Event, Read};
+pub use frame::MAX_DATA;
+pub use mux::{Mux, Role, Timer};
+pub use stream_id::StreamId;

@@ -1,0 +1,81 @@
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::stream_id::StreamId;
+
+/// A fact about a stream that is not closed here. Each waits at most once a stream until it is
+/// taken, so the queue is bounded by the number of streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The peer opened it; [`Mux::accept`](crate::Mux::accept) gives the same ids.
+    Opened(StreamId),
+    /// There is data to [`Mux::read`](crate::Mux::read). Not repeated before a read came back
+    /// [`Read::Blocked`].
+    Readable(StreamId),
+    /// After [`WriteError::Full`](crate::WriteError::Full) or a
+    /// [`Mux::writable`](crate::Mux::writable) of 0: half of the send buffer is free again.
+    Writable(StreamId),
+    /// The peer ended it, and takes no more data either; what came before may still be read.
+    Finished(StreamId),
+    /// Half-closed for [`Config::half_close_quiet`](crate::Config::half_close_quiet) without data:
+    /// FIN goes out although the peer has not sent its own. The peer answers with FIN, so the
+    /// stream ends as any other; but an answer that would have come later is cut off.
+    GaveUp(StreamId),
+}
+
+/// The facts that wait to be taken about one stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Facts {
+    pub(crate) opened: bool,
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) gave_up: bool,
+    pub(crate) finished: bool,
+}
+
+impl Facts {
+    /// The next one, in the order in which they make sense.
+    pub(crate) fn take(&mut self, id: StreamId) -> Option<Event> {
+        let facts = [
+            (&mut self.opened, Event::Opened(id)),
+            (&mut self.readable, Event::Readable(id)),
+            (&mut self.writable, Event::Writable(id)),
+            (&mut self.gave_up, Event::GaveUp(id)),
+            (&mut self.finished, Event::Finished(id)),
+        ];
+        facts
+            .into_iter()
+            .find_map(|(waits, event)| std::mem::take(waits).then_some(event))
+    }
+}
+
+/// What [`Mux::read`](crate::Mux::read) found.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Read {
+    /// The next bytes, never none.
+    Data(Bytes),
+    /// Nothing yet: [`Event::Readable`] or [`Event::Finished`] follows.
+    Blocked,
+    /// The peer ended the stream and everything was read.
+    Finished,
+    /// The session failed before the peer ended the stream: what was read is not all.
+    Reset,
+    /// There is no such stream: never opened, or closed or reset on this side.
+    Unknown,
+}
+
+/// Shows the length of data only.
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(data) => write!(f, "Data({} bytes)", data.len()),
+            Self::Blocked => f.write_str("Blocked"),
+            Self::Finished => f.write_str("Finished"),
+            Self::Reset => f.write_str("Reset"),
+            Self::Unknown => f.write_str("Unknown"),
+        }
+    }
+}

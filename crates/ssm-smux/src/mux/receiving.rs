@@ -1,0 +1,123 @@
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::Mux;
+use crate::decoder::Piece;
+use crate::error::SmuxError;
+use crate::frame::Frame;
+use crate::stream_id::StreamId;
+
+impl Mux {
+    /// Takes the next bytes of the peer, in any pieces.
+    ///
+    /// Streams keep slices of `data` where that is cheap: a slice shorter than a quarter of `data`
+    /// is copied instead, so that bytes nobody has read keep at most about four times as many
+    /// alive. A caller whose `data` is itself a small part of a larger buffer should copy it.
+    ///
+    /// # Errors
+    /// When the bytes are not smux version 1, or open streams without end; the session is dead then,
+    /// and what was received before can still be read.
+    pub fn handle(&mut self, data: Bytes, now: Instant) -> Result<(), SmuxError> {
+        if self.dead {
+            return Err(SmuxError::Dead);
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        let whole = data.len();
+        let outcome = self.handle_pieces(data, whole, now);
+        self.dead = outcome.is_err();
+        let paused = self.receive_paused();
+        self.liveness.heard(now, paused);
+        outcome
+    }
+
+    fn handle_pieces(
+        &mut self,
+        mut input: Bytes,
+        whole: usize,
+        now: Instant,
+    ) -> Result<(), SmuxError> {
+        while let Some(piece) = self.decoder.next(&mut input)? {
+            match piece {
+                Piece::Frame(Frame::Syn(id)) => self.handle_syn(id)?,
+                Piece::Frame(Frame::Fin(id)) => self.handle_fin(id),
+                Piece::Frame(Frame::Psh { .. } | Frame::Nop) => {}
+                Piece::Data(id, data) => self.handle_data(id, data, whole, now),
+            }
+        }
+        Ok(())
+    }
+
+    fn handle_syn(&mut self, id: StreamId) -> Result<(), SmuxError> {
+        if !self.role.accepts(id) || self.streams.contains_key(&id) {
+            tracing::debug!(stream = %id, "ignored the SYN of an id that the peer cannot open");
+            return Ok(());
+        }
+        let limit = self.config.max_streams;
+        if self.streams.len() < limit {
+            let stream = self.streams.entry(id).or_default();
+            stream.facts.opened = true;
+            self.events.push(id, &mut stream.in_events);
+            self.incoming.push(id, &mut stream.in_incoming);
+            return Ok(());
+        }
+        // The peer would wait for ever for an answer on a stream that was only ignored.
+        tracing::debug!(stream = %id, limit, "refused a stream");
+        if self.refused.len() >= limit {
+            return Err(SmuxError::TooManyStreams { limit });
+        }
+        self.refused.push_back(id);
+        Ok(())
+    }
+
+    fn handle_fin(&mut self, id: StreamId) {
+        self.unanswered.remove(&id);
+        let Some(stream) = self
+            .streams
+            .get_mut(&id)
+            .filter(|stream| !stream.peer_finished)
+        else {
+            tracing::trace!(stream = %id, "ignored the FIN of an unknown stream");
+            return;
+        };
+        stream.peer_finished = true;
+        // The peer has forgotten the stream: data would go nowhere.
+        stream.sending.clear();
+        self.quiet.disarm(id, stream);
+        if stream.local_finished {
+            stream.end();
+        }
+        if !stream.released {
+            stream.facts.finished = true;
+            self.events.push(id, &mut stream.in_events);
+        }
+        if stream.wants_turn() {
+            self.ready.push(id, &mut stream.in_ready);
+        } else {
+            self.ready.remove(&mut stream.in_ready);
+        }
+    }
+
+    fn handle_data(&mut self, id: StreamId, data: Bytes, whole: usize, now: Instant) {
+        let Some(stream) = self
+            .streams
+            .get_mut(&id)
+            .filter(|stream| !stream.peer_finished && !stream.released)
+        else {
+            tracing::trace!(stream = %id, length = data.len(), "discarded data");
+            return;
+        };
+        if stream.quiet_until.is_some() {
+            self.quiet.arm(id, stream, now);
+        }
+        self.received += data.len();
+        stream.received.push(data, whole);
+        if !stream.readable_told {
+            stream.readable_told = true;
+            stream.facts.readable = true;
+            self.events.push(id, &mut stream.in_events);
+        }
+    }
+}

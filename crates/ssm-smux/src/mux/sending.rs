@@ -1,0 +1,115 @@
+use bytes::{BufMut as _, BytesMut};
+
+use super::Mux;
+use crate::frame::{Frame, HEADER};
+use crate::stream::Fin;
+
+/// Size of a frame of which even the shortest would not fit into the caller's buffer: the rest is
+/// kept for the next call.
+const CUT_FRAME: usize = 1024;
+
+impl Mux {
+    /// Whether [`poll_transmit`](Self::poll_transmit) has something to append.
+    #[must_use]
+    pub fn wants_transmit(&self) -> bool {
+        !self.dead
+            && (self.liveness.nop_due()
+                || !self.cut.is_empty()
+                || !self.refused.is_empty()
+                || !self.ready.is_empty())
+    }
+
+    /// Appends up to `max` bytes of frames to `to`, and returns how many.
+    ///
+    /// Streams are served in turn, one frame each; a stream's SYN comes before its data and its FIN
+    /// after, in the same turn where they fit. Frames are made to fit, so up to 8 bytes may be left
+    /// free with more to send; [`wants_transmit`](Self::wants_transmit) tells. Only where `max` has
+    /// no room for any frame, one is cut and goes on in the next call.
+    pub fn poll_transmit(&mut self, to: &mut BytesMut, max: usize) -> usize {
+        let start = to.len();
+        let mut room = if self.dead { 0 } else { max };
+        loop {
+            let part = self.cut.split_to(self.cut.len().min(room));
+            to.extend_from_slice(&part);
+            room -= part.len();
+            if room == 0 || !self.wants_transmit() {
+                break;
+            }
+            let before = to.len();
+            if self.append_frame(to, room) {
+                room -= to.len() - before;
+            } else if to.len() > start {
+                break;
+            } else {
+                let mut frame = BytesMut::new();
+                self.append_frame(&mut frame, CUT_FRAME);
+                self.cut = frame.freeze();
+                if self.cut.is_empty() {
+                    break;
+                }
+            }
+        }
+        to.len() - start
+    }
+
+    /// Appends the next frame if there is one that fits into `room`.
+    fn append_frame(&mut self, to: &mut BytesMut, room: usize) -> bool {
+        if room < HEADER {
+            return false;
+        }
+        if self.liveness.take_nop() {
+            to.put_slice(&Frame::Nop.encode());
+            return true;
+        }
+        if let Some(id) = self.refused.pop_front() {
+            to.put_slice(&Frame::Fin(id).encode());
+            return true;
+        }
+        let Some(id) = self.ready.front() else {
+            return false;
+        };
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return false;
+        };
+        if stream.syn_due {
+            to.put_slice(&Frame::Syn(id).encode());
+            stream.syn_due = false;
+            stream.sent_since = true;
+        } else if !stream.sending.is_empty() {
+            let most = self.config.max_frame_data.min(room - HEADER);
+            let Ok(length) = u16::try_from(stream.sending.len().min(most)) else {
+                return false;
+            };
+            if length == 0 {
+                return false;
+            }
+            to.put_slice(&Frame::Psh { stream: id, length }.encode());
+            stream.sending.copy_to(to, usize::from(length));
+            stream.sent_since = true;
+            if !stream.sending.is_empty() {
+                self.ready.rotate(id, &mut stream.in_ready);
+            }
+            if stream.write_blocked && stream.sending.len() <= self.config.stream_send_buffer / 2 {
+                stream.write_blocked = false;
+                stream.facts.writable = true;
+                self.events.push(id, &mut stream.in_events);
+            }
+        } else if stream.fin == Fin::Due {
+            to.put_slice(&Frame::Fin(id).encode());
+            stream.fin = Fin::Sent;
+            if !stream.peer_finished && !stream.dropped {
+                self.unanswered.insert(id);
+                if self.unanswered.len() > self.config.max_streams {
+                    self.unanswered.pop_first();
+                }
+            }
+        }
+        if !stream.wants_turn() {
+            self.ready.remove(&mut stream.in_ready);
+            if stream.released && stream.fin == Fin::Sent {
+                self.streams.remove(&id);
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,164 @@
+//! Memory and time stay bounded, whatever either side does.
+
+use super::*;
+use crate::SmuxError;
+use crate::chunks::Chunks;
+use crate::stream::Stream;
+use crate::turns::{Place, Turns};
+
+#[test]
+fn ten_thousand_idle_streams_are_small_and_in_nobodys_way() {
+    assert!(size_of::<Stream>() <= 512);
+    let now = start();
+    let mut client = client(Config::default(), now);
+    let streams: Vec<_> = (0..10_000).map(|_| client.open().expect("room")).collect();
+    wire(&mut client);
+    assert!(!client.wants_transmit());
+    assert_eq!(client.buffered(), 0);
+    let last = streams[9_999];
+    client.write(last, Bytes::from_static(b"x")).expect("room");
+    assert_eq!(sent(&mut client), [format!("PSH {last} x")]);
+    assert_eq!(client.poll_timeout(), None);
+}
+
+#[test]
+fn streams_opened_and_reset_while_nothing_can_be_sent_leave_nothing_behind() {
+    let mut client = client(Config::default(), start());
+    for _ in 0..100_000 {
+        let stream = client.open().expect("room");
+        client
+            .write(stream, Bytes::from_static(b"x"))
+            .expect("room");
+        client.reset(stream);
+    }
+    assert_eq!(client.stream_count(), 0);
+    assert!(!client.wants_transmit());
+}
+
+#[test]
+fn events_wait_at_most_once_a_stream_and_kind() {
+    let now = start();
+    let config = Config {
+        stream_send_buffer: 10,
+        ..Config::default()
+    };
+    let mut server = server(config, now);
+    server.handle(syn(3), now).expect("sound");
+    for _ in 0..1000 {
+        server.handle(data(3, b"x"), now).expect("sound");
+        read_all(&mut server, id(3));
+        server
+            .write(id(3), Bytes::from_static(b"0123456789"))
+            .expect("room");
+        assert_eq!(server.writable(id(3)), Some(0));
+        wire(&mut server);
+    }
+    assert_eq!(
+        events(&mut server),
+        [
+            Event::Opened(id(3)),
+            Event::Readable(id(3)),
+            Event::Writable(id(3)),
+        ]
+    );
+}
+
+#[test]
+fn streams_beyond_the_limit_are_refused_with_fin() {
+    let now = start();
+    let config = Config {
+        max_streams: 1,
+        ..Config::default()
+    };
+    let mut server = server(config, now);
+    for number in [3, 5] {
+        server.handle(syn(number), now).expect("sound");
+    }
+    assert_eq!(server.stream_count(), 1);
+    assert_eq!(sent(&mut server), ["FIN 5"]);
+    server.handle(data(5, b"discarded"), now).expect("sound");
+    assert_eq!(server.buffered(), 0);
+}
+
+#[test]
+fn a_flood_of_streams_that_cannot_even_be_refused_kills_the_session() {
+    let now = start();
+    let config = Config {
+        max_streams: 10,
+        ..Config::default()
+    };
+    let mut server = server(config, now);
+    let mut flood = (0..).map(|number| server.handle(syn(2 * number + 3), now));
+    let error = flood.by_ref().take(100).find_map(Result::err);
+    assert_eq!(error, Some(SmuxError::TooManyStreams { limit: 10 }));
+}
+
+#[test]
+fn a_few_bytes_do_not_keep_a_large_buffer_alive() {
+    let mut chunks = Chunks::default();
+    let whole = Bytes::from(vec![7; 64 << 10]);
+    for at in 0..64 {
+        chunks.push(whole.slice(at * 1024..at * 1024 + 1000), whole.len());
+    }
+    assert!(whole.is_unique(), "1000 of 65536 bytes were copied");
+    chunks.push(whole.slice(..32 << 10), whole.len());
+    assert!(!whole.is_unique(), "half of it is worth keeping");
+    assert_eq!(chunks.len(), 64_000 + (32 << 10));
+}
+
+#[test]
+fn tiny_chunks_are_joined() {
+    let mut chunks = Chunks::default();
+    for at in 0..100_000_u32 {
+        chunks.push(Bytes::copy_from_slice(&[at as u8]), 1);
+    }
+    let mut all = Vec::new();
+    let mut count = 0;
+    while let Some(data) = chunks.pop() {
+        all.extend_from_slice(&data);
+        count += 1;
+    }
+    assert_eq!(count, 1 + 99_999_usize.div_ceil(16 << 10));
+    assert!(all.iter().enumerate().all(|(at, byte)| *byte == at as u8));
+    assert_eq!(all.len(), 100_000);
+}
+
+#[test]
+fn short_and_long_chunks_keep_their_order() {
+    let mut chunks = Chunks::default();
+    let mut expected = Vec::new();
+    for (at, length) in [1, 1000, 5, 255, 256, 17_000, 2].into_iter().enumerate() {
+        let data = vec![at as u8; length];
+        expected.extend_from_slice(&data);
+        chunks.push(data.into(), length);
+    }
+    let mut copied = BytesMut::new();
+    for max in [1, 3, 500, 10_000, usize::MAX] {
+        chunks.copy_to(&mut copied, max);
+    }
+    assert_eq!(copied, expected);
+    assert!(chunks.is_empty());
+}
+
+#[test]
+fn streams_that_left_the_queue_are_not_kept_in_it() {
+    let mut turns = Turns::default();
+    let mut places: Vec<Place> = (0..1000).map(|_| Place::default()).collect();
+    for (number, place) in (1..).zip(&mut places) {
+        turns.push(id(number), place);
+        turns.push(id(number), place);
+    }
+    assert_eq!(turns.entries(), 1000);
+    for place in places.iter_mut().skip(1).take(998) {
+        turns.remove(place);
+        turns.remove(place);
+    }
+    assert!(turns.entries() <= 4);
+    assert_eq!(turns.front(), Some(id(1)));
+    turns.rotate(id(1), &mut places[0]);
+    assert_eq!(turns.front(), Some(id(1000)));
+    turns.remove(&mut places[999]);
+    assert_eq!(turns.front(), Some(id(1)));
+    turns.remove(&mut places[0]);
+    assert!(turns.is_empty());
+}
