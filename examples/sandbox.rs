@@ -1,17 +1,22 @@
 //! `cargo run --example sandbox -- --destination 127.0.0.1:5900`
 //!
 //! A stand-in for AWS on this machine, to point other tools at: the AWS CLI with
-//! session-manager-plugin, your own program, ours. Runs until Ctrl-C.
+//! session-manager-plugin, your own program, ours. Runs until Ctrl-C. Scripts steer it at its own
+//! endpoint: `curl $AWS_ENDPOINT_URL/sandbox/code` prints what the MFA device shows; the other paths
+//! stand at `ssm_sandbox::SandboxBuilder::control`.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::Parser;
-use ssm_sandbox::{Faults, Instance, Lossy, Sandbox};
+use ssm_sandbox::{Faults, Instance, Lossy, Role, Sandbox, User};
+use support::options::Format;
 use support::signals::Signals;
 use support::story::TARGET;
+
+const REGION: &str = "us-east-1";
 
 #[derive(Debug, Parser)]
 #[command(about = "A stand-in for AWS Systems Manager on loopback")]
@@ -25,6 +30,20 @@ struct Options {
     /// Allow sessions without MFA
     #[arg(long)]
     no_mfa: bool,
+    /// An IAM user and their MFA devices: `mfa/NAME`, `u2f/NAME`, or a hardware serial number; alone,
+    /// one virtual device named as the user. Once for each user [default: taro]
+    #[arg(long, value_name = "NAME[=DEVICE,…]", value_parser = user)]
+    user: Vec<User>,
+    /// A role, with any of max-session-duration=SECONDS, max-mfa-age=SECONDS, external-id=ID and
+    /// no-mfa. Once for each role [default: every role, for up to 12 hours]
+    #[arg(long, value_name = "NAME[,…]", value_parser = role)]
+    role: Vec<Role>,
+    /// IAM does not let users list their devices
+    #[arg(long)]
+    no_iam: bool,
+    /// Lines for a shell, or one JSON object for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
     /// Version of the instance's agent, which decides what it can do
     #[arg(long, value_name = "VERSION")]
     agent_version: Option<String>,
@@ -74,7 +93,20 @@ async fn main() -> anyhow::Result<()> {
         to_agent: lossy,
         cut_after: options.cut_after,
     };
-    let sandbox = Sandbox::builder()
+    let mut builder = Sandbox::builder();
+    let users = if options.user.is_empty() {
+        vec![User::from("taro")]
+    } else {
+        options.user
+    };
+    for user in users {
+        builder = builder.user(user.reads_iam(!options.no_iam));
+    }
+    for role in options.role {
+        builder = builder.role(role);
+    }
+    let sandbox = builder
+        .control(true)
         .instance(instance)
         .enforce_mfa(!options.no_mfa)
         .faults(faults)
@@ -83,24 +115,96 @@ async fn main() -> anyhow::Result<()> {
         .await
         .context("the sandbox did not start")?;
     let mut out = std::io::stdout();
-    writeln!(out, "export AWS_ENDPOINT_URL={}", sandbox.endpoint_url())?;
-    writeln!(
-        out,
-        "export AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1"
-    )?;
-    writeln!(out, "export AWS_ACCESS_KEY_ID={}", sandbox.access_key_id())?;
-    writeln!(
-        out,
-        "export AWS_SECRET_ACCESS_KEY={}",
-        sandbox.secret_access_key()
-    )?;
-    writeln!(
-        out,
-        "# instance {TARGET}, MFA device {}",
-        sandbox.mfa_serial()
-    )?;
-    writeln!(out, "# its next code: {}", sandbox.next_unused_code())?;
+    match options.output {
+        Format::Text => out.write_all(shell(&sandbox).as_bytes())?,
+        Format::Json => writeln!(out, "{}", json(&sandbox))?,
+    }
     out.flush()?;
     signals.next().await;
     Ok(())
+}
+
+/// The environment of the first user, to be read by `eval`; the rest as comments.
+fn shell(sandbox: &Sandbox) -> String {
+    format!(
+        "export AWS_ENDPOINT_URL={endpoint}\n\
+         export AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}\n\
+         export AWS_ACCESS_KEY_ID={}\n\
+         export AWS_SECRET_ACCESS_KEY={}\n\
+         # instance {TARGET}, MFA device {serial}\n\
+         # its next code: {} (later: curl '{endpoint}/sandbox/code?serial={serial}')\n",
+        sandbox.access_key_id(),
+        sandbox.secret_access_key(),
+        sandbox.next_unused_code(),
+        endpoint = sandbox.endpoint_url(),
+        serial = sandbox.mfa_serial(),
+    )
+}
+
+/// All users with their keys and devices.
+fn json(sandbox: &Sandbox) -> serde_json::Value {
+    let device = |serial: &String| {
+        let seed = sandbox.mfa_seed_of(serial);
+        let hex = seed.map(|seed| {
+            seed.iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect::<String>()
+        });
+        serde_json::json!({ "serial": serial, "seed_hex": hex })
+    };
+    let user = |name: String| {
+        let key = sandbox.access_key_of(&name);
+        serde_json::json!({
+            "access_key_id": key.as_ref().map(|key| &key.id),
+            "secret_access_key": key.as_ref().map(|key| &key.secret),
+            "devices": sandbox.mfa_serials_of(&name).iter().map(device).collect::<Vec<_>>(),
+            "name": name,
+        })
+    };
+    serde_json::json!({
+        "endpoint_url": sandbox.endpoint_url(),
+        "region": REGION,
+        "instance": TARGET,
+        "users": sandbox.users().into_iter().map(user).collect::<Vec<_>>(),
+        "roles": sandbox.role_arns(),
+    })
+}
+
+fn user(text: &str) -> Result<User, String> {
+    let Some((name, devices)) = text.split_once('=') else {
+        return Ok(User::from(text));
+    };
+    let mut user = User::new(name);
+    for device in devices.split(',').filter(|device| !device.is_empty()) {
+        user = match device.split_once('/') {
+            Some(("mfa", name)) => user.virtual_device(name),
+            Some(("u2f", name)) => user.security_key(name),
+            None => user.hardware_device(device),
+            _ => {
+                return Err(format!(
+                    "{device} is not mfa/NAME, u2f/NAME or a serial number"
+                ));
+            }
+        };
+    }
+    Ok(user)
+}
+
+fn role(text: &str) -> anyhow::Result<Role> {
+    let mut parts = text.split(',');
+    let mut role = Role::new(parts.next().unwrap_or_default());
+    for part in parts {
+        let seconds = |value: &str| {
+            let seconds = value.parse().map(Duration::from_secs);
+            seconds.with_context(|| format!("{value} is not a number of seconds"))
+        };
+        role = match part.split_once('=') {
+            Some(("max-session-duration", value)) => role.max_session_duration(seconds(value)?),
+            Some(("max-mfa-age", value)) => role.max_mfa_age(seconds(value)?),
+            Some(("external-id", value)) => role.external_id(value),
+            None if part == "no-mfa" => role.requires_mfa(false),
+            _ => return Err(anyhow!("a role has no {part}")),
+        };
+    }
+    Ok(role)
 }

@@ -1,17 +1,21 @@
-//! The one AWS account: its user, device, sessions, instances and policy.
+//! The one AWS account: its users, devices, roles, sessions, instances and policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::instance::{Document, Instance};
+use crate::role::{self, Role};
 use crate::sigv4::{Claim, SignatureError};
 use crate::totp;
+use crate::user::{AccessKey, User};
 
 pub(crate) const ACCOUNT_ID: &str = "123456789012";
 
 /// What the APIs know, behind one lock.
 pub(crate) struct Account {
-    pub(crate) user: User,
+    /// In the order given; the first is the one that most tests use. Never empty.
+    users: Vec<Member>,
+    roles: BTreeMap<String, Role>,
     pub(crate) enforce_mfa: bool,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) documents: BTreeMap<String, Document>,
@@ -21,11 +25,16 @@ pub(crate) struct Account {
     issued: Vec<String>,
 }
 
-/// An IAM user with long-term keys and a virtual MFA device.
-pub(crate) struct User {
-    pub(crate) name: String,
-    pub(crate) access_key_id: String,
-    pub(crate) secret_access_key: String,
+/// An IAM user with their keys and devices.
+pub(crate) struct Member {
+    pub(crate) user: User,
+    pub(crate) key: AccessKey,
+    pub(crate) devices: Vec<Device>,
+}
+
+/// An MFA device.
+pub(crate) struct Device {
+    pub(crate) serial: String,
     pub(crate) seed: Vec<u8>,
     used_steps: BTreeSet<u64>,
 }
@@ -35,8 +44,7 @@ pub(crate) struct Temporary {
     pub(crate) secret_access_key: String,
     pub(crate) session_token: String,
     pub(crate) expires: Duration,
-    pub(crate) mfa: bool,
-    pub(crate) role: Option<String>,
+    caller: Caller,
 }
 
 /// A Systems Manager session, as the API sees it.
@@ -54,29 +62,20 @@ pub(crate) struct Session {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) arn: String,
+    /// The user's name, or the role session's.
+    pub(crate) name: String,
     pub(crate) kind: Kind,
+    /// When their MFA code was accepted, if one was.
+    pub(crate) mfa_at: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     LongTerm,
     /// GetSessionToken.
-    Session {
-        mfa: bool,
-    },
+    Session,
     /// AssumeRole.
-    Role {
-        mfa: bool,
-    },
-}
-
-impl Caller {
-    pub(crate) fn has_mfa(&self) -> bool {
-        matches!(
-            self.kind,
-            Kind::Session { mfa: true } | Kind::Role { mfa: true }
-        )
-    }
+    Role,
 }
 
 /// Why credentials are not accepted.
@@ -102,16 +101,22 @@ pub(crate) enum CodeCheck {
 }
 
 impl Account {
-    pub(crate) fn new(user: &str, enforce_mfa: bool, mut random: fastrand::Rng) -> Self {
-        let user = User {
-            name: user.to_owned(),
-            access_key_id: format!("AKIA{}", letters(&mut random, 16)),
-            secret_access_key: letters(&mut random, 40),
-            seed: std::iter::repeat_with(|| random.u8(..)).take(20).collect(),
-            used_steps: BTreeSet::new(),
-        };
+    pub(crate) fn new(
+        users: Vec<User>,
+        roles: Vec<Role>,
+        enforce_mfa: bool,
+        mut random: fastrand::Rng,
+    ) -> Self {
+        let users = users
+            .into_iter()
+            .map(|user| Member::new(user, &mut random))
+            .collect();
         Self {
-            user,
+            users,
+            roles: roles
+                .into_iter()
+                .map(|role| (role.name.clone(), role))
+                .collect(),
             enforce_mfa,
             instances: BTreeMap::new(),
             documents: BTreeMap::new(),
@@ -127,18 +132,41 @@ impl Account {
         &self.issued
     }
 
-    pub(crate) fn user_arn(&self) -> String {
-        format!("arn:aws:iam::{ACCOUNT_ID}:user/{}", self.user.name)
+    pub(crate) fn users(&self) -> &[Member] {
+        &self.users
     }
 
-    pub(crate) fn mfa_serial(&self) -> String {
-        format!("arn:aws:iam::{ACCOUNT_ID}:mfa/{}", self.user.name)
+    pub(crate) fn user(&self, name: &str) -> Option<&Member> {
+        self.users.iter().find(|member| member.user.name == name)
+    }
+
+    pub(crate) fn device(&self, serial: &str) -> Option<&Device> {
+        self.users
+            .iter()
+            .flat_map(|member| &member.devices)
+            .find(|device| device.serial == serial)
+    }
+
+    /// The role of this name; any, when the account has none of its own.
+    pub(crate) fn role(&self, name: &str) -> Option<Role> {
+        if self.roles.is_empty() {
+            return Some(role::any());
+        }
+        self.roles.get(name).cloned()
+    }
+
+    pub(crate) fn role_names(&self) -> impl Iterator<Item = &str> {
+        self.roles.keys().map(String::as_str)
     }
 
     /// The secret key of a claim.
     pub(crate) fn secret(&self, claim: &Claim, now: Duration) -> Result<String, AuthError> {
-        if claim.access_key_id == self.user.access_key_id && claim.session_token.is_none() {
-            return Ok(self.user.secret_access_key.clone());
+        let long_term = self
+            .users
+            .iter()
+            .find(|member| member.key.id == claim.access_key_id);
+        if let Some(member) = long_term.filter(|_| claim.session_token.is_none()) {
+            return Ok(member.key.secret.clone());
         }
         let temporary = self
             .temporary
@@ -153,42 +181,28 @@ impl Account {
         Ok(temporary.secret_access_key.clone())
     }
 
-    /// Who holds an access key whose signature was good.
-    pub(crate) fn caller(&self, access_key_id: &str) -> Caller {
-        match self.temporary.get(access_key_id) {
-            None => Caller {
-                arn: self.user_arn(),
-                kind: Kind::LongTerm,
-            },
-            Some(Temporary {
-                role: Some(role),
-                mfa,
-                ..
-            }) => Caller {
-                arn: role.clone(),
-                kind: Kind::Role { mfa: *mfa },
-            },
-            Some(temporary) => Caller {
-                arn: self.user_arn(),
-                kind: Kind::Session { mfa: temporary.mfa },
-            },
+    /// Who holds an access key.
+    pub(crate) fn caller(&self, access_key_id: &str) -> Option<Caller> {
+        if let Some(temporary) = self.temporary.get(access_key_id) {
+            return Some(temporary.caller.clone());
         }
+        let member = self.users.iter().find(|it| it.key.id == access_key_id)?;
+        Some(Caller {
+            arn: member.arn(),
+            name: member.user.name.clone(),
+            kind: Kind::LongTerm,
+            mfa_at: None,
+        })
     }
 
     /// Issues temporary credentials: access key id, and the rest.
-    pub(crate) fn issue(
-        &mut self,
-        expires: Duration,
-        mfa: bool,
-        role: Option<String>,
-    ) -> (String, &Temporary) {
+    pub(crate) fn issue(&mut self, expires: Duration, caller: Caller) -> (String, &Temporary) {
         let id = format!("ASIA{}", letters(&mut self.random, 16));
         let temporary = Temporary {
             secret_access_key: letters(&mut self.random, 40),
             session_token: letters(&mut self.random, 200),
             expires,
-            mfa,
-            role,
+            caller,
         };
         let secrets = [&temporary.secret_access_key, &temporary.session_token];
         self.issued.extend(secrets.map(String::clone));
@@ -206,35 +220,35 @@ impl Account {
         }
     }
 
-    /// Checks a code and uses it up: each step's code is good once, one step around now.
-    pub(crate) fn use_code(&mut self, serial: &str, code: &str, now: Duration) -> CodeCheck {
-        if serial != self.mfa_serial() {
+    /// Checks a code of a user's device and uses it up: each step's code is good once, one step
+    /// around now.
+    pub(crate) fn use_code(
+        &mut self,
+        user: &str,
+        serial: &str,
+        code: &str,
+        now: Duration,
+    ) -> CodeCheck {
+        let member = self.users.iter_mut().find(|it| it.user.name == user);
+        let device = member.and_then(|it| it.devices.iter_mut().find(|it| it.serial == serial));
+        let Some(device) = device.filter(|device| device.has_codes()) else {
             return CodeCheck::WrongSerial;
-        }
+        };
         let now = totp::step(now);
-        let user = &mut self.user;
-        let step = (now.saturating_sub(1)..=now + 1)
-            .find(|step| totp::code(&user.seed, *step) == code && !user.used_steps.contains(step));
+        let step = (now.saturating_sub(1)..=now + 1).find(|step| {
+            totp::code(&device.seed, *step) == code && !device.used_steps.contains(step)
+        });
         match step {
             Some(step) => {
-                user.used_steps.insert(step);
+                device.used_steps.insert(step);
                 CodeCheck::Accepted
             }
             None => CodeCheck::WrongCode,
         }
     }
 
-    /// The code of the first step within reach that is not used up.
-    pub(crate) fn next_code(&self, now: Duration) -> String {
-        let now = totp::step(now);
-        let free = [now, now + 1, now.saturating_sub(1)]
-            .into_iter()
-            .find(|step| !self.user.used_steps.contains(step));
-        totp::code(&self.user.seed, free.unwrap_or(now))
-    }
-
-    pub(crate) fn new_session_id(&mut self) -> String {
-        format!("{}-{}", self.user.name, hex(&mut self.random, 17))
+    pub(crate) fn new_session_id(&mut self, caller: &Caller) -> String {
+        format!("{}-{}", caller.name, hex(&mut self.random, 17))
     }
 
     pub(crate) fn new_token(&mut self) -> String {
@@ -245,6 +259,50 @@ impl Account {
 
     pub(crate) fn uuid(&mut self) -> uuid::Uuid {
         uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes()).into_uuid()
+    }
+}
+
+impl Member {
+    fn new(user: User, random: &mut fastrand::Rng) -> Self {
+        let key = AccessKey {
+            id: format!("AKIA{}", letters(random, 16)),
+            secret: letters(random, 40),
+        };
+        let devices = user.devices.iter().map(|serial| Device {
+            serial: serial.clone(),
+            seed: std::iter::repeat_with(|| random.u8(..)).take(20).collect(),
+            used_steps: BTreeSet::new(),
+        });
+        let devices = devices.collect();
+        Self { user, key, devices }
+    }
+
+    pub(crate) fn arn(&self) -> String {
+        let User { path, name, .. } = &self.user;
+        format!("arn:aws:iam::{ACCOUNT_ID}:user{path}{name}")
+    }
+
+    /// The serial number of the first device.
+    pub(crate) fn serial(&self) -> &str {
+        self.devices
+            .first()
+            .map_or("", |device| device.serial.as_str())
+    }
+}
+
+impl Device {
+    /// Passkeys and security keys have none.
+    pub(crate) fn has_codes(&self) -> bool {
+        !self.serial.contains(":u2f/")
+    }
+
+    /// The code of the first step within reach that is not used up.
+    pub(crate) fn next_code(&self, now: Duration) -> String {
+        let now = totp::step(now);
+        let free = [now, now + 1, now.saturating_sub(1)]
+            .into_iter()
+            .find(|step| !self.used_steps.contains(step));
+        totp::code(&self.seed, free.unwrap_or(now))
     }
 }
 

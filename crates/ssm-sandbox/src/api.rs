@@ -1,4 +1,4 @@
-//! The HTTP endpoint: STS and Systems Manager behind one address, told apart by the request.
+//! The HTTP endpoint: STS, IAM and Systems Manager behind one address, told apart by the request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::account::{AuthError, Caller};
 use crate::clock::http_date;
 use crate::faults::ApiFault;
-use crate::requests::Outcome;
+use crate::query::{Form, Service};
+use crate::requests::{Asked, Outcome};
 use crate::sigv4::{self, Claim};
 use crate::state::State;
-use crate::{ssm, sts};
+use crate::{control, iam, query, ssm, sts};
 
 const MAX_BODY: usize = 1 << 20;
 
@@ -65,6 +66,13 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let (head, body) = request.into_parts();
+    if state.control
+        && let Some((status, body)) = control::answer(state, &head.method, &head.uri)
+    {
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = status;
+        return Ok(response);
+    }
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return Err(Dropped);
     };
@@ -74,21 +82,23 @@ async fn answer(
         .get("x-amz-target")
         .and_then(|value| value.to_str().ok());
     let call = match target {
-        Some(target) => Call::Ssm(
-            target
+        Some(target) => Call::Ssm {
+            action: target
                 .strip_prefix("AmazonSSM.")
                 .unwrap_or(target)
                 .to_owned(),
-        ),
-        None => Call::Sts(url::form_urlencoded::parse(&body).into_owned().collect()),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+        },
+        None => Call::query(&body),
     };
     let fault = state.take_fault(call.action());
-    if let Some(ApiFault::Throttle) = fault {
-        let answer = call.error(
-            StatusCode::BAD_REQUEST,
-            "ThrottlingException",
-            "Rate exceeded",
-        );
+    let refusal = match &fault {
+        Some(ApiFault::Throttle) => Some(("ThrottlingException", "Rate exceeded")),
+        Some(ApiFault::Refuse { code, message }) => Some((code.as_str(), message.as_str())),
+        _ => None,
+    };
+    if let Some((code, message)) = refusal {
+        let answer = call.error(StatusCode::BAD_REQUEST, code, message);
         return Ok(respond(state, &call, None, answer, Duration::ZERO));
     }
     let request = sigv4::Request {
@@ -103,8 +113,11 @@ async fn answer(
     let authenticated = authenticate(state, &request, &mut key);
     let answer = match authenticated {
         Ok(caller) => match &call {
-            Call::Ssm(action) => ssm::answer(state, &caller, action, &body),
-            Call::Sts(form) => sts::answer(state, &caller, form),
+            Call::Ssm { action, .. } => ssm::answer(state, &caller, action, &body),
+            Call::Query(service, form) if *service == query::IAM => {
+                iam::answer(state, &caller, form)
+            }
+            Call::Query(_, form) => sts::answer(state, &caller, form),
         },
         Err(error) => call.refuse(&error),
     };
@@ -118,7 +131,7 @@ async fn answer(
             Ok(respond(state, &call, key, answer, Duration::ZERO))
         }
         Some(ApiFault::DropAfterHandling) => {
-            state.record(call.action(), key, Outcome::Dropped);
+            state.record(call.action(), key, call.asked(), Outcome::Dropped);
             Err(Dropped)
         }
         Some(ApiFault::MalformedBody) => {
@@ -140,7 +153,9 @@ async fn answer(
             Ok(respond(state, &call, key, answer, Duration::ZERO))
         }
         Some(ApiFault::DateAhead(by)) => Ok(respond(state, &call, key, answer, by)),
-        Some(ApiFault::Throttle) | None => Ok(respond(state, &call, key, answer, Duration::ZERO)),
+        Some(ApiFault::Throttle | ApiFault::Refuse { .. }) | None => {
+            Ok(respond(state, &call, key, answer, Duration::ZERO))
+        }
     }
 }
 
@@ -156,7 +171,9 @@ pub(crate) fn authenticate(
         *key = Some(claim.access_key_id.clone());
         account.secret(claim, now)
     })?;
-    Ok(account.caller(key.as_deref().unwrap_or_default()))
+    account
+        .caller(key.as_deref().unwrap_or_default())
+        .ok_or(AuthError::UnknownKey)
 }
 
 fn respond(
@@ -169,6 +186,7 @@ fn respond(
     state.record(
         call.action(),
         key,
+        call.asked(),
         match answer.error {
             Some(code) => Outcome::Error(code),
             None => Outcome::Answered,
@@ -192,37 +210,61 @@ fn respond(
 /// A request, by protocol.
 pub(crate) enum Call {
     /// AWS JSON 1.1: the action of `X-Amz-Target`.
-    Ssm(String),
+    Ssm {
+        action: String,
+        body: serde_json::Value,
+    },
     /// AWS Query: the form.
-    Sts(std::collections::BTreeMap<String, String>),
+    Query(Service, Form),
 }
 
 impl Call {
+    fn query(body: &[u8]) -> Self {
+        let form: Form = url::form_urlencoded::parse(body).into_owned().collect();
+        Self::Query(Service::of(&form), form)
+    }
+
     fn action(&self) -> &str {
         match self {
-            Self::Ssm(action) => action,
-            Self::Sts(form) => form.get("Action").map_or("", String::as_str),
+            Self::Ssm { action, .. } => action,
+            Self::Query(_, form) => form.get("Action").map_or("", String::as_str),
         }
     }
 
     fn service(&self) -> &'static str {
         match self {
-            Self::Ssm(_) => "ssm",
-            Self::Sts(_) => "sts",
+            Self::Ssm { .. } => "ssm",
+            Self::Query(service, _) => service.name,
+        }
+    }
+
+    /// What of it is recorded.
+    fn asked(&self) -> Asked {
+        match self {
+            Self::Ssm { body, .. } => {
+                let members = body.as_object().into_iter().flatten();
+                Asked::of(
+                    members.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))),
+                )
+            }
+            Self::Query(_, form) => Asked::of(
+                form.iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            ),
         }
     }
 
     fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
         match self {
-            Self::Ssm(_) => ssm::error(status, code, message),
-            Self::Sts(_) => sts::error(status, code, message),
+            Self::Ssm { .. } => ssm::error(status, code, message),
+            Self::Query(service, _) => service.error(status, code, message),
         }
     }
 
     /// Each protocol has its own codes for the same refusal.
     fn refuse(&self, error: &AuthError) -> Answer {
         use crate::sigv4::SignatureError as Signature;
-        let ssm = matches!(self, Self::Ssm(_));
+        let ssm = matches!(self, Self::Ssm { .. });
         let status = if ssm {
             StatusCode::BAD_REQUEST
         } else {

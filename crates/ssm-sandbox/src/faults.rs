@@ -21,6 +21,13 @@ pub enum ApiFault {
     Slow(Arc<Notify>),
     /// It is handled; the answer's `Date` is ahead by this much.
     DateAhead(Duration),
+    /// It is answered with this error, and not handled.
+    Refuse {
+        /// The error's code, such as `RegionDisabledException`.
+        code: String,
+        /// Its text.
+        message: String,
+    },
 }
 
 /// What goes wrong between the gateway and the client. The same seed makes the same choices for the

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
 use crate::api::authenticate;
 use crate::instance::Instance;
-use crate::requests::Outcome;
+use crate::requests::{Asked, Outcome};
 use crate::sigv4;
 use crate::state::State;
 pub(crate) use control::{Command, SessionControl};
@@ -85,14 +85,16 @@ async fn open(state: &Arc<State>, tcp: TcpStream) -> Result<(), &'static str> {
         Some(Ok(Message::Text(text))) => read_token(text.as_str()),
         _ => None,
     };
+    let asked = Asked::of([("SessionId", session_id.as_str())]);
     match token.and_then(|token| take_session(state, &session_id, &token)) {
         Some(control) => {
-            state.record("OpenDataChannel", None, Outcome::Answered);
+            state.record("OpenDataChannel", None, asked, Outcome::Answered);
             control.send(Command::Attach(Box::new(websocket)));
             Ok(())
         }
         None => {
-            state.record("OpenDataChannel", None, Outcome::Error("1003".to_owned()));
+            let outcome = Outcome::Error("1003".to_owned());
+            state.record("OpenDataChannel", None, asked, outcome);
             let frame = CloseFrame {
                 code: CloseCode::Unsupported,
                 reason: "Invalid or missing token".into(),
@@ -167,6 +169,7 @@ fn authorize(state: &State, request: &Request) -> Result<String, ErrorResponse> 
         state.record(
             "OpenDataChannel",
             key.clone(),
+            Asked::of([("SessionId", session_id)]),
             Outcome::Error("403".to_owned()),
         );
         refuse(StatusCode::FORBIDDEN, "Forbidden")

@@ -10,7 +10,7 @@
 //!     .instance(Instance::new("i-0123456789abcdef0").destination(([127, 0, 0, 1], 5900).into()))
 //!     .start()
 //!     .await?;
-//! println!("endpoint {}", sandbox.endpoint_url()); // for STS and SSM
+//! println!("endpoint {}", sandbox.endpoint_url()); // for STS, IAM and SSM
 //! println!("keys {} {}", sandbox.access_key_id(), sandbox.secret_access_key());
 //! println!("device {} shows {}", sandbox.mfa_serial(), sandbox.next_unused_code());
 //! # Ok(())
@@ -21,6 +21,9 @@
 //!
 //! - **STS**: GetSessionToken, AssumeRole, GetCallerIdentity, in the Query protocol. Codes are real
 //!   TOTP (RFC 6238), one step around now, each good once; the texts of its refusals are AWS's.
+//!   [`User`]s have keys and devices, [`Role`]s a trust policy (MFA and its age, external id) and a
+//!   longest session.
+//! - **IAM**: ListMFADevices and GetUser, for oneself.
 //! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, in AWS JSON 1.1. Without
 //!   an MFA session it denies explicitly, as an account with the usual policy does.
 //! - Every request's **Signature Version 4** is checked, the websocket's too.
@@ -33,23 +36,28 @@
 //!
 //! # What it does not do
 //!
-//! It is one account with one user. Its policy is one sentence: no session without MFA. It has no
+//! It is one account. Its policy is one sentence: no session without MFA. It has no
 //! shell sessions, no KMS encryption, no S3 or CloudWatch logging.
 
 mod account;
 mod agent;
 mod api;
 mod clock;
+mod control;
 mod faults;
 mod gateway;
+mod iam;
 mod instance;
+mod query;
 mod requests;
+mod role;
 mod sandbox;
 mod sigv4;
 mod ssm;
 mod state;
 mod sts;
 mod totp;
+mod user;
 
 /// The README's example compiles.
 #[cfg(doctest)]
@@ -60,4 +68,6 @@ pub use clock::Clock;
 pub use faults::{ApiFault, Faults, Lossy};
 pub use instance::Instance;
 pub use requests::{Outcome, RecordedRequest};
+pub use role::Role;
 pub use sandbox::{Sandbox, SandboxBuilder};
+pub use user::{AccessKey, User};

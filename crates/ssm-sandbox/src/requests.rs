@@ -1,7 +1,11 @@
+use std::collections::BTreeMap;
 use std::time::SystemTime;
+
+use serde::Serialize;
 
 /// A request that the sandbox's API got. Secrets are not recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecordedRequest {
     /// The API action, such as `StartSession`.
     pub action: String,
@@ -9,12 +13,27 @@ pub struct RecordedRequest {
     pub at: SystemTime,
     /// The access key id it was signed with, if it named one.
     pub access_key_id: Option<String>,
+    /// Its parameters, of those that say what was asked for: `SerialNumber`, `DurationSeconds`,
+    /// `RoleArn`, `RoleSessionName`, `ExternalId`, `UserName`, `Target`, `DocumentName`,
+    /// `SessionId`.
+    pub parameters: BTreeMap<String, String>,
+    /// The MFA code it carried, as a number: the sandbox counts the different codes from 1, so the
+    /// same number twice is the same code sent twice.
+    pub code: Option<usize>,
     /// What became of it.
     pub outcome: Outcome,
 }
 
+impl RecordedRequest {
+    /// One of [`parameters`](Self::parameters).
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+}
+
 /// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
     /// It succeeded.
@@ -23,4 +42,56 @@ pub enum Outcome {
     Error(String),
     /// It was handled, and the answer dropped as asked.
     Dropped,
+}
+
+/// What of a request is recorded, and the code, which is not.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) code: Option<Code>,
+}
+
+/// A device's code.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Code {
+    pub(crate) serial: String,
+    pub(crate) digits: String,
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Code(..)")
+    }
+}
+
+impl Asked {
+    /// Picks from all parameters of a request.
+    pub(crate) fn of<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        const RECORDED: [&str; 9] = [
+            "SerialNumber",
+            "DurationSeconds",
+            "RoleArn",
+            "RoleSessionName",
+            "ExternalId",
+            "UserName",
+            "Target",
+            "DocumentName",
+            "SessionId",
+        ];
+        let mut asked = Self::default();
+        let mut digits = None;
+        for (name, value) in all {
+            if name == "TokenCode" {
+                digits = Some(value.to_owned());
+            } else if RECORDED.contains(&name) {
+                asked.parameters.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        let serial = asked.parameters.get("SerialNumber").cloned();
+        asked.code = digits.map(|digits| Code {
+            serial: serial.unwrap_or_default(),
+            digits,
+        });
+        asked
+    }
 }

@@ -6,13 +6,15 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::account::Account;
+use crate::account::{ACCOUNT_ID, Account, Member};
 use crate::clock::Clock;
 use crate::faults::{ApiFault, Faults};
 use crate::gateway::{Command, SessionControl};
 use crate::instance::{Document, Instance};
 use crate::requests::RecordedRequest;
+use crate::role::Role;
 use crate::state::State;
+use crate::user::{AccessKey, User};
 use crate::{api, gateway};
 
 /// A running stand-in for AWS. Everything it started ends when it is dropped.
@@ -34,7 +36,8 @@ impl std::fmt::Debug for Sandbox {
 #[derive(Debug, Clone)]
 #[must_use = "nothing is started until `start` is called"]
 pub struct SandboxBuilder {
-    user: String,
+    users: Vec<User>,
+    roles: Vec<Role>,
     region: String,
     enforce_mfa: bool,
     instances: Vec<Instance>,
@@ -42,12 +45,14 @@ pub struct SandboxBuilder {
     clock: Clock,
     faults: Faults,
     port: u16,
+    control: bool,
 }
 
 impl Default for SandboxBuilder {
     fn default() -> Self {
         Self {
-            user: "taro".to_owned(),
+            users: Vec::new(),
+            roles: Vec::new(),
             region: "us-east-1".to_owned(),
             enforce_mfa: true,
             instances: Vec::new(),
@@ -55,14 +60,21 @@ impl Default for SandboxBuilder {
             clock: Clock::default(),
             faults: Faults::default(),
             port: 0,
+            control: false,
         }
     }
 }
 
 impl SandboxBuilder {
-    /// Name of the IAM user. Default `taro`.
-    pub fn user(mut self, name: impl Into<String>) -> Self {
-        self.user = name.into();
+    /// Adds an IAM user. Without any there is `taro`, who has one virtual MFA device.
+    pub fn user(mut self, user: impl Into<User>) -> Self {
+        self.users.push(user.into());
+        self
+    }
+
+    /// Adds a role. Without any, every role that is asked for exists.
+    pub fn role(mut self, role: Role) -> Self {
+        self.roles.push(role);
         self
     }
 
@@ -109,6 +121,20 @@ impl SandboxBuilder {
         self
     }
 
+    /// Whether scripts may steer the sandbox over HTTP at its API endpoint. Default `false`.
+    ///
+    /// | | |
+    /// |---|---|
+    /// | `GET /sandbox/code?serial=…` | what the device shows; without `serial` the first user's first |
+    /// | `GET /sandbox/requests` | the requests so far, one JSON object a line |
+    /// | `POST /sandbox/fault?action=…&kind=…` | [`Sandbox::fail_next`]: `throttle`, `error-after-handling`, `drop-after-handling`, `malformed-body`, `date-ahead` with `seconds`, `refuse` with `code` and `message` |
+    /// | `POST /sandbox/expire` | [`Sandbox::expire_sessions`] |
+    /// | `POST /sandbox/advance?seconds=…` | [`Clock::advance`] |
+    pub fn control(mut self, control: bool) -> Self {
+        self.control = control;
+        self
+    }
+
     /// Starts everything on 127.0.0.1.
     ///
     /// # Errors
@@ -116,11 +142,19 @@ impl SandboxBuilder {
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
-    pub async fn start(self) -> io::Result<Sandbox> {
+    pub async fn start(mut self) -> io::Result<Sandbox> {
+        if self.users.is_empty() {
+            self.users.push("taro".into());
+        }
         let api_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
         let gateway_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let api = api_listener.local_addr()?;
-        let mut account = Account::new(&self.user, self.enforce_mfa, fastrand::Rng::new());
+        let mut account = Account::new(
+            self.users,
+            self.roles,
+            self.enforce_mfa,
+            fastrand::Rng::new(),
+        );
         account.documents = Document::standard();
         for name in self.documents {
             account.documents.insert(name, Document::custom());
@@ -129,7 +163,14 @@ impl SandboxBuilder {
             account.instances.insert(instance.id.clone(), instance);
         }
         let gateway = format!("ws://{}", gateway_listener.local_addr()?);
-        let state = State::new(self.clock, self.region, gateway, self.faults, account);
+        let state = State::new(
+            self.clock,
+            self.region,
+            gateway,
+            self.faults,
+            self.control,
+            account,
+        );
         let tasks = vec![
             tokio::spawn(api::serve(api_listener, state.clone())),
             tokio::spawn(gateway::serve(gateway_listener, state.clone())),
@@ -154,29 +195,79 @@ impl Sandbox {
         &self.state.gateway
     }
 
-    /// The user's long-term access key.
+    fn first<T: Default>(&self, of: impl FnOnce(&Member) -> T) -> T {
+        self.state
+            .account()
+            .users()
+            .first()
+            .map(of)
+            .unwrap_or_default()
+    }
+
+    /// The first user's long-term access key.
     pub fn access_key_id(&self) -> String {
-        self.state.account().user.access_key_id.clone()
+        self.first(|member| member.key.id.clone())
     }
 
     /// Its secret.
     pub fn secret_access_key(&self) -> String {
-        self.state.account().user.secret_access_key.clone()
+        self.first(|member| member.key.secret.clone())
     }
 
-    /// Serial number of the user's MFA device.
+    /// Serial number of the first user's first MFA device.
     pub fn mfa_serial(&self) -> String {
-        self.state.account().mfa_serial()
+        self.first(|member| member.serial().to_owned())
     }
 
-    /// What the device shows: the code of this step, or of the next if this one's is used up.
+    /// What that device shows: the code of this step, or of the next if this one's is used up.
     pub fn next_unused_code(&self) -> String {
-        self.state.account().next_code(self.state.clock.unix())
+        self.next_unused_code_of(&self.mfa_serial())
+            .unwrap_or_default()
     }
 
     /// The device's secret, to be given to an authenticator or `oathtool`.
     pub fn mfa_seed(&self) -> Vec<u8> {
-        self.state.account().user.seed.clone()
+        self.mfa_seed_of(&self.mfa_serial()).unwrap_or_default()
+    }
+
+    /// Names of the users, in the order given.
+    pub fn users(&self) -> Vec<String> {
+        let account = self.state.account();
+        let names = account.users().iter().map(|it| it.user.name.clone());
+        names.collect()
+    }
+
+    /// A user's long-term keys.
+    pub fn access_key_of(&self, user: &str) -> Option<AccessKey> {
+        Some(self.state.account().user(user)?.key.clone())
+    }
+
+    /// Serial numbers of a user's MFA devices, in the order given.
+    pub fn mfa_serials_of(&self, user: &str) -> Vec<String> {
+        let account = self.state.account();
+        let devices = account.user(user).into_iter().flat_map(|it| &it.devices);
+        devices.map(|device| device.serial.clone()).collect()
+    }
+
+    /// What a device shows; `None` for one that does not exist or has no codes.
+    pub fn next_unused_code_of(&self, serial: &str) -> Option<String> {
+        let account = self.state.account();
+        let device = account.device(serial).filter(|device| device.has_codes())?;
+        Some(device.next_code(self.state.clock.unix()))
+    }
+
+    /// A device's secret; `None` for one that does not exist or has no codes.
+    pub fn mfa_seed_of(&self, serial: &str) -> Option<Vec<u8>> {
+        let account = self.state.account();
+        let device = account.device(serial).filter(|device| device.has_codes())?;
+        Some(device.seed.clone())
+    }
+
+    /// ARNs of the roles that were given.
+    pub fn role_arns(&self) -> Vec<String> {
+        let account = self.state.account();
+        let arn = |name: &str| format!("arn:aws:iam::{ACCOUNT_ID}:role/{name}");
+        account.role_names().map(arn).collect()
     }
 
     /// Changes an instance, or adds it, for sessions started from now on.
@@ -203,6 +294,13 @@ impl Sandbox {
             .iter()
             .filter(|request| request.action == action)
             .count()
+    }
+
+    /// How many requests carried a code that an earlier one had carried: AWS accepts each once.
+    pub fn repeated_codes(&self) -> usize {
+        let mut seen = std::collections::BTreeSet::new();
+        let codes = self.requests().into_iter().filter_map(|it| it.code);
+        codes.filter(|code| !seen.insert(*code)).count()
     }
 
     /// Ids of the sessions that are not over.

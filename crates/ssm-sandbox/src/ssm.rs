@@ -122,7 +122,7 @@ fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Resu
                 format!("{} is not connected.", request.target),
             )
         })?;
-    let id = account.new_session_id();
+    let id = account.new_session_id(caller);
     let token = account.new_token();
     let control = SessionControl::new();
     account.sessions.insert(
@@ -202,7 +202,7 @@ fn authorize(
     action: &str,
     resource: &str,
 ) -> Result<(), Failure> {
-    if account.enforce_mfa && !caller.has_mfa() {
+    if account.enforce_mfa && caller.mfa_at.is_none() {
         return Err(failure(
             "AccessDeniedException",
             format!(

@@ -5,7 +5,7 @@ use crate::account::Account;
 use crate::clock::Clock;
 use crate::faults::{ApiFault, Faults};
 use crate::gateway::{NewSession, SessionControl};
-use crate::requests::{Outcome, RecordedRequest};
+use crate::requests::{Asked, Code, Outcome, RecordedRequest};
 
 /// Everything the sandbox's parts share.
 pub(crate) struct State {
@@ -14,8 +14,12 @@ pub(crate) struct State {
     /// `ws://127.0.0.1:PORT`.
     pub(crate) gateway: String,
     pub(crate) faults: Faults,
+    /// Whether the sandbox's own paths are answered.
+    pub(crate) control: bool,
     account: Mutex<Account>,
     requests: Mutex<Vec<RecordedRequest>>,
+    /// The different codes so far.
+    codes: Mutex<Vec<Code>>,
     api_faults: Mutex<VecDeque<(String, ApiFault)>>,
     me: std::sync::OnceLock<std::sync::Weak<State>>,
 }
@@ -26,6 +30,7 @@ impl State {
         region: String,
         gateway: String,
         faults: Faults,
+        control: bool,
         account: Account,
     ) -> Arc<Self> {
         let state = Arc::new(Self {
@@ -33,8 +38,10 @@ impl State {
             region,
             gateway,
             faults,
+            control,
             account: Mutex::new(account),
             requests: Mutex::default(),
+            codes: Mutex::default(),
             api_faults: Mutex::default(),
             me: std::sync::OnceLock::new(),
         });
@@ -59,13 +66,32 @@ impl State {
         }
     }
 
-    pub(crate) fn record(&self, action: &str, access_key_id: Option<String>, outcome: Outcome) {
+    pub(crate) fn record(
+        &self,
+        action: &str,
+        access_key_id: Option<String>,
+        asked: Asked,
+        outcome: Outcome,
+    ) {
+        let code = asked.code.map(|code| self.number(code));
         lock(&self.requests).push(RecordedRequest {
             action: action.to_owned(),
             at: self.clock.now(),
             access_key_id,
+            parameters: asked.parameters,
+            code,
             outcome,
         });
+    }
+
+    /// Counts the different codes from 1.
+    fn number(&self, code: Code) -> usize {
+        let mut codes = lock(&self.codes);
+        if let Some(at) = codes.iter().position(|known| *known == code) {
+            return at + 1;
+        }
+        codes.push(code);
+        codes.len()
     }
 
     pub(crate) fn requests(&self) -> Vec<RecordedRequest> {

@@ -1,92 +1,39 @@
 //! The Security Token Service (AWS Query protocol, version 2011-06-15).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-use http::StatusCode;
 
 use crate::account::{ACCOUNT_ID, Account, Caller, CodeCheck, Kind};
 use crate::api::Answer;
 use crate::clock::iso8601;
+use crate::query::{Failure, Form, STS, denied, escape, invalid};
 use crate::state::State;
-
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 
 const INVALID_CODE: &str = "MultiFactorAuthentication failed with invalid MFA one time pass code. ";
 const WRONG_DEVICE: &str = "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user.";
 const CODE_MISSING: &str =
     "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code.";
 
-struct Failure {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
-}
+/// The longest session of a role that another session assumes.
+const CHAINED: Duration = Duration::from_secs(3600);
 
-fn denied(message: impl Into<String>) -> Failure {
-    Failure {
-        status: StatusCode::FORBIDDEN,
-        code: "AccessDenied",
-        message: message.into(),
-    }
-}
-
-fn invalid(message: impl Into<String>) -> Failure {
-    Failure {
-        status: StatusCode::BAD_REQUEST,
-        code: "ValidationError",
-        message: message.into(),
-    }
-}
-
-pub(crate) fn answer(state: &State, caller: &Caller, form: &BTreeMap<String, String>) -> Answer {
+pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
     let now = state.clock.unix();
     let mut account = state.account();
     let action = form.get("Action").map_or("", String::as_str);
     let outcome = match action {
         "GetSessionToken" => get_session_token(&mut account, caller, form, now),
         "AssumeRole" => assume_role(&mut account, caller, form, now),
-        "GetCallerIdentity" => Ok(caller_identity(&account, caller)),
-        other => Err(Failure {
-            status: StatusCode::BAD_REQUEST,
-            code: "InvalidAction",
-            message: format!("Could not find operation {other} for version 2011-06-15"),
-        }),
+        "GetCallerIdentity" => Ok(caller_identity(caller)),
+        other => Err(STS.unknown_action(other)),
     };
-    match outcome {
-        Ok(result) => {
-            let request_id = account.uuid();
-            Answer {
-                status: StatusCode::OK,
-                content_type: "text/xml",
-                body: format!(
-                    "<{action}Response xmlns=\"{NAMESPACE}\"><{action}Result>{result}</{action}Result>\
-                     <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
-                ),
-                error: None,
-            }
-        }
-        Err(failure) => error(failure.status, failure.code, &failure.message),
-    }
-}
-
-pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    Answer {
-        status,
-        content_type: "text/xml",
-        body: format!(
-            "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>Sender</Type><Code>{code}</Code>\
-             <Message>{}</Message></Error></ErrorResponse>",
-            escape(message)
-        ),
-        error: Some(code.to_owned()),
-    }
+    let request_id = account.uuid();
+    STS.answer(action, outcome, request_id)
 }
 
 fn get_session_token(
     account: &mut Account,
     caller: &Caller,
-    form: &BTreeMap<String, String>,
+    form: &Form,
     now: Duration,
 ) -> Result<String, Failure> {
     if caller.kind != Kind::LongTerm {
@@ -95,75 +42,101 @@ fn get_session_token(
         ));
     }
     let duration = duration(form, 900..=129_600, 43_200)?;
-    let mfa = check_code(account, form, now)?;
-    let (id, issued) = account.issue(now + duration, mfa, None);
+    let mfa_at = check_code(account, caller, form, now)?;
+    let session = Caller {
+        kind: Kind::Session,
+        mfa_at,
+        ..caller.clone()
+    };
+    let (id, issued) = account.issue(now + duration, session);
     Ok(credentials(&id, issued))
 }
 
 fn assume_role(
     account: &mut Account,
     caller: &Caller,
-    form: &BTreeMap<String, String>,
+    form: &Form,
     now: Duration,
 ) -> Result<String, Failure> {
-    let role = form.get("RoleArn").map_or("", String::as_str);
+    let arn = form.get("RoleArn").map_or("", String::as_str);
     let session = form.get("RoleSessionName").map_or("", String::as_str);
-    let name = role
+    let path = arn
         .strip_prefix(&format!("arn:aws:iam::{ACCOUNT_ID}:role/"))
-        .ok_or_else(|| invalid(format!("{role} is invalid")))?
-        .to_owned();
+        .filter(|path| !path.is_empty())
+        .ok_or_else(|| invalid(format!("{arn} is invalid")))?;
+    // The session's ARN leaves the role's path out.
+    let name = path.rsplit('/').next().unwrap_or(path).to_owned();
     if session.len() < 2 {
         return Err(invalid(
             "1 validation error detected: Value at 'roleSessionName' failed to satisfy constraint: Member must have length greater than or equal to 2",
         ));
     }
     let duration = duration(form, 900..=43_200, 3600)?;
-    if matches!(caller.kind, Kind::Role { .. }) && duration > Duration::from_secs(3600) {
-        return Err(chained());
+    if caller.kind != Kind::LongTerm && duration > CHAINED {
+        return Err(invalid(
+            "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
+        ));
     }
-    if matches!(caller.kind, Kind::Session { .. }) && duration > Duration::from_secs(3600) {
-        return Err(chained());
-    }
-    let with_code = check_code(account, form, now)?;
-    let mfa = with_code || caller.has_mfa();
-    if account.enforce_mfa && !mfa {
-        return Err(denied(format!(
-            "User: {} is not authorized to perform: sts:AssumeRole on resource: {role}",
+    let not_authorized = || {
+        denied(format!(
+            "User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}",
             caller.arn
-        )));
+        ))
+    };
+    let role = account.role(&name).ok_or_else(not_authorized)?;
+    if duration > role.max_session_duration {
+        return Err(invalid(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
+        ));
     }
-    let arn = format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/{session}");
-    let (id, issued) = account.issue(now + duration, mfa, Some(arn.clone()));
+    let mfa_at = check_code(account, caller, form, now)?.or(caller.mfa_at);
+    let age = mfa_at.map(|at| now.saturating_sub(at));
+    let has_mfa = age.is_some_and(|age| role.max_mfa_age.is_none_or(|most| age < most));
+    let wants_mfa = role.requires_mfa || role.max_mfa_age.is_some();
+    let external_id = form.get("ExternalId");
+    if (account.enforce_mfa && wants_mfa && !has_mfa)
+        || (role.external_id.is_some() && role.external_id.as_ref() != external_id)
+    {
+        return Err(not_authorized());
+    }
+    let assumed = format!("arn:aws:sts::{ACCOUNT_ID}:assumed-role/{name}/{session}");
+    let assumer = Caller {
+        arn: assumed.clone(),
+        name: session.to_owned(),
+        kind: Kind::Role,
+        mfa_at,
+    };
+    let (id, issued) = account.issue(now + duration, assumer);
     Ok(format!(
         "{}<AssumedRoleUser><AssumedRoleId>AROAEXAMPLE:{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser>",
         credentials(&id, issued),
         escape(session),
-        escape(&arn)
+        escape(&assumed)
     ))
 }
 
-fn chained() -> Failure {
-    invalid(
-        "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.",
-    )
-}
-
-/// Whether a code was given, and good.
+/// When a code was accepted: now, if one was given.
 fn check_code(
     account: &mut Account,
-    form: &BTreeMap<String, String>,
+    caller: &Caller,
+    form: &Form,
     now: Duration,
-) -> Result<bool, Failure> {
+) -> Result<Option<Duration>, Failure> {
     match (form.get("SerialNumber"), form.get("TokenCode")) {
-        (None, None) => Ok(false),
+        (None, None) => Ok(None),
         (Some(serial), Some(code)) => {
             if code.len() != 6 || !code.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(invalid(
                     "1 validation error detected: Value at 'tokenCode' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\d]*",
                 ));
             }
-            match account.use_code(serial, code, now) {
-                CodeCheck::Accepted => Ok(true),
+            // A role has no devices, whatever its session is called.
+            let user = match caller.kind {
+                Kind::Role => "",
+                _ => caller.name.as_str(),
+            };
+            match account.use_code(user, serial, code, now) {
+                CodeCheck::Accepted => Ok(Some(now)),
                 CodeCheck::WrongSerial => Err(denied(WRONG_DEVICE)),
                 CodeCheck::WrongCode => Err(denied(INVALID_CODE)),
             }
@@ -173,7 +146,7 @@ fn check_code(
 }
 
 fn duration(
-    form: &BTreeMap<String, String>,
+    form: &Form,
     range: std::ops::RangeInclusive<u64>,
     default: u64,
 ) -> Result<Duration, Failure> {
@@ -200,21 +173,17 @@ fn credentials(id: &str, issued: &crate::account::Temporary) -> String {
     )
 }
 
-fn caller_identity(account: &Account, caller: &Caller) -> String {
+fn caller_identity(caller: &Caller) -> String {
     let id = match caller.kind {
-        Kind::Role { .. } => "AROAEXAMPLE",
-        _ => account.user.name.as_str(),
+        Kind::Role => format!("AROAEXAMPLE:{}", caller.name),
+        _ => "AIDAEXAMPLE".to_owned(),
     };
     format!(
         "<Arn>{}</Arn><UserId>{}</UserId><Account>{ACCOUNT_ID}</Account>",
         escape(&caller.arn),
-        escape(id)
+        escape(&id)
     )
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The AWS Query protocol, which STS and IAM speak: forms in, XML out.
+
+use std::collections::BTreeMap;
+
+use http::StatusCode;
+
+use crate::api::Answer;
+
+pub(crate) type Form = BTreeMap<String, String>;
+
+pub(crate) const STS: Service = Service {
+    name: "sts",
+    version: "2011-06-15",
+};
+pub(crate) const IAM: Service = Service {
+    name: "iam",
+    version: "2010-05-08",
+};
+
+/// A service with this protocol. A form names it by its API's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub(crate) name: &'static str,
+    version: &'static str,
+}
+
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+pub(crate) fn denied(message: impl Into<String>) -> Failure {
+    Failure {
+        status: StatusCode::FORBIDDEN,
+        code: "AccessDenied",
+        message: message.into(),
+    }
+}
+
+pub(crate) fn invalid(message: impl Into<String>) -> Failure {
+    Failure {
+        status: StatusCode::BAD_REQUEST,
+        code: "ValidationError",
+        message: message.into(),
+    }
+}
+
+impl Service {
+    pub(crate) fn of(form: &Form) -> Self {
+        match form.get("Version") {
+            Some(version) if version == IAM.version => IAM,
+            _ => STS,
+        }
+    }
+
+    fn namespace(&self) -> String {
+        format!("https://{}.amazonaws.com/doc/{}/", self.name, self.version)
+    }
+
+    pub(crate) fn unknown_action(&self, action: &str) -> Failure {
+        Failure {
+            status: StatusCode::BAD_REQUEST,
+            code: "InvalidAction",
+            message: format!(
+                "Could not find operation {action} for version {}",
+                self.version
+            ),
+        }
+    }
+
+    /// An action's outcome, as XML.
+    pub(crate) fn answer(
+        &self,
+        action: &str,
+        outcome: Result<String, Failure>,
+        request_id: uuid::Uuid,
+    ) -> Answer {
+        let namespace = self.namespace();
+        match outcome {
+            Ok(result) => Answer {
+                status: StatusCode::OK,
+                content_type: "text/xml",
+                body: format!(
+                    "<{action}Response xmlns=\"{namespace}\"><{action}Result>{result}</{action}Result>\
+                     <ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
+                ),
+                error: None,
+            },
+            Err(failure) => self.error(failure.status, failure.code, &failure.message),
+        }
+    }
+
+    pub(crate) fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
+        let namespace = self.namespace();
+        Answer {
+            status,
+            content_type: "text/xml",
+            body: format!(
+                "<ErrorResponse xmlns=\"{namespace}\"><Error><Type>Sender</Type><Code>{}</Code>\
+                 <Message>{}</Message></Error></ErrorResponse>",
+                escape(code),
+                escape(message)
+            ),
+            error: Some(code.to_owned()),
+        }
+    }
+}
+
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
