@@ -6,4 +6,5 @@ pub mod options;
 pub mod output;
 pub mod session;
 pub mod signals;
+pub mod stdio;
 pub mod story;

@@ -6,33 +6,65 @@ use ssm_tunnel::{Event, Outcome};
 
 use crate::options::Format;
 
-/// Prints to standard output; a reader that went away is not an error.
+/// Prints to standard output, unless that is somebody else's; a reader that went away is not an
+/// error.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     format: Format,
+    stdout_taken: bool,
+    problems_only: bool,
 }
 
 impl Output {
     /// In the format asked for.
     pub fn new(format: Format) -> Self {
-        Self { format }
+        Self {
+            format,
+            stdout_taken: false,
+            problems_only: false,
+        }
+    }
+
+    /// The same on standard error: standard output belongs to another program.
+    pub fn on_stderr(self) -> Self {
+        Self {
+            stdout_taken: true,
+            ..self
+        }
+    }
+
+    /// Of the events only, in text mode, what a user should know who asked for nothing.
+    pub fn problems_only(self) -> Self {
+        Self {
+            problems_only: true,
+            ..self
+        }
+    }
+
+    fn line(&self, text: &str, to_stdout: bool) {
+        let _ = if to_stdout && !self.stdout_taken {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{text}").and_then(|()| out.flush())
+        } else {
+            writeln!(io::stderr(), "{text}")
+        };
     }
 
     /// A line for people: standard output in text mode, standard error in JSON mode.
     pub fn say(&self, text: &str) {
-        let _ = match self.format {
-            Format::Text => writeln!(io::stdout(), "{text}"),
-            Format::Json => writeln!(io::stderr(), "{text}"),
-        };
-        let _ = io::stdout().flush();
+        self.line(text, self.format == Format::Text);
+    }
+
+    /// In JSON mode, an event of the program's own.
+    pub fn object(&self, event: &serde_json::Value) {
+        if self.format == Format::Json {
+            self.line(&event.to_string(), true);
+        }
     }
 
     /// What went wrong, on standard error; in JSON mode also an event of its own.
     pub fn fail(&self, error: &anyhow::Error) {
-        if self.format == Format::Json {
-            let event = serde_json::json!({ "event": "error", "message": format!("{error:#}") });
-            let _ = writeln!(io::stdout(), "{event}");
-        }
+        self.object(&serde_json::json!({ "event": "error", "message": format!("{error:#}") }));
         let _ = writeln!(io::stderr(), "error: {error:#}");
     }
 
@@ -41,16 +73,28 @@ impl Output {
         match self.format {
             Format::Json => {
                 if let Ok(line) = serde_json::to_string(event) {
-                    let _ = writeln!(io::stdout(), "{line}");
-                    let _ = io::stdout().flush();
+                    self.line(&line, true);
                 }
             }
+            Format::Text if self.problems_only && !is_problem(event) => {}
             Format::Text => {
                 if let Some(text) = text(event, session_id) {
                     self.say(&text);
                 }
             }
         }
+    }
+}
+
+/// Whether it is worth a line among another program's.
+fn is_problem(event: &Event) -> bool {
+    match event {
+        Event::Ready { message, .. } => !message.is_empty(),
+        Event::ConnectionFailed { .. }
+        | Event::DestinationRefused { .. }
+        | Event::Interrupted { .. }
+        | Event::Resumed { .. } => true,
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use ssm_tunnel::{Event, Tunnel};
+use ssm_tunnel::{Event, Events, Tunnel};
 
 use crate::output::Output;
 use crate::signals::Signals;
@@ -11,22 +11,23 @@ use crate::signals::Signals;
 /// Exit code of a program that a second Ctrl-C ended at once, as shells count it.
 pub const INTERRUPTED: u8 = 130;
 
+/// Prints the tunnel's events up to the last.
+pub async fn report(mut events: Events, output: Output, session_id: String) {
+    while let Some(event) = events.next().await {
+        output.event(&event, &session_id);
+        if matches!(event, Event::Closed { .. }) {
+            break;
+        }
+    }
+}
+
 /// Prints the tunnel's events until it is over. The first Ctrl-C terminates the session, a second
 /// one leaves at once.
 ///
 /// # Errors
 /// With what ended the tunnel, if that was not asked for.
 pub async fn run(tunnel: Tunnel, output: Output, mut signals: Signals) -> anyhow::Result<ExitCode> {
-    let mut events = tunnel.events();
-    let session_id = tunnel.session_id().to_owned();
-    let print = async {
-        while let Some(event) = events.next().await {
-            output.event(&event, &session_id);
-            if matches!(event, Event::Closed { .. }) {
-                break;
-            }
-        }
-    };
+    let print = report(tunnel.events(), output, tunnel.session_id().to_owned());
     let end = async {
         tokio::select! {
             end = tunnel.closed() => return end,

@@ -1,5 +1,7 @@
 //! What the end-to-end tests share: a sandbox, services behind it, and waiting without sleeping.
 
+pub mod peers;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;

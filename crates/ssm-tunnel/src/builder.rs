@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use ssm_relay::{Limits, Relay, RelayConfig, Signer, StreamEndpoint};
+use ssm_relay::{Limits, Relay, RelayConfig, SessionApi, Signer, StreamEndpoint};
 use tokio::net::TcpListener;
 
 use crate::aws::SystemsManager;
 use crate::error::Error;
+use crate::started::{Attached, StartedSession};
 use crate::tunnel::Tunnel;
 
 /// `portNumber` and `localPortNumber` on the target itself.
@@ -24,6 +25,7 @@ const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 #[must_use = "nothing happens until `open` is called"]
 pub struct TunnelBuilder {
     target: String,
+    started: Option<StartedSession>,
     remote_port: Option<u16>,
     remote_host: Option<String>,
     local: Option<SocketAddr>,
@@ -40,6 +42,7 @@ impl TunnelBuilder {
     pub(crate) fn new(target: String) -> Self {
         Self {
             target,
+            started: None,
             remote_port: None,
             remote_host: None,
             local: None,
@@ -50,6 +53,13 @@ impl TunnelBuilder {
             endpoint_url: None,
             stream_endpoint: None,
             limits: Limits::default(),
+        }
+    }
+
+    pub(crate) fn attached(session: StartedSession) -> Self {
+        Self {
+            started: Some(session),
+            ..Self::new(String::new())
         }
     }
 
@@ -184,18 +194,25 @@ impl TunnelBuilder {
             parameters,
             self.reason,
         );
+        let api: Arc<dyn SessionApi> = match self.started {
+            Some(session) => Arc::new(Attached::new(session, systems_manager)),
+            None => Arc::new(systems_manager),
+        };
         let config = RelayConfig {
             limits: self.limits,
             endpoint,
             signer: Some(Signer::new(credentials, region)),
         };
-        let relay = Relay::open(config, Arc::new(systems_manager), listener)
+        let relay = Relay::open(config, api, listener)
             .await
             .map_err(Error::from)?;
         Ok(Tunnel::new(relay, local_addr))
     }
 
     fn check(&self) -> Result<(), Error> {
+        if self.started.is_some() {
+            return Ok(());
+        }
         let wrong = |text: &str| Err(Error::Settings(text.to_owned()));
         if self.target.trim().is_empty() {
             return wrong("the target is empty: give an instance id such as i-0123456789abcdef0");

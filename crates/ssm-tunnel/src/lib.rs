@@ -88,6 +88,7 @@
 mod aws;
 mod builder;
 mod error;
+mod started;
 mod tunnel;
 
 /// The README's example compiles.
@@ -101,4 +102,5 @@ pub use ssm_relay::{
     ConnectError, End, Event, Events, ForwardError, Limits, OpenError, Outcome, StreamUrlError,
     TunnelStream,
 };
+pub use started::StartedSession;
 pub use tunnel::Tunnel;

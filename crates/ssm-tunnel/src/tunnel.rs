@@ -4,6 +4,7 @@ use ssm_relay::{End, Events, Relay, TunnelStream};
 
 use crate::builder::TunnelBuilder;
 use crate::error::Error;
+use crate::started::StartedSession;
 
 /// A running tunnel. Dropping it terminates its session in the background.
 #[derive(Debug)]
@@ -17,6 +18,13 @@ impl Tunnel {
     /// `ecs:CLUSTER_TASK_RUNTIMEID`.
     pub fn builder(target: impl Into<String>) -> TunnelBuilder {
         TunnelBuilder::new(target.into())
+    }
+
+    /// A tunnel over a session that was started elsewhere. The session's document and parameters
+    /// stand already: of the builder only the local port, [`sdk_config`](TunnelBuilder::sdk_config)
+    /// (to sign, resume and terminate), the endpoints and the limits count.
+    pub fn attach(session: StartedSession) -> TunnelBuilder {
+        TunnelBuilder::attached(session)
     }
 
     pub(crate) fn new(relay: Relay, local_addr: SocketAddr) -> Self {

@@ -1,0 +1,109 @@
+//! `ssh` and `scp` to an instance without any open port, as OpenSSH's ProxyCommand.
+//!
+//! In `~/.ssh/config`, after `cargo install --path examples --example ssh_proxy` or with the
+//! program's full path:
+//!
+//! ```text
+//! Host i-* mi-*
+//!     ProxyCommand ssh_proxy --target %h --port-number %p
+//! ```
+//!
+//! Then `ssh ec2-user@i-0123456789abcdef0`, `scp`, `sftp`, `rsync`, `git` and editors over ssh work
+//! as to any host. For a user who must use MFA, add `--mfa-serial arn:aws:iam::123456789012:mfa/you`:
+//! the code is asked for on the terminal, since standard input and output carry ssh's own data.
+//! `ControlMaster auto`, `ControlPersist 10m` and `ControlPath ~/.ssh/%C` let further commands share
+//! the connection, and the code.
+//!
+//! The session's document is `AWS-StartSSHSession`, which the user's policy must name. It reaches
+//! `sshd` on the instance itself, which authenticates the user as ever. Whatever there is to say
+//! goes to standard error: what went wrong, or with `--output json` every event.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use ssm_mfa::{MfaProvider, TerminalPrompt};
+use ssm_tunnel::Tunnel;
+use support::options::Aws;
+use support::output::Output;
+use support::signals::Signals;
+use support::{session, stdio};
+
+#[derive(Debug, Parser)]
+#[command(about = "ProxyCommand of ssh through AWS Systems Manager")]
+struct Options {
+    /// Instance id or managed node (mi-…): `%h` in ssh's configuration
+    #[arg(long)]
+    target: String,
+    /// Port of sshd: `%p` in ssh's configuration
+    #[arg(long, value_name = "PORT", default_value_t = 22)]
+    port_number: u16,
+    /// Session document, instead of AWS's own for ssh
+    #[arg(long, value_name = "NAME", default_value = "AWS-StartSSHSession")]
+    document_name: String,
+    /// Serial number (ARN) of your MFA device; the code is asked for on the terminal
+    #[arg(long, value_name = "ARN")]
+    mfa_serial: Option<String>,
+    #[command(flatten)]
+    aws: Aws,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let output = Output::new(options.aws.output).on_stderr().problems_only();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.fail(&error.into());
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match runtime.block_on(run(options, output)) {
+        Ok(code) => code,
+        Err(error) => {
+            output.fail(&error);
+            ExitCode::FAILURE
+        }
+    };
+    // Standard input may still be read from, and that cannot be called off.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
+    options.aws.start_log()?;
+    let mut config = options.aws.load().await;
+    if let Some(serial) = &options.mfa_serial {
+        let provider = MfaProvider::builder()
+            .sts_config(&config)
+            .serial(serial.parse()?)
+            .code_source(TerminalPrompt::new())
+            .build()?;
+        provider.login().await.context("no MFA session")?;
+        config = provider.sdk_config(&config);
+    }
+    // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
+    let mut signals = Signals::new()?;
+    let builder = Tunnel::builder(options.target)
+        .remote_port(options.port_number)
+        .document_name(options.document_name)
+        .sdk_config(&config);
+    let tunnel = options.aws.apply(builder).open().await?;
+    let session_id = tunnel.session_id().to_owned();
+    let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
+    let carry = async {
+        let stream = tunnel.connect().await?;
+        stdio::carry(stream).await.context("the connection ended")
+    };
+    let carried = tokio::select! {
+        carried = carry => carried,
+        () = signals.next() => Ok(()),
+    };
+    // Its end is news only if the connection had none: the document ends with the connection.
+    let closed = tunnel.close().await;
+    events.await?;
+    carried?;
+    closed
+        .map(|_| ExitCode::SUCCESS)
+        .context("the tunnel ended")
+}

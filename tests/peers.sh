@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Installs what the tests with real peers need, as root on Debian: OpenSSH. Nothing is started.
+set -euo pipefail
+
+# Every program, and the Debian package that brings it.
+needed=(ssh:openssh-client scp:openssh-client sshd:openssh-server script:bsdutils)
+
+missing=()
+for pair in "${needed[@]}"; do
+  PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+done
+((${#missing[@]})) || exit 0
+if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+  echo "peers.sh: not installed: ${missing[*]} (as root on Debian this script installs them)" >&2
+  exit 1
+fi
+# Installing a server must not start it.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
