@@ -14,10 +14,12 @@ use crate::error::{End, OpenError};
 use crate::event::{Event, EventSender, Events, Outcome};
 use crate::forward::Forward;
 use crate::listener;
+use crate::proxy::Proxy;
 use crate::shared::{Shared, StreamError, StreamHandle, now};
 use crate::signer::Signer;
 use crate::stream::TunnelStream;
 use crate::stream_url::StreamEndpoint;
+use crate::tls::CaBundle;
 use crate::websocket::Connector;
 
 /// A port-forward over one session, or over one session a connection where the agent is old.
@@ -40,6 +42,10 @@ pub struct RelayConfig {
     pub endpoint: StreamEndpoint,
     /// Signs the websocket's request. Without one only presigned URLs work with the real service.
     pub signer: Option<Signer>,
+    /// The way through a proxy. Default: as the environment says.
+    pub proxy: Proxy,
+    /// Root certificates to trust instead of the system's.
+    pub ca_bundle: Option<CaBundle>,
 }
 
 pub(crate) struct Core {
@@ -131,6 +137,8 @@ impl Relay {
             config.endpoint,
             config.signer,
             limits.connect_timeout,
+            config.proxy,
+            config.ca_bundle,
         ));
         let (events, first_events) = EventSender::new();
         let ticket = api.start().await?;

@@ -2,7 +2,6 @@
 mod tests;
 
 use std::io;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,8 +27,10 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::Url;
 use zeroize::Zeroizing;
 
+use crate::proxy::{self, Proxy};
 use crate::signer::Signer;
 use crate::stream_url::{StreamEndpoint, StreamUrlError};
+use crate::tls::{self, CaBundle};
 use crate::transport::Transport;
 
 /// Longest refusal text taken from a service's HTTP answer.
@@ -58,13 +59,25 @@ pub enum ConnectError {
     },
     /// TLS failed.
     #[error(
-        "TLS to {host} failed: {error}; check the machine's clock and certificate store, and a proxy that replaces certificates"
+        "TLS to {host} failed: {error}; check the machine's clock and certificate store; if a proxy replaces certificates, name its root certificate in AWS_CA_BUNDLE"
     )]
     Tls {
         /// Host and port.
         host: String,
         /// What TLS said.
         error: String,
+    },
+    /// A proxy in between did not let the connection through.
+    #[error("the proxy {proxy} did not connect to {host}: {reason}")]
+    Proxy {
+        /// The proxy, without credentials.
+        proxy: String,
+        /// Host and port behind it.
+        host: String,
+        /// What to do about it.
+        reason: String,
+        /// Whether another attempt may get through.
+        retryable: bool,
     },
     /// There are no credentials to sign with.
     #[error("no credentials to sign the data channel with: {0}")]
@@ -103,10 +116,16 @@ impl ConnectError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Network { .. } | Self::Timeout { .. } | Self::Handshake { .. } => true,
-            Self::Refused { status, .. } => *status == 429 || *status >= 500,
+            Self::Refused { status, .. } => is_passing(*status),
+            Self::Proxy { retryable, .. } => *retryable,
             Self::Url(_) | Self::Tls { .. } | Self::Credentials(_) | Self::Sign(_) => false,
         }
     }
+}
+
+/// An answer that another attempt may not get again.
+pub(crate) fn is_passing(status: u16) -> bool {
+    status == 429 || status >= 500
 }
 
 fn shown(text: &str) -> String {
@@ -123,16 +142,24 @@ pub(crate) struct Connector {
     endpoint: StreamEndpoint,
     signer: Option<Signer>,
     timeout: Duration,
-    tls: OnceLock<Arc<rustls::ClientConfig>>,
+    proxy: Proxy,
+    ca_bundle: Option<CaBundle>,
 }
 
 impl Connector {
-    pub(crate) fn new(endpoint: StreamEndpoint, signer: Option<Signer>, timeout: Duration) -> Self {
+    pub(crate) fn new(
+        endpoint: StreamEndpoint,
+        signer: Option<Signer>,
+        timeout: Duration,
+        proxy: Proxy,
+        ca_bundle: Option<CaBundle>,
+    ) -> Self {
         Self {
             endpoint,
             signer,
             timeout,
-            tls: OnceLock::new(),
+            proxy,
+            ca_bundle,
         }
     }
 
@@ -202,9 +229,12 @@ impl Connector {
         let name = url.host_str().unwrap_or_default();
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         let port = url.port_or_known_default().unwrap_or(443);
-        let tcp = TcpStream::connect((bare.to_owned(), port))
-            .await
-            .map_err(network)?;
+        let tcp = match self.proxy.before(url) {
+            Some(proxy) => proxy::connect(&proxy, host).await?,
+            None => TcpStream::connect((bare.to_owned(), port))
+                .await
+                .map_err(network)?,
+        };
         // Without it every small message waits for the previous one's TCP acknowledgement.
         tcp.set_nodelay(true).map_err(network)?;
         if url.scheme() == "ws" {
@@ -216,8 +246,8 @@ impl Connector {
         };
         let server =
             ServerName::try_from(bare.to_owned()).map_err(|error| tls(error.to_string()))?;
-        let connector = TlsConnector::from(self.tls_config().map_err(tls)?);
-        let stream = connector
+        let config = tls::client_config(self.ca_bundle.as_ref()).map_err(tls)?;
+        let stream = TlsConnector::from(config)
             .connect(server, tcp)
             .await
             .map_err(|error| match error.kind() {
@@ -225,25 +255,6 @@ impl Connector {
                 _ => network(error),
             })?;
         Ok(Transport::Tls(Box::new(stream)))
-    }
-
-    fn tls_config(&self) -> Result<Arc<rustls::ClientConfig>, String> {
-        if let Some(config) = self.tls.get() {
-            return Ok(config.clone());
-        }
-        let mut roots = rustls::RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        let (added, _ignored) = roots.add_parsable_certificates(found.certs);
-        if added == 0 {
-            return Err("the system has no root certificates".to_owned());
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
     }
 }
 

@@ -4,11 +4,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use ssm_relay::{Limits, Relay, RelayConfig, SessionApi, Signer, StreamEndpoint};
+use ssm_relay::{CaBundle, Limits, Proxy, Relay, RelayConfig, SessionApi, Signer, StreamEndpoint};
 use tokio::net::TcpListener;
 
 use crate::aws::SystemsManager;
 use crate::error::Error;
+use crate::network;
 use crate::started::{Attached, StartedSession};
 use crate::tunnel::Tunnel;
 
@@ -35,6 +36,8 @@ pub struct TunnelBuilder {
     sdk_config: Option<SdkConfig>,
     endpoint_url: Option<String>,
     stream_endpoint: Option<String>,
+    proxy: Proxy,
+    ca_bundle: Option<CaBundle>,
     limits: Limits,
 }
 
@@ -52,6 +55,8 @@ impl TunnelBuilder {
             sdk_config: None,
             endpoint_url: None,
             stream_endpoint: None,
+            proxy: Proxy::default(),
+            ca_bundle: None,
             limits: Limits::default(),
         }
     }
@@ -129,6 +134,21 @@ impl TunnelBuilder {
         self
     }
 
+    /// How the data channel gets through a proxy. Default [`Proxy::from_env`], which reads the
+    /// variables that the AWS SDK reads for the calls to Systems Manager.
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Root certificates to trust instead of the system's, for the data channel and, unless the
+    /// SDK configuration has an HTTP client of its own, for the calls to Systems Manager. Default:
+    /// the file that `AWS_CA_BUNDLE` names, if it is set.
+    pub fn ca_bundle(mut self, bundle: CaBundle) -> Self {
+        self.ca_bundle = Some(bundle);
+        self
+    }
+
     /// Limits and times.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -161,9 +181,23 @@ impl TunnelBuilder {
             None => NOWHERE,
         };
         let parameters = self.session_parameters(local_addr.port());
-        let sdk_config = match self.sdk_config {
-            Some(config) => config,
-            None => aws_config::load_defaults(BehaviorVersion::v2026_01_12()).await,
+        let ca_bundle = match self.ca_bundle {
+            Some(bundle) => Some(bundle),
+            None => CaBundle::from_env().map_err(Error::CaBundle)?,
+        };
+        let http_client = ca_bundle.as_ref().map(network::http_client);
+        let sdk_config = match (self.sdk_config, http_client) {
+            (Some(config), Some(client)) if config.http_client().is_none() => {
+                config.to_builder().http_client(client).build()
+            }
+            (Some(config), _) => config,
+            (None, client) => {
+                let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+                match client {
+                    Some(client) => loader.http_client(client).load().await,
+                    None => loader.load().await,
+                }
+            }
         };
         let region = sdk_config.region().ok_or(Error::NoRegion)?.to_string();
         let credentials = sdk_config
@@ -202,6 +236,8 @@ impl TunnelBuilder {
             limits: self.limits,
             endpoint,
             signer: Some(Signer::new(credentials, region)),
+            proxy: self.proxy,
+            ca_bundle,
         };
         let relay = Relay::open(config, api, listener)
             .await

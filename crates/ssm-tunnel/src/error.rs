@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_credential_types::provider::error::CredentialsError;
-use ssm_relay::{ApiError, End, OpenError, StreamUrlError};
+use ssm_relay::{ApiError, CaBundleError, End, OpenError, StreamUrlError};
 use thiserror::Error;
 
 /// Why a tunnel could not be opened, or ended.
@@ -28,6 +28,9 @@ pub enum Error {
     /// No credentials are configured.
     #[error("no AWS credentials: set a profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
     NoCredentials,
+    /// The file that `AWS_CA_BUNDLE` names cannot be used.
+    #[error(transparent)]
+    CaBundle(CaBundleError),
     /// The stream endpoint that was named cannot be used.
     #[error("the stream endpoint cannot be used: {0}")]
     StreamEndpoint(StreamUrlError),

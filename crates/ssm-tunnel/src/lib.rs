@@ -74,6 +74,15 @@
 //! Any credentials that an [`aws_config::SdkConfig`] can carry work. For IAM users who must use MFA, the crate
 //! `ssm-mfa` turns a serial number and a code into such credentials.
 //!
+//! # Corporate networks
+//!
+//! Calls and data channel go through the proxy of `HTTPS_PROXY` (CONNECT, with credentials if they
+//! stand in it) except for what `NO_PROXY` lists ([`Proxy`]), and trust the certificates of
+//! `AWS_CA_BUNDLE` where it is set ([`CaBundle`], [`http_client`]). VPC endpoints:
+//! [`TunnelBuilder::endpoint_url`] or `AWS_ENDPOINT_URL_SSM` for Systems Manager,
+//! `AWS_ENDPOINT_URL_STS` for STS, [`TunnelBuilder::stream_endpoint`] for the data channel; with
+//! private DNS none of them is needed.
+//!
 //! # IAM
 //!
 //! The caller needs `ssm:StartSession` on the instance and on the session document,
@@ -88,6 +97,7 @@
 mod aws;
 mod builder;
 mod error;
+mod network;
 mod started;
 mod tunnel;
 
@@ -98,9 +108,10 @@ struct Readme;
 
 pub use builder::TunnelBuilder;
 pub use error::{Error, ServiceError};
+pub use network::http_client;
 pub use ssm_relay::{
-    ConnectError, End, Event, Events, ForwardError, Limits, OpenError, Outcome, StreamUrlError,
-    TunnelStream,
+    CaBundle, CaBundleError, ConnectError, End, Event, Events, ForwardError, Limits, OpenError,
+    Outcome, Proxy, StreamUrlError, TunnelStream,
 };
 pub use started::StartedSession;
 pub use tunnel::Tunnel;

@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use zeroize::Zeroizing;
 
 use super::{ConnectError, Connector, WebSocket};
+use crate::proxy::Proxy;
 use crate::stream_url::StreamEndpoint;
 use crate::transport::Transport;
 
@@ -15,6 +16,8 @@ fn connector() -> Connector {
         StreamEndpoint::aws().or_loopback(),
         None,
         Duration::from_secs(20),
+        Proxy::none(),
+        None,
     )
 }
 

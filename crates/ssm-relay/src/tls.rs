@@ -1,0 +1,181 @@
+//! Which certificates are trusted.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use thiserror::Error;
+
+/// Environment variable with the path of a bundle (AWS SDKs and Tools Reference Guide, "General
+/// configuration settings").
+const VARIABLE: &str = "AWS_CA_BUNDLE";
+
+/// Root certificates to trust **instead of** the system's, as the AWS CLI does with
+/// `AWS_CA_BUNDLE`: those of a company whose proxy replaces certificates, or of a private VPC
+/// endpoint.
+#[derive(Clone)]
+pub struct CaBundle(Arc<Bundle>);
+
+struct Bundle {
+    pem: Vec<u8>,
+    roots: RootCertStore,
+    /// Made once, so that reconnecting resumes TLS sessions.
+    config: OnceLock<Arc<ClientConfig>>,
+}
+
+/// Why a file is no bundle.
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum CaBundleError {
+    /// It cannot be read.
+    #[error("the certificate bundle {} cannot be read: {error}; check AWS_CA_BUNDLE", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: Arc<std::io::Error>,
+    },
+    /// It holds no certificate that can be used.
+    #[error(
+        "the certificate bundle holds no usable certificate{}: it must be PEM, with BEGIN CERTIFICATE lines", because(.reason)
+    )]
+    NoCertificate {
+        /// What is wrong, where one was found.
+        reason: Option<String>,
+    },
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason
+        .as_ref()
+        .map(|reason| format!(" ({reason})"))
+        .unwrap_or_default()
+}
+
+impl CaBundle {
+    /// The certificates in a PEM text.
+    ///
+    /// # Errors
+    /// When there are none, or one cannot be used.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, CaBundleError> {
+        let unusable = |reason: String| CaBundleError::NoCertificate {
+            reason: Some(reason),
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|error| unusable(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(CaBundleError::NoCertificate { reason: None });
+        }
+        Ok(Self(Arc::new(Bundle {
+            pem: pem.to_vec(),
+            roots,
+            config: OnceLock::new(),
+        })))
+    }
+
+    /// The certificates in a PEM file.
+    ///
+    /// # Errors
+    /// When it cannot be read or holds none.
+    pub fn read(path: &Path) -> Result<Self, CaBundleError> {
+        let pem = std::fs::read(path).map_err(|error| CaBundleError::Unreadable {
+            path: path.to_owned(),
+            error: Arc::new(error),
+        })?;
+        Self::from_pem(&pem)
+    }
+
+    /// The bundle that `AWS_CA_BUNDLE` names; `None` when it is unset or empty.
+    ///
+    /// # Errors
+    /// When that file cannot be read or holds no certificate: going on with others would hide the
+    /// mistake.
+    pub fn from_env() -> Result<Option<Self>, CaBundleError> {
+        match std::env::var_os(VARIABLE) {
+            Some(path) if !path.is_empty() => Self::read(Path::new(&path)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The text it was made of, for the trust store of an AWS SDK client.
+    pub fn pem(&self) -> &[u8] {
+        &self.0.pem
+    }
+}
+
+impl fmt::Debug for CaBundle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaBundle")
+            .field("certificates", &self.0.roots.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The settings of every TLS connection with these roots, or with the system's.
+pub(crate) fn client_config(bundle: Option<&CaBundle>) -> Result<Arc<ClientConfig>, String> {
+    static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    let cell = bundle.map_or(&SYSTEM, |bundle| &bundle.0.config);
+    if let Some(config) = cell.get() {
+        return Ok(config.clone());
+    }
+    let roots = match bundle {
+        Some(bundle) => bundle.0.roots.clone(),
+        None => system_roots()?,
+    };
+    let config = with_roots(roots)?;
+    Ok(cell.get_or_init(|| config).clone())
+}
+
+fn system_roots() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err("the system has no root certificates".to_owned());
+    }
+    Ok(roots)
+}
+
+fn with_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_certificates_is_no_bundle_and_the_error_says_what_it_must_be() {
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for text in ["", "not PEM at all", broken] {
+            let error = CaBundle::from_pem(text.as_bytes()).expect_err(text);
+            assert!(error.to_string().contains("must be PEM"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let path = Path::new("no-such-folder/bundle.pem");
+        let error = CaBundle::read(path).expect_err("not there");
+        let text = error.to_string();
+        assert!(
+            text.contains("bundle.pem") && text.contains("AWS_CA_BUNDLE"),
+            "{text}"
+        );
+    }
+}
