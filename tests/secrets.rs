@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use e2e::{TARGET, config, echo, echoed, instance, soon};
-use ssm_mfa::{MfaCode, MfaProvider, StaticCode};
+use ssm_mfa::{MemoryStore, MfaCode, MfaProvider, StaticCode};
 use ssm_sandbox::{ApiFault, Sandbox};
 use ssm_tunnel::Tunnel;
 use tracing_subscriber::fmt::MakeWriter;
@@ -58,6 +58,7 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
         .sts_config(&config(&sandbox))
         .serial(sandbox.mfa_serial().parse().expect("a serial"))
         .code_source(StaticCode::new(code.parse().expect("six digits")))
+        .store(MemoryStore::new())
         .build()
         .expect("complete");
     let error = soon("the failure", first.login())
@@ -74,7 +75,8 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     let builder = MfaProvider::builder()
         .sts_config(&config(&sandbox))
         .serial(sandbox.mfa_serial().parse().expect("a serial"))
-        .code_source(source);
+        .code_source(source)
+        .store(MemoryStore::new());
     texts.push(format!("{builder:?}"));
     let provider = builder.build().expect("complete");
     let session = soon("the login", provider.login()).await.expect("good");

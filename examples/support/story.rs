@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use ssm_mfa::{MfaCode, MfaProvider, TerminalPrompt};
+use ssm_mfa::{MemoryStore, MfaCode, MfaProvider, TerminalPrompt};
 use ssm_sandbox::{Instance, Sandbox};
 use ssm_tunnel::{Tunnel, TunnelBuilder};
 
@@ -101,7 +101,8 @@ impl Story {
         let config = self.config();
         let builder = MfaProvider::builder()
             .sts_config(&config)
-            .serial(self.sandbox.mfa_serial().parse()?);
+            .serial(self.sandbox.mfa_serial().parse()?)
+            .store(MemoryStore::new()); // the sandbox ends with the program
         let interactive = !self.stays_open && std::io::stdin().is_terminal();
         self.output.say("\n2. With a code of the MFA device:");
         let provider = if interactive {

@@ -1,16 +1,22 @@
-use std::hash::RandomState;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_types::region::Region;
+use aws_types::sdk_config::{SharedTimeSource, TimeSource};
 
+use crate::acquire::{Inner, SerialOf, State, Strategy};
 use crate::error::MfaError;
-use crate::provider::{Inner, MfaProvider, State};
+use crate::profile;
+use crate::provider::{Interaction, MfaProvider};
+use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
-use crate::source::MfaCodeSource;
+use crate::source::{self, MfaCodeSource};
+use crate::store::SessionStore;
+use crate::store::file::FileStore;
+use crate::store::memory::MemoryStore;
 use crate::sts::Sts;
-use crate::terminal::TerminalPrompt;
 
 /// Settings of an [`MfaProvider`].
 #[must_use = "nothing is made until `build` is called"]
@@ -18,22 +24,53 @@ use crate::terminal::TerminalPrompt;
 pub struct MfaProviderBuilder {
     config: Option<SdkConfig>,
     base: Option<SharedCredentialsProvider>,
-    serial: Option<MfaSerial>,
+    profile: Option<String>,
+    region: Option<Region>,
+    serial: Option<(MfaSerial, SerialOf)>,
+    roles: Vec<RoleSpec>,
+    strategy: Strategy,
     duration: Option<Duration>,
+    mfa_process: Option<String>,
     source: Option<Arc<dyn MfaCodeSource>>,
+    store: Option<Arc<dyn SessionStore>>,
+    interaction: Interaction,
     prompt_timeout: Option<Duration>,
     max_attempts: Option<u32>,
+    clock: Option<SharedTimeSource>,
 }
 
 impl std::fmt::Debug for MfaProviderBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MfaProviderBuilder")
+            .field("profile", &self.profile)
             .field("serial", &self.serial)
+            .field("roles", &self.roles)
             .finish_non_exhaustive()
     }
 }
 
 impl MfaProviderBuilder {
+    /// What a profile of the AWS configuration says: keys, roles, device, region and
+    /// `mfa_process`. `base` gives the rest, as [`sts_config`](Self::sts_config) does. What is set
+    /// afterwards goes before the profile. See the crate's documentation for the profile's keys.
+    ///
+    /// Without a name: AWS_PROFILE, or `default`; but keys in the environment go before those, as
+    /// in every AWS tool.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or the profile cannot be used.
+    pub async fn from_profile(name: Option<&str>, base: &SdkConfig) -> Result<Self, MfaError> {
+        let found = profile::load(name).await?;
+        let mut builder = Self::default().sts_config(base);
+        builder.base = found.base.provider().await;
+        builder.profile = found.name;
+        builder.region = found.region.map(Region::new);
+        builder.serial = found.serial;
+        builder.roles = found.roles;
+        builder.mfa_process = found.mfa_process;
+        Ok(builder)
+    }
+
     /// Region, endpoint and transport of STS, and the long-term keys unless
     /// [`base`](Self::base) gives others. Required.
     pub fn sts_config(mut self, config: &SdkConfig) -> Self {
@@ -41,27 +78,53 @@ impl MfaProviderBuilder {
         self
     }
 
-    /// The long-term keys of the IAM user. Default: those of [`sts_config`](Self::sts_config).
+    /// What everything begins with: the long-term keys of the IAM user. Default: those of
+    /// [`sts_config`](Self::sts_config).
     pub fn base(mut self, credentials: impl ProvideCredentials + 'static) -> Self {
         self.base = Some(SharedCredentialsProvider::new(credentials));
         self
     }
 
-    /// The user's MFA device. Required.
+    /// The user's MFA device. Without one there is no code, and a role is taken on without MFA.
     pub fn serial(mut self, serial: MfaSerial) -> Self {
-        self.serial = Some(serial);
+        self.serial = Some((serial, SerialOf::Role));
         self
     }
 
-    /// How long a session lasts: 15 minutes to 36 hours. Default 12 hours.
+    /// A role to take on, instead of the user's own session. Called again: a role to take on from
+    /// there.
+    pub fn role(mut self, role: RoleSpec) -> Self {
+        self.roles.push(role);
+        self
+    }
+
+    /// What the code is spent on. Default [`Strategy::Auto`].
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// How long an MFA session lasts: 15 minutes to 36 hours. Default 12 hours.
     pub fn session_duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
     }
 
-    /// Where codes come from. Default [`TerminalPrompt`].
+    /// Where codes come from. Default: the profile's `mfa_process`, or the terminal.
     pub fn code_source(mut self, source: impl MfaCodeSource) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Where sessions are kept between programs. Default [`FileStore::in_user_cache`].
+    pub fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// When a code may be asked for. Default [`Interaction::Always`].
+    pub fn interaction(mut self, interaction: Interaction) -> Self {
+        self.interaction = interaction;
         self
     }
 
@@ -77,13 +140,24 @@ impl MfaProviderBuilder {
         self
     }
 
+    /// The clock that expirations go by. Default: that of [`sts_config`](Self::sts_config), or the
+    /// system's.
+    pub fn clock(mut self, clock: impl TimeSource + 'static) -> Self {
+        self.clock = Some(SharedTimeSource::new(clock));
+        self
+    }
+
     /// The provider; nothing is asked or called yet.
     ///
     /// # Errors
     /// When a required setting is missing or one cannot work.
     pub fn build(self) -> Result<MfaProvider, MfaError> {
-        let missing = |what: &str| MfaError::Settings(format!("the MFA provider has no {what}"));
-        let config = self.config.ok_or_else(|| missing("STS configuration"))?;
+        let mut config = self.config.ok_or_else(|| {
+            MfaError::Settings("the MFA provider has no STS configuration".to_owned())
+        })?;
+        if config.region().is_none() {
+            config = config.into_builder().region(self.region.clone()).build();
+        }
         let base = match self.base.or_else(|| config.credentials_provider()) {
             Some(base) => base,
             None => return Err(MfaError::NoBase("none are configured".to_owned())),
@@ -92,20 +166,51 @@ impl MfaProviderBuilder {
         // AWS STS API Reference, GetSessionToken, `DurationSeconds`.
         if !(900..=129_600).contains(&duration.as_secs()) {
             return Err(MfaError::Settings(format!(
-                "an MFA session lasts 15 minutes to 36 hours, not {duration:?}"
+                "an MFA session lasts 900 to 129600 seconds (15 minutes to 36 hours), not {}",
+                duration.as_secs()
             )));
         }
+        for role in &self.roles {
+            role.check()?;
+        }
+        if self.strategy == Strategy::Direct && self.roles.is_empty() {
+            return Err(MfaError::Settings(
+                "the strategy Direct spends the code on a role, and there is none".to_owned(),
+            ));
+        }
+        let clock = self
+            .clock
+            .or_else(|| config.time_source())
+            .unwrap_or_default();
+        let source = match self.source {
+            Some(source) => source,
+            None => source::standard(self.profile.as_deref(), self.mfa_process.as_deref())?,
+        };
         Ok(MfaProvider::new(Inner {
-            sts: Sts::new(&config, base)?,
-            serial: self.serial.ok_or_else(|| missing("device serial number"))?,
+            sts: Sts::new(&config, base, self.profile.clone(), clock.clone())?,
+            profile: self.profile,
+            region: self.region,
+            serial: self.serial,
+            roles: self.roles,
+            strategy: self.strategy,
             duration,
-            source: self
-                .source
-                .unwrap_or_else(|| Arc::new(TerminalPrompt::new())),
+            source,
+            store: self.store.unwrap_or_else(standard_store),
+            interaction: self.interaction,
             prompt_timeout: self.prompt_timeout.unwrap_or(Duration::from_secs(180)),
             max_attempts: self.max_attempts.unwrap_or(3).max(1),
+            clock,
             state: Mutex::new(State::default()),
-            salt: RandomState::new(),
         }))
+    }
+}
+
+fn standard_store() -> Arc<dyn SessionStore> {
+    match FileStore::in_user_cache() {
+        Some(store) => Arc::new(store),
+        None => {
+            tracing::warn!("no home directory: MFA sessions are not kept between programs");
+            Arc::new(MemoryStore::new())
+        }
     }
 }

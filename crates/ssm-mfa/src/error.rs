@@ -1,11 +1,14 @@
-use std::time::Duration;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
 use crate::serial::{InvalidSerial, MfaSerial};
 use crate::source::CodeError;
+use crate::time::rfc3339;
 
-/// Why there is no MFA session, and what to do next. No secret is in it.
+/// Why there are no credentials, and what to do next. No secret is in it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MfaError {
@@ -15,15 +18,30 @@ pub enum MfaError {
     /// The settings cannot work.
     #[error("{0}")]
     Settings(String),
+    /// A profile of the AWS configuration cannot be used.
+    #[error("profile {profile}: {}{problem}", setting(.key, .value))]
+    Profile {
+        /// Its name.
+        profile: String,
+        /// The key that is wrong.
+        key: Option<&'static str>,
+        /// The key's value.
+        value: Option<String>,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// The AWS configuration cannot be read.
+    #[error("the AWS configuration cannot be read: {0}")]
+    Configuration(String),
     /// AWS did not accept the code.
-    #[error("AWS did not accept the code of {serial}: mistyped, expired, or already used; wait for the next code{}{}", skewed(.skew), id(.request_id))]
+    #[error("AWS did not accept the code: mistyped, expired, or already used; wait for the next code{}{context}", skewed(.skew))]
     InvalidCode {
-        /// The device.
-        serial: MfaSerial,
+        /// How many codes were tried.
+        attempts: u32,
         /// How far this machine's clock is from AWS's, where that is a lot.
         skew: Option<Duration>,
-        /// For AWS support.
-        request_id: Option<String>,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// The code was used before; it was not sent.
     #[error(
@@ -34,97 +52,136 @@ pub enum MfaError {
         serial: MfaSerial,
     },
     /// The device does not belong to the keys' user.
-    #[error("{serial} is not an MFA device of the user that the access key {access_key_id} belongs to{}; the device must be that user's own: IAM console, Users, Security credentials", id(.request_id))]
+    #[error("{} is not an MFA device of {}: mfa_serial must belong to the very IAM user whose keys are used; list that user's devices with `aws iam list-mfa-devices`, or in the IAM console under Security credentials{context}", device(.context), owner(.caller, .access_key_id))]
     WrongDevice {
-        /// The device.
-        serial: MfaSerial,
+        /// ARN of the user that the keys belong to, where STS told.
+        caller: Option<String>,
         /// The key, shortened.
         access_key_id: String,
-        /// For AWS support.
-        request_id: Option<String>,
+        /// The call.
+        context: Box<CallContext>,
+    },
+    /// The role wants MFA, and no device is configured.
+    #[error("STS denied {role}: {message}; the role may demand MFA: add `mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE` to {}{context}", section(.context))]
+    MfaRequired {
+        /// The role.
+        role: String,
+        /// What AWS said.
+        message: String,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// The keys are those of a session already.
     #[error(
-        "the credentials are those of a session already, and GetSessionToken takes the long-term keys of an IAM user: unset AWS_SESSION_TOKEN, or choose the profile that has the keys"
+        "the credentials are those of a session already, and an MFA session takes the long-term keys of an IAM user: AWS_SESSION_TOKEN is set, or the profile is a session's; unset it, choose the profile that has the keys, or use a role{context}"
     )]
-    BaseIsTemporary,
+    BaseIsTemporary {
+        /// The call.
+        context: Box<CallContext>,
+    },
     /// The session may not last that long.
-    #[error("the session cannot last {asked:?}: {message}")]
+    #[error("the session cannot last {}: {message}; {}{context}", seconds(.asked), shorter(.max))]
     DurationTooLong {
         /// The duration asked for.
         asked: Duration,
+        /// The most that is allowed, where that is known.
+        max: Option<Duration>,
         /// What AWS said.
         message: String,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// AWS does not know the key, or its secret is wrong.
-    #[error("AWS does not accept the access key {access_key_id}: {message}{}; check the profile and its keys", id(.request_id))]
+    #[error("AWS does not accept the access key {access_key_id}: {message}; check the keys of {}{context}", section(.context))]
     BadAccessKey {
         /// The key, shortened.
         access_key_id: String,
         /// What AWS said.
         message: String,
-        /// For AWS support.
-        request_id: Option<String>,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// This machine's clock is wrong.
-    #[error("this machine's clock is wrong: {message}; set it, then try again")]
+    #[error("this machine's clock is wrong: here it is {}, at AWS {}; set the clock, then try again ({message}){context}", rfc3339(*.local), at(.server))]
     ClockSkew {
+        /// The time here.
+        local: SystemTime,
+        /// The time at AWS, where it told.
+        server: Option<SystemTime>,
         /// What AWS said.
         message: String,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// STS is off in the region.
     #[error(
-        "STS is not active in this region: {message}; activate it in the account settings, or use another region"
+        "STS is not active in this region: {message}; activate it in the account settings, or use another region{context}"
     )]
     RegionDisabled {
         /// What AWS said.
         message: String,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// Any other denial.
-    #[error("STS denied the session: {message}{}", id(.request_id))]
+    #[error(
+        "STS denied it: {message}; see what the role's trust policy and the user's own policies allow{context}"
+    )]
     Denied {
         /// What AWS said.
         message: String,
-        /// For AWS support.
-        request_id: Option<String>,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// Too many calls.
-    #[error("STS is throttling{}: wait for the next code and try again", id(.request_id))]
+    #[error("STS is throttling: try again in a while{}{context}", fate(.code))]
     Throttled {
-        /// For AWS support.
-        request_id: Option<String>,
+        /// What became of the code.
+        code: CodeFate,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// STS cannot be reached, or did not answer properly.
-    #[error("no answer from STS: {reason}{}", spent(*.code_may_be_spent))]
+    #[error("no answer from STS: {reason}{}{context}", fate(.code))]
     Network {
         /// What went wrong.
         reason: String,
-        /// The request may have arrived, and with it the code.
-        code_may_be_spent: bool,
+        /// What became of the code.
+        code: CodeFate,
+        /// The call.
+        context: Box<CallContext>,
     },
     /// Any other answer.
-    #[error("STS answered {code}: {message}{}", id(.request_id))]
+    #[error("STS answered {code}: {message}{context}")]
     Service {
         /// The error code.
         code: String,
         /// What AWS said.
         message: String,
-        /// For AWS support.
-        request_id: Option<String>,
+        /// The call.
+        context: Box<CallContext>,
     },
-    /// There are no long-term credentials.
-    #[error("no AWS credentials to start an MFA session with: {0}")]
+    /// There are no credentials to begin with.
+    #[error("no AWS credentials to begin with: {0}")]
     NoBase(String),
+    /// Asking is not allowed here, and there is no session.
+    #[error("an MFA login is required{}: log in first, where a code can be asked for", for_profile(.profile))]
+    LoginRequired {
+        /// The profile.
+        profile: Option<String>,
+        /// The device.
+        serial: MfaSerial,
+    },
     /// There is nobody to ask for the code.
     #[error(
-        "there is no terminal to ask for the MFA code of {serial} on: give the code (--mfa-code), or log in from a terminal first"
+        "there is no terminal to ask for the MFA code of {serial} on: give it by --mfa-code or SSM_TUNNEL_MFA_CODE, set mfa_process in the profile or SSM_TUNNEL_ASKPASS, or log in from a terminal first (`cargo run --example mfa -- login`)"
     )]
     NoTerminal {
         /// The device.
         serial: MfaSerial,
     },
     /// Nobody answered.
-    #[error("nobody entered the MFA code of {serial} within {after:?}")]
+    #[error("nobody entered the MFA code of {serial} within {}: try again when the device is at hand", seconds(.after))]
     PromptTimeout {
         /// The device.
         serial: MfaSerial,
@@ -137,9 +194,46 @@ pub enum MfaError {
     /// The source of codes has none.
     #[error(transparent)]
     Code(CodeError),
+    /// The store of sessions failed where that cannot be passed over.
+    #[error("the session store failed at {}: {problem}", .path.display())]
+    Store {
+        /// The file or directory.
+        path: PathBuf,
+        /// What went wrong.
+        problem: String,
+    },
     /// The task that logs in ended with its runtime.
     #[error("the login was interrupted: its runtime ended")]
     Interrupted,
+}
+
+/// The call that failed: for whom, where, and AWS's name for it.
+///
+/// Its text is ` (profile dev, MFA device arn:…, STS at us-east-1, request 1a2b)`, or what of it is
+/// known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallContext {
+    /// The profile that the credentials are for.
+    pub profile: Option<String>,
+    /// The MFA device.
+    pub serial: Option<MfaSerial>,
+    /// Region or URL of STS.
+    pub endpoint: String,
+    /// For AWS support.
+    pub request_id: Option<String>,
+}
+
+/// What became of the code that a failed call had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CodeFate {
+    /// The call had none.
+    NotInvolved,
+    /// It never left this machine, so it is as good as before.
+    NotSent,
+    /// The request may have arrived, and with it the code.
+    MaybeUsed,
 }
 
 impl MfaError {
@@ -154,6 +248,7 @@ impl MfaError {
             self,
             Self::InvalidCode { .. }
                 | Self::CodeReused { .. }
+                | Self::LoginRequired { .. }
                 | Self::NoTerminal { .. }
                 | Self::PromptTimeout { .. }
                 | Self::Cancelled
@@ -162,11 +257,30 @@ impl MfaError {
     }
 }
 
-fn id(request_id: &Option<String>) -> String {
-    request_id
-        .as_ref()
-        .map(|id| format!(" (request {id})"))
-        .unwrap_or_default()
+impl fmt::Display for CallContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = [
+            self.profile.as_ref().map(|name| format!("profile {name}")),
+            self.serial
+                .as_ref()
+                .map(|serial| format!("MFA device {serial}")),
+            (!self.endpoint.is_empty()).then(|| format!("STS at {}", self.endpoint)),
+            self.request_id.as_ref().map(|id| format!("request {id}")),
+        ];
+        let known: Vec<String> = known.into_iter().flatten().collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", known.join(", "))
+    }
+}
+
+fn setting(key: &Option<&'static str>, value: &Option<String>) -> String {
+    match (key, value) {
+        (Some(key), Some(value)) => format!("{key} = {value}: "),
+        (Some(key), None) => format!("{key}: "),
+        _ => String::new(),
+    }
 }
 
 fn skewed(skew: &Option<Duration>) -> String {
@@ -179,10 +293,55 @@ fn skewed(skew: &Option<Duration>) -> String {
     .unwrap_or_default()
 }
 
-fn spent(maybe: bool) -> &'static str {
-    if maybe {
-        "; the code may be used up: wait for the next one"
-    } else {
-        "; the code was not sent"
+fn device(context: &CallContext) -> String {
+    context
+        .serial
+        .as_ref()
+        .map_or_else(|| "this".to_owned(), ToString::to_string)
+}
+
+fn owner(caller: &Option<String>, access_key_id: &str) -> String {
+    match caller {
+        Some(arn) => format!("{arn} (access key {access_key_id})"),
+        None => format!("the user that the access key {access_key_id} belongs to"),
+    }
+}
+
+fn section(context: &CallContext) -> String {
+    match &context.profile {
+        Some(name) if name == "default" => "[default]".to_owned(),
+        Some(name) => format!("[profile {name}]"),
+        None => "the profile".to_owned(),
+    }
+}
+
+fn seconds(duration: &Duration) -> String {
+    format!("{} s", duration.as_secs())
+}
+
+fn shorter(max: &Option<Duration>) -> String {
+    match max {
+        Some(max) => format!("ask for at most {} s (duration_seconds)", max.as_secs()),
+        None => "ask for less (duration_seconds), or raise the role's maximum session duration"
+            .to_owned(),
+    }
+}
+
+fn at(time: &Option<SystemTime>) -> String {
+    time.map_or_else(|| "another time".to_owned(), rfc3339)
+}
+
+fn for_profile(profile: &Option<String>) -> String {
+    profile
+        .as_ref()
+        .map(|name| format!(" for profile {name}"))
+        .unwrap_or_default()
+}
+
+fn fate(code: &CodeFate) -> &'static str {
+    match code {
+        CodeFate::NotInvolved => "",
+        CodeFate::NotSent => "; the code was not sent",
+        CodeFate::MaybeUsed => "; the code may be used up: wait for the next one",
     }
 }

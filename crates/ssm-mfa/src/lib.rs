@@ -1,5 +1,6 @@
 //! MFA for the AWS SDK for Rust: credentials of a session that an IAM user starts with a code of
-//! their device. One prompt, however many callers; no code is ever sent twice.
+//! their device, and of the roles taken on from there. One prompt a day, however many callers,
+//! programs and roles; no code is ever sent twice.
 //!
 //! ```no_run
 //! use aws_config::BehaviorVersion;
@@ -32,24 +33,38 @@
 //! inside the SDK's request strings cannot be wiped. Nothing here is logged. The SDK logs answers
 //! at its `TRACE` level: keep `aws_smithy_runtime` below it.
 
+mod acquire;
 mod builder;
 mod code;
 mod error;
+mod flight;
+mod guard;
+mod keeper;
+mod profile;
 mod provider;
+mod role;
 mod serial;
+mod session;
 mod source;
+mod store;
 mod sts;
-mod terminal;
+mod time;
 
 /// The README's example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use acquire::Strategy;
 pub use builder::MfaProviderBuilder;
 pub use code::{InvalidCode, MfaCode};
-pub use error::MfaError;
-pub use provider::{MfaProvider, SessionInfo};
+pub use error::{CallContext, CodeFate, MfaError};
+pub use provider::{Interaction, MfaProvider};
+pub use role::RoleSpec;
 pub use serial::{InvalidSerial, MfaSerial};
+pub use session::{SessionInfo, SessionKind, SessionSource};
+pub use source::terminal::TerminalPrompt;
 pub use source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason, StaticCode, from_fn};
-pub use terminal::TerminalPrompt;
+pub use store::file::FileStore;
+pub use store::memory::MemoryStore;
+pub use store::{Lock, SessionStore, StoreError};

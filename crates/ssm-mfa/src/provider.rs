@@ -1,7 +1,6 @@
 use std::fmt;
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_config::identity::IdentityCache;
@@ -9,25 +8,33 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as ProvideCredentialsFuture;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use tokio::sync::watch;
-use tokio::time::Instant;
 
+use crate::acquire::{How, Inner};
 use crate::builder::MfaProviderBuilder;
-use crate::code::MfaCode;
 use crate::error::MfaError;
-use crate::serial::MfaSerial;
-use crate::source::{Challenge, CodeError, MfaCodeSource, Reason};
-use crate::sts::Sts;
+use crate::flight::Flight;
+use crate::session::{MARGIN, Session, SessionInfo, SessionKind};
 
-/// A session with less left than this is not used any more.
-const MARGIN: Duration = Duration::from_secs(300);
-/// How long a code can be accepted at all: its step, and one around it. Used ones are remembered
-/// for as long.
-const CODE_LIFE: Duration = Duration::from_secs(90);
-/// Longer than any prompt, so that the SDK never gives up on one.
-const BEYOND_PROMPT: Duration = Duration::from_secs(60);
+/// Less than this left at login is worth a warning.
+const SOON: Duration = Duration::from_secs(600);
+/// How often it is looked whether another program logged in, and whether the clock was set.
+const GLANCE: Duration = Duration::from_secs(60);
 
-/// Credentials of an MFA session (STS GetSessionToken): one prompt, however many callers.
+/// When a code may be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Interaction {
+    /// Whenever one is needed, in the middle of an SDK call too.
+    #[default]
+    Always,
+    /// Only by [`MfaProvider::login`] and [`MfaProvider::renew`]. SDK calls fail with
+    /// [`MfaError::LoginRequired`] when there is no session.
+    LoginOnly,
+    /// Never; logins fail too.
+    Never,
+}
+
+/// Credentials under MFA: one prompt, however many callers, programs and roles.
 ///
 /// Clones share the session. Call [`login`](Self::login) before the first SDK call: a prompt
 /// inside one is cut short by that client's operation timeout, if it has one.
@@ -36,47 +43,20 @@ pub struct MfaProvider {
     inner: Arc<Inner>,
 }
 
-pub(crate) struct Inner {
-    pub(crate) sts: Sts,
-    pub(crate) serial: MfaSerial,
-    pub(crate) duration: Duration,
-    pub(crate) source: Arc<dyn MfaCodeSource>,
-    pub(crate) prompt_timeout: Duration,
-    pub(crate) max_attempts: u32,
-    pub(crate) state: Mutex<State>,
-    pub(crate) salt: RandomState,
-}
-
-#[derive(Default)]
-pub(crate) struct State {
-    session: Option<Credentials>,
-    flight: Option<watch::Receiver<Option<Result<Credentials, MfaError>>>>,
-    used: Vec<(u64, Instant)>,
-}
-
-/// A session, without its secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SessionInfo {
-    /// The session's access key id.
-    pub access_key_id: String,
-    /// When it ends.
-    pub expires: Option<SystemTime>,
-}
-
-impl SessionInfo {
-    fn of(credentials: &Credentials) -> Self {
-        Self {
-            access_key_id: credentials.access_key_id().to_owned(),
-            expires: credentials.expiry(),
-        }
-    }
-}
-
 impl MfaProvider {
-    /// A provider for one device; see the builder's setters.
+    /// A provider by its settings; see the builder's setters.
     pub fn builder() -> MfaProviderBuilder {
         MfaProviderBuilder::default()
+    }
+
+    /// A provider for a profile of the AWS configuration, as
+    /// [`MfaProviderBuilder::from_profile`] reads it. One without a device asks nothing, and
+    /// passes on the profile's credentials, or takes on its roles without MFA.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or the profile cannot be used.
+    pub async fn from_profile(name: Option<&str>, base: &SdkConfig) -> Result<Self, MfaError> {
+        MfaProviderBuilder::from_profile(name, base).await?.build()
     }
 
     pub(crate) fn new(inner: Inner) -> Self {
@@ -85,16 +65,30 @@ impl MfaProvider {
         }
     }
 
-    /// Makes sure that there is a session, asking for a code if there is none with more than five
-    /// minutes left.
+    /// Makes sure that there are credentials, asking for a code if there are none with more than
+    /// five minutes left.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why there are none.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn login(&self) -> Result<SessionInfo, MfaError> {
-        Ok(SessionInfo::of(&self.session().await?))
+        let how = How {
+            ask: self.inner.interaction != Interaction::Never,
+            anew: false,
+        };
+        let info = self.session(how).await?.info();
+        if let Some(needed) = info.code_needed {
+            let left = needed.duration_since(self.inner.now()).unwrap_or_default();
+            if left < SOON {
+                let secs = left.as_secs();
+                tracing::warn!(secs, "the MFA session ends soon");
+                let text = format!("the MFA session ends in {} min", secs.div_ceil(60));
+                self.inner.source.notice(&text);
+            }
+        }
+        Ok(info)
     }
 
     /// Starts a new session whatever there is, asking for a code.
@@ -105,169 +99,145 @@ impl MfaProvider {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn renew(&self) -> Result<SessionInfo, MfaError> {
-        let flight = self.join_flight();
-        Ok(SessionInfo::of(&wait(flight).await?))
+        let how = How {
+            ask: self.inner.interaction != Interaction::Never,
+            anew: true,
+        };
+        Ok(Flight::fly(&self.inner, how).await?.info())
     }
 
-    /// The session there is, if any; never asks.
-    pub fn peek(&self) -> Option<SessionInfo> {
-        self.inner
+    /// The session there is, here or in the store, if any; never asks, never calls STS.
+    ///
+    /// # Errors
+    /// When the credentials to begin with are not to be had: the store goes by them.
+    pub async fn peek(&self) -> Result<Option<SessionInfo>, MfaError> {
+        let now = self.inner.now();
+        if let Some(session) = self.usable() {
+            return Ok(Some(session.info()));
+        }
+        if self.inner.serial.is_some() {
+            let base = self.inner.sts.base().await?;
+            let identity = self.inner.identity(&base);
+            if let Some(found) = self.inner.find(&identity).await {
+                return Ok(Some(found.info()));
+            }
+        }
+        let last = self.inner.lock().session.clone();
+        Ok(last
+            .filter(|last| last.is_valid(now))
+            .map(|last| last.info()))
+    }
+
+    /// Forgets the session, here and in the store. AWS accepts it until it expires all the same:
+    /// there is no call that ends one.
+    ///
+    /// # Errors
+    /// When something stays in the store.
+    pub async fn logout(&self) -> Result<(), MfaError> {
+        let base = self.inner.sts.base().await?;
+        let identity = self.inner.identity(&base);
+        self.inner.clear();
+        let keeper = self.inner.keeper();
+        for key in self.inner.keys(&identity) {
+            keeper.remove(key).await.map_err(|error| MfaError::Store {
+                path: error.path,
+                problem: error.problem,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a code is going to be needed within `ahead`: time to tell whoever relies on the
+    /// credentials, such as a tunnel that could not be resumed afterwards. A login elsewhere on
+    /// this machine counts. It waits for ever when no code is ever needed.
+    pub async fn code_needed_within(&self, ahead: Duration) -> SessionInfo {
+        loop {
+            let mut wait = GLANCE;
+            if let Some(info) = self.latest().await
+                && let Some(needed) = info.code_needed
+            {
+                let left = needed.duration_since(self.inner.now()).unwrap_or_default();
+                match left.checked_sub(ahead) {
+                    None | Some(Duration::ZERO) => return info,
+                    Some(rest) => wait = wait.min(rest),
+                }
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// What may help after a service denied a call made with these credentials: `None` when they
+    /// are under MFA already. It is a guess, since a denial does not say what it is for.
+    pub fn hint_after_denial(&self) -> Option<String> {
+        let kind = self
+            .inner
             .lock()
-            .usable()
-            .map(|credentials| SessionInfo::of(&credentials))
+            .session
+            .as_ref()
+            .map(|session| session.kind);
+        let without = matches!(
+            kind,
+            None | Some(SessionKind::Configured | SessionKind::RoleWithoutMfa)
+        );
+        if !without {
+            return None;
+        }
+        let section = match self.inner.profile.as_deref() {
+            Some("default") => "[default]".to_owned(),
+            Some(name) => format!("[profile {name}]"),
+            None => "the profile".to_owned(),
+        };
+        Some(match &self.inner.serial {
+            Some((serial, _)) => {
+                format!("the policy may demand MFA: log in with a code of {serial} first")
+            }
+            None => format!(
+                "the policy may demand MFA, and these credentials are without: add `mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE` to {section}, or set AWS_MFA_SERIAL"
+            ),
+        })
     }
 
     /// `base` with this provider as its credentials, and an identity cache that waits for a
-    /// person; its other settings, timeouts too, stay as they are.
+    /// person and renews ahead of expiry; its other settings, timeouts too, stay as they are. A
+    /// region that it lacks comes from the profile.
     pub fn sdk_config(&self, base: &SdkConfig) -> SdkConfig {
-        let patience = self.inner.prompt_timeout * self.inner.max_attempts + BEYOND_PROMPT;
+        let cache = IdentityCache::lazy()
+            .load_timeout(self.inner.patience())
+            .buffer_time(MARGIN);
+        let region = base.region().or(self.inner.region.as_ref()).cloned();
         base.to_builder()
+            .region(region)
             .credentials_provider(SharedCredentialsProvider::new(self.clone()))
-            .identity_cache(IdentityCache::lazy().load_timeout(patience).build())
+            .identity_cache(cache.build())
             .build()
     }
 
-    async fn session(&self) -> Result<Credentials, MfaError> {
-        if let Some(session) = self.inner.lock().usable() {
-            return Ok(session);
-        }
-        wait(self.join_flight()).await
-    }
-
-    /// The login under way, or a new one. It is a task of its own: callers may come and go.
-    fn join_flight(&self) -> watch::Receiver<Option<Result<Credentials, MfaError>>> {
-        let mut state = self.inner.lock();
-        if let Some(flight) = &state.flight {
-            return flight.clone();
-        }
-        let (sender, receiver) = watch::channel(None);
-        state.flight = Some(receiver.clone());
-        drop(state);
-        let landing = Landing {
-            inner: self.inner.clone(),
-            sender,
-        };
-        tokio::spawn(async move {
-            let outcome = landing.inner.log_in().await;
-            landing.land(outcome);
-        });
-        receiver
-    }
-}
-
-/// Ends a flight, even when its task is dropped with its runtime.
-struct Landing {
-    inner: Arc<Inner>,
-    sender: watch::Sender<Option<Result<Credentials, MfaError>>>,
-}
-
-impl Landing {
-    fn land(&self, outcome: Result<Credentials, MfaError>) {
-        let mut state = self.inner.lock();
-        state.flight = None;
-        if let Ok(session) = &outcome {
-            state.session = Some(session.clone());
-        }
-        drop(state);
-        self.sender.send_replace(Some(outcome));
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        if self.sender.borrow().is_none() {
-            self.land(Err(MfaError::Interrupted));
-        }
-    }
-}
-
-async fn wait(
-    mut flight: watch::Receiver<Option<Result<Credentials, MfaError>>>,
-) -> Result<Credentials, MfaError> {
-    match flight.wait_for(Option::is_some).await.as_deref() {
-        Ok(Some(outcome)) => outcome.clone(),
-        _ => Err(MfaError::Interrupted),
-    }
-}
-
-impl State {
-    fn usable(&self) -> Option<Credentials> {
-        let session = self.session.as_ref()?;
-        let left = session.expiry()?.duration_since(SystemTime::now()).ok()?;
-        (left > MARGIN).then(|| session.clone())
-    }
-}
-
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Asks and calls until there is a session or no point in asking again.
-    async fn log_in(&self) -> Result<Credentials, MfaError> {
-        let base = self.sts.base().await?;
-        if base.temporary {
-            return Err(MfaError::BaseIsTemporary);
-        }
-        let mut reason = Reason::NoSession;
-        let mut attempt = 1;
-        loop {
-            let again = self.source.is_interactive() && attempt < self.max_attempts;
-            let asked = self.ask(attempt, reason).await;
-            let outcome = match asked {
-                Ok(code) if self.use_up(&code) => {
-                    self.sts
-                        .get_session_token(&base, &self.serial, &code, self.duration)
-                        .await
-                }
-                Ok(_) => Err(MfaError::CodeReused {
-                    serial: self.serial.clone(),
-                }),
-                Err(error) => Err(error),
-            };
-            reason = match &outcome {
-                Err(MfaError::InvalidCode { .. }) if again => Reason::Rejected,
-                Err(MfaError::CodeReused { .. }) if again => Reason::Reused,
-                Err(MfaError::Code(CodeError::Format(_))) if again => Reason::Malformed,
-                _ => return outcome,
-            };
-            attempt += 1;
+    async fn session(&self, how: How) -> Result<Session, MfaError> {
+        match self.usable() {
+            Some(session) => Ok(session),
+            None => Flight::fly(&self.inner, how).await,
         }
     }
 
-    async fn ask(&self, attempt: u32, reason: Reason) -> Result<MfaCode, MfaError> {
-        let serial = self.serial.clone();
-        let challenge = Challenge {
-            serial: serial.clone(),
-            attempt,
-            reason,
-        };
-        let answer = tokio::time::timeout(self.prompt_timeout, self.source.code(&challenge)).await;
-        match answer {
-            Ok(Ok(code)) => Ok(code),
-            Ok(Err(CodeError::NoTerminal)) => Err(MfaError::NoTerminal { serial }),
-            Ok(Err(CodeError::Cancelled)) => Err(MfaError::Cancelled),
-            Ok(Err(error)) => Err(MfaError::Code(error)),
-            Err(_) => Err(MfaError::PromptTimeout {
-                serial,
-                after: self.prompt_timeout,
-            }),
-        }
+    /// The session in memory, if it has more than the margin left. Credentials that were only
+    /// passed on are asked for again: they may have changed.
+    fn usable(&self) -> Option<Session> {
+        let now = self.inner.now();
+        let state = self.inner.lock();
+        let session = state.session.as_ref()?;
+        let kept = session.kind != SessionKind::Configured && session.is_fresh(now);
+        kept.then(|| session.clone())
     }
 
-    /// Remembers a code as used, by a salted hash; `false` when it was used before.
-    fn use_up(&self, code: &MfaCode) -> bool {
-        let hash = self.salt.hash_one((&self.serial, code.expose()));
-        let now = Instant::now();
-        let mut state = self.lock();
-        state
-            .used
-            .retain(|(_, at)| now.duration_since(*at) < CODE_LIFE);
-        if state.used.iter().any(|(used, _)| *used == hash) {
-            return false;
+    /// As [`peek`](Self::peek), but of a session and one that another program started since, the
+    /// one that lasts longer.
+    async fn latest(&self) -> Option<SessionInfo> {
+        let here = self.inner.lock().session.as_ref().map(Session::info);
+        let needed = here.as_ref().and_then(|info| info.code_needed);
+        match self.inner.newer(needed).await {
+            Some(newer) => Some(newer),
+            None => here,
         }
-        state.used.push((hash, now));
-        true
     }
 }
 
@@ -277,24 +247,40 @@ impl ProvideCredentials for MfaProvider {
         Self: 'a,
     {
         ProvideCredentialsFuture::new(async {
-            self.session()
-                .await
-                .map_err(CredentialsError::provider_error)
+            let how = How {
+                ask: self.inner.interaction == Interaction::Always,
+                anew: false,
+            };
+            match self.session(how).await {
+                Ok(session) => Ok(session.credentials),
+                Err(error) => match self.fallback_on_interrupt() {
+                    // Not renewed ahead of time; there may be better luck later.
+                    Some(credentials) => {
+                        tracing::warn!(%error, "the credentials are not renewed yet");
+                        Ok(credentials)
+                    }
+                    None => Err(CredentialsError::provider_error(error)),
+                },
+            }
         })
     }
 
     /// The SDK gave up waiting: what is still valid is still good.
     fn fallback_on_interrupt(&self) -> Option<Credentials> {
+        let now = self.inner.now();
         let session = self.inner.lock().session.clone()?;
-        (session.expiry()? > SystemTime::now()).then_some(session)
+        session.is_valid(now).then_some(session.credentials)
     }
 }
 
 impl fmt::Debug for MfaProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let session = self.inner.lock().session.as_ref().map(Session::info);
         f.debug_struct("MfaProvider")
+            .field("profile", &self.inner.profile)
             .field("serial", &self.inner.serial)
-            .field("session", &self.peek())
+            .field("roles", &self.inner.roles)
+            .field("session", &session)
             .finish_non_exhaustive()
     }
 }

@@ -44,6 +44,12 @@ impl MfaSerial {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The account, which only an ARN tells.
+    pub(crate) fn account(&self) -> Option<&str> {
+        let account = self.0.strip_prefix("arn:")?.split(':').nth(3)?;
+        (!account.is_empty()).then_some(account)
+    }
 }
 
 impl FromStr for MfaSerial {

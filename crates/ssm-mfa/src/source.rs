@@ -1,10 +1,14 @@
+pub(crate) mod terminal;
+
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use thiserror::Error;
 
 use crate::code::{InvalidCode, MfaCode};
+use crate::error::MfaError;
 use crate::serial::MfaSerial;
 
 /// A boxed future, so that [`MfaCodeSource`] can be a trait object.
@@ -20,6 +24,12 @@ pub trait MfaCodeSource: Send + Sync + 'static {
     fn is_interactive(&self) -> bool {
         false
     }
+
+    /// Tells the person something that needs no answer, such as that another program is asking.
+    /// Default: nobody is told.
+    fn notice(&self, text: &str) {
+        let _ = text;
+    }
 }
 
 /// What a code is asked for.
@@ -28,10 +38,15 @@ pub trait MfaCodeSource: Send + Sync + 'static {
 pub struct Challenge {
     /// The device.
     pub serial: MfaSerial,
+    /// The profile that the credentials are for.
+    pub profile: Option<String>,
     /// Counts from 1.
     pub attempt: u32,
     /// Why it is asked for.
     pub reason: Reason,
+    /// The device's code was used in this 30 s step already: a code made before this moment would
+    /// be the same one. Sources that make codes wait for it; a person sees the code change.
+    pub not_before: Option<SystemTime>,
 }
 
 /// Why a code is asked for.
@@ -46,6 +61,8 @@ pub enum Reason {
     Reused,
     /// The last answer was not six digits.
     Malformed,
+    /// The role does not accept the MFA session; it wants a code of its own.
+    RoleWantsCode,
 }
 
 /// Why there is no code.
@@ -67,6 +84,25 @@ pub enum CodeError {
     /// Anything else.
     #[error("no MFA code: {0}")]
     Other(String),
+}
+
+/// Where codes come from when nothing else is said.
+///
+/// # Errors
+/// When the profile's `mfa_process` cannot be used.
+pub(crate) fn standard(
+    profile: Option<&str>,
+    mfa_process: Option<&str>,
+) -> Result<Arc<dyn MfaCodeSource>, MfaError> {
+    match mfa_process {
+        None => Ok(Arc::new(terminal::TerminalPrompt::new())),
+        Some(command) => Err(MfaError::Profile {
+            profile: profile.unwrap_or("default").to_owned(),
+            key: Some("mfa_process"),
+            value: Some(command.to_owned()),
+            problem: "programs that make codes are not supported yet".to_owned(),
+        }),
+    }
 }
 
 /// One code, good for one request: of a command line, or of another program.

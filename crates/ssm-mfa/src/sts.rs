@@ -1,36 +1,58 @@
-//! The one STS call, and what its errors mean. No SDK error is kept or formatted by `Debug`: an
-//! answer that does not parse would show the secret key in it.
+//! The calls to STS.
 
-use std::error::Error as StdError;
+mod failure;
+
 use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_sts::Client;
-use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_sts::operation::RequestId as _;
-use aws_sdk_sts::operation::get_session_token::GetSessionTokenError;
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_types::date_time::{DateTime, Format};
+use aws_sdk_sts::config::Builder;
+use aws_types::sdk_config::SharedTimeSource;
+use aws_types::service_config::ServiceConfigKey;
 
 use crate::code::MfaCode;
-use crate::error::MfaError;
+use crate::error::{CallContext, CodeFate, MfaError};
+use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
+pub(crate) use failure::chain;
+use failure::{Call, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A clock this far off makes codes wrong: a code is good for its 30 s step and one around it.
-const SKEW: Duration = Duration::from_secs(30);
 const PROVIDER: &str = "ssm-mfa";
 
 #[derive(Debug, Clone)]
 pub(crate) struct Sts {
-    client: Client,
+    /// Sends each request once: the SDK would send the same code again, which AWS accepts once.
+    once: Client,
+    /// Retries as configured: for calls without a code.
+    retrying: Client,
     base: SharedCredentialsProvider,
+    endpoint: Option<String>,
+    region: String,
+    profile: Option<String>,
+    clock: SharedTimeSource,
+}
+
+/// What the chain of sessions begins with.
+#[derive(Debug, Clone)]
+pub(crate) struct Base {
+    pub(crate) credentials: Credentials,
+    pub(crate) temporary: bool,
+}
+
+/// Credentials that STS issued.
+#[derive(Debug)]
+pub(crate) struct Issued {
+    pub(crate) credentials: Credentials,
+    pub(crate) expires: SystemTime,
+    /// ARN of a role's session.
+    pub(crate) arn: Option<String>,
 }
 
 impl Sts {
@@ -39,234 +61,250 @@ impl Sts {
     pub(crate) fn new(
         config: &SdkConfig,
         base: SharedCredentialsProvider,
+        profile: Option<String>,
+        clock: SharedTimeSource,
     ) -> Result<Self, MfaError> {
-        if let Some(url) = config.endpoint_url()
+        let endpoint = custom_endpoint(config);
+        if let Some(url) = &endpoint
             && !is_protected(url)
         {
             return Err(MfaError::Settings(format!(
-                "the endpoint {url} is plain http: an MFA code goes to https only, or to this machine"
+                "the STS endpoint {url} is plain http: an MFA code goes to https only, or to this machine"
             )));
         }
-        // The SDK would send the same code again, which AWS accepts once.
-        let config = aws_sdk_sts::config::Builder::from(config)
-            .credentials_provider(base.clone())
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                    .build(),
-            )
-            .build();
+        let Some(region) = config.region() else {
+            return Err(MfaError::Settings(
+                "no AWS region: give one, or set AWS_REGION or `region` in the profile".to_owned(),
+            ));
+        };
+        let region = region.to_string();
+        let builder = || {
+            Builder::from(config)
+                // The credentials of each call are given with it.
+                .identity_cache(IdentityCache::no_cache())
+                .timeout_config(
+                    TimeoutConfig::builder()
+                        .connect_timeout(CONNECT_TIMEOUT)
+                        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                        .build(),
+                )
+        };
         Ok(Self {
-            client: Client::from_conf(config),
+            once: Client::from_conf(builder().retry_config(RetryConfig::disabled()).build()),
+            retrying: Client::from_conf(builder().build()),
             base,
+            endpoint,
+            region,
+            profile,
+            clock,
         })
     }
 
-    /// The long-term credentials' key, shortened, and whether they are a session's already.
+    /// Custom URL of STS, if there is one.
+    pub(crate) fn endpoint(&self) -> Option<&str> {
+        self.endpoint.as_deref()
+    }
+
+    pub(crate) fn context(&self, serial: Option<&MfaSerial>) -> Box<CallContext> {
+        Box::new(CallContext {
+            profile: self.profile.clone(),
+            serial: serial.cloned(),
+            endpoint: self.endpoint.clone().unwrap_or_else(|| self.region.clone()),
+            request_id: None,
+        })
+    }
+
+    /// The credentials that everything begins with.
     pub(crate) async fn base(&self) -> Result<Base, MfaError> {
         let base = self.base.provide_credentials().await;
-        let base = base.map_err(|error| MfaError::NoBase(chain(&error)))?;
-        let id = base.access_key_id();
-        let last: String = id
-            .chars()
-            .skip(id.chars().count().saturating_sub(4))
-            .collect();
+        let credentials = base.map_err(|error| MfaError::NoBase(chain(&error)))?;
         Ok(Base {
-            shown: format!("...{last}"),
-            temporary: base.session_token().is_some(),
+            temporary: credentials.session_token().is_some(),
+            credentials,
         })
     }
 
+    /// An MFA session of the user that the credentials belong to.
     pub(crate) async fn get_session_token(
         &self,
-        base: &Base,
+        credentials: &Credentials,
         serial: &MfaSerial,
         code: &MfaCode,
         duration: Duration,
-    ) -> Result<Credentials, MfaError> {
-        let seconds = i32::try_from(duration.as_secs()).unwrap_or(i32::MAX);
-        let call = || {
-            let request = self
-                .client
-                .get_session_token()
-                .serial_number(serial.as_str());
+    ) -> Result<Issued, MfaError> {
+        let call = Call {
+            context: self.context(Some(serial)),
+            access_key_id: credentials.access_key_id(),
+            asked: duration,
+            role: None,
+            over_mfa: false,
+            with_code: true,
+            clock: &self.clock,
+        };
+        let send = || {
+            let request = self.once.get_session_token();
             request
+                .serial_number(serial.as_str())
                 .token_code(code.expose())
-                .duration_seconds(seconds)
+                .duration_seconds(seconds(duration))
+                .customize()
+                .config_override(Builder::default().credentials_provider(credentials.clone()))
                 .send()
         };
-        let mut outcome = call().await;
-        if matches!(&outcome, Err(error) if was_not_sent(error)) {
+        let mut outcome = send().await.map_err(|error| Failure::of(&error));
+        if matches!(&outcome, Err(failure) if failure.was_not_sent()) {
             // Nothing left this machine, so the code is as good as before.
-            outcome = call().await;
+            outcome = send().await.map_err(|error| Failure::of(&error));
         }
-        let answer = outcome.map_err(|error| failure(&error, base, serial, duration))?;
-        let unreadable = || MfaError::Network {
-            reason: "the answer holds no credentials".to_owned(),
-            code_may_be_spent: true,
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.explain(failure.meaning(&call), credentials).await),
         };
-        let issued = answer.credentials.ok_or_else(unreadable)?;
-        let expires = SystemTime::try_from(issued.expiration).map_err(|_| unreadable())?;
-        Ok(Credentials::new(
+        let issued = answer.credentials.ok_or_else(|| unreadable(&call))?;
+        issue(issued, None, &call)
+    }
+
+    /// A session of a role, with or without a code.
+    pub(crate) async fn assume_role(
+        &self,
+        credentials: &Credentials,
+        over_mfa: bool,
+        role: &RoleSpec,
+        duration: Option<Duration>,
+        device: Option<(&MfaSerial, &MfaCode)>,
+    ) -> Result<Issued, MfaError> {
+        let call = Call {
+            context: self.context(device.map(|(serial, _)| serial)),
+            access_key_id: credentials.access_key_id(),
+            asked: duration.unwrap_or(Duration::from_secs(3600)),
+            role: Some(&role.arn),
+            over_mfa,
+            with_code: device.is_some(),
+            clock: &self.clock,
+        };
+        let session_name = role
+            .session_name
+            .clone()
+            .unwrap_or_else(|| self.session_name());
+        let client = if device.is_some() {
+            &self.once
+        } else {
+            &self.retrying
+        };
+        let send = || {
+            client
+                .assume_role()
+                .role_arn(&role.arn)
+                .role_session_name(&session_name)
+                .set_external_id(role.external_id.clone())
+                .set_duration_seconds(duration.map(seconds))
+                .set_serial_number(device.map(|(serial, _)| serial.as_str().to_owned()))
+                .set_token_code(device.map(|(_, code)| code.expose().to_owned()))
+                .customize()
+                .config_override(Builder::default().credentials_provider(credentials.clone()))
+                .send()
+        };
+        let mut outcome = send().await.map_err(|error| Failure::of(&error));
+        if matches!(&outcome, Err(failure) if call.with_code && failure.was_not_sent()) {
+            outcome = send().await.map_err(|error| Failure::of(&error));
+        }
+        let answer = match outcome {
+            Ok(answer) => answer,
+            Err(failure) => return Err(self.explain(failure.meaning(&call), credentials).await),
+        };
+        let arn = answer.assumed_role_user.map(|user| user.arn);
+        let issued = answer.credentials.ok_or_else(|| unreadable(&call))?;
+        issue(issued, arn, &call)
+    }
+
+    /// Whose keys they are: the one thing that the error about a foreign device lacks.
+    async fn explain(&self, mut error: MfaError, credentials: &Credentials) -> MfaError {
+        if let MfaError::WrongDevice { caller, .. } = &mut error {
+            let request = self.once.get_caller_identity().customize();
+            let answer = request
+                .config_override(Builder::default().credentials_provider(credentials.clone()))
+                .send()
+                .await;
+            *caller = answer.ok().and_then(|identity| identity.arn);
+        }
+        error
+    }
+
+    /// As botocore names its sessions: by the time.
+    fn session_name(&self) -> String {
+        let now = self.clock.now().duration_since(SystemTime::UNIX_EPOCH);
+        format!("ssm-mfa-{}", now.unwrap_or_default().as_secs())
+    }
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}
+
+fn issue(
+    issued: aws_sdk_sts::types::Credentials,
+    arn: Option<String>,
+    call: &Call<'_>,
+) -> Result<Issued, MfaError> {
+    let expires = SystemTime::try_from(issued.expiration).map_err(|_| unreadable(call))?;
+    Ok(Issued {
+        credentials: Credentials::new(
             issued.access_key_id,
             issued.secret_access_key,
             Some(issued.session_token),
             Some(expires),
             PROVIDER,
-        ))
-    }
+        ),
+        expires,
+        arn,
+    })
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Base {
-    shown: String,
-    pub(crate) temporary: bool,
-}
-
-type Failure = SdkError<GetSessionTokenError, HttpResponse>;
-
-fn failure(error: &Failure, base: &Base, serial: &MfaSerial, asked: Duration) -> MfaError {
-    let message = error.message().unwrap_or_default().trim().to_owned();
-    let request_id = error.request_id().map(str::to_owned);
-    let access_key_id = base.shown.clone();
-    let Some(code) = error
-        .code()
-        .filter(|_| matches!(error, SdkError::ServiceError(_)))
-    else {
-        return unanswered(error);
-    };
-    // STS has two spaces in one of its texts.
-    let words = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    match code {
-        "AccessDenied" | "AccessDeniedException" => {
-            if words.contains("invalid MFA one time pass code") {
-                MfaError::InvalidCode {
-                    serial: serial.clone(),
-                    skew: skew(error),
-                    request_id,
-                }
-            } else if words.contains("unable to validate MFA code") {
-                MfaError::WrongDevice {
-                    serial: serial.clone(),
-                    access_key_id,
-                    request_id,
-                }
-            } else if words.contains("Cannot call GetSessionToken with session credentials") {
-                MfaError::BaseIsTemporary
-            } else {
-                MfaError::Denied {
-                    message,
-                    request_id,
-                }
-            }
-        }
-        "ValidationError" | "ValidationException" if words.contains("urationSeconds") => {
-            MfaError::DurationTooLong { asked, message }
-        }
-        "SignatureDoesNotMatch" | "InvalidSignatureException" | "RequestExpired"
-            if words.contains("Signature expired") || words.contains("not yet current") =>
-        {
-            MfaError::ClockSkew { message }
-        }
-        "InvalidClientTokenId"
-        | "SignatureDoesNotMatch"
-        | "ExpiredToken"
-        | "UnrecognizedClientException"
-        | "InvalidSignatureException" => MfaError::BadAccessKey {
-            access_key_id,
-            message,
-            request_id,
-        },
-        "RegionDisabledException" => MfaError::RegionDisabled { message },
-        "Throttling" | "ThrottlingException" | "TooManyRequestsException" => {
-            MfaError::Throttled { request_id }
-        }
-        "InternalFailure" | "InternalError" | "ServiceUnavailable" => MfaError::Network {
-            reason: format!("STS answered {code}"),
-            code_may_be_spent: true,
-        },
-        code => MfaError::Service {
-            code: code.to_owned(),
-            message,
-            request_id,
-        },
-    }
-}
-
-fn unanswered(error: &Failure) -> MfaError {
-    let reason = match error {
-        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
-        SdkError::ResponseError(_) => "the answer cannot be read".to_owned(),
-        SdkError::ServiceError(context) => {
-            format!("HTTP status {}", context.raw().status().as_u16())
-        }
-        error if credentials_failed(error) => return MfaError::NoBase(chain(error)),
-        error => chain(error),
-    };
+fn unreadable(call: &Call<'_>) -> MfaError {
     MfaError::Network {
-        reason,
-        code_may_be_spent: !was_not_sent(error),
+        reason: "the answer holds no credentials".to_owned(),
+        code: if call.with_code {
+            CodeFate::MaybeUsed
+        } else {
+            CodeFate::NotInvolved
+        },
+        context: call.context.clone(),
     }
 }
 
-/// The connection was never made.
-fn was_not_sent(error: &Failure) -> bool {
-    let SdkError::DispatchFailure(failure) = error else {
-        return false;
-    };
-    let refused = |error: &(dyn StdError + 'static)| {
-        let io = error
-            .downcast_ref::<std::io::Error>()
-            .map(std::io::Error::kind);
-        io == Some(std::io::ErrorKind::ConnectionRefused)
-    };
-    let Some(connector) = failure.as_connector_error() else {
-        return false;
-    };
-    sources(connector).any(refused)
-}
-
-fn credentials_failed(error: &Failure) -> bool {
-    sources(error).any(|error| error.downcast_ref::<CredentialsError>().is_some())
-}
-
-/// How far the answer's `Date` is from this machine's clock, where that is a lot.
-fn skew(error: &Failure) -> Option<Duration> {
-    let date = error.raw_response()?.headers().get("date")?;
-    let date = SystemTime::try_from(DateTime::from_str(date, Format::HttpDate).ok()?).ok()?;
-    let now = SystemTime::now();
-    let skew = now
-        .duration_since(date)
-        .or_else(|_| date.duration_since(now))
+/// The URL that the SDK would use instead of AWS's own, in its order: set in the program,
+/// AWS_ENDPOINT_URL_STS or the profile's `services` section, AWS_ENDPOINT_URL or `endpoint_url`.
+fn custom_endpoint(config: &SdkConfig) -> Option<String> {
+    let general = config.endpoint_url().map(str::to_owned);
+    if config.get_origin("endpoint_url").is_client_config() {
+        return general;
+    }
+    let key = ServiceConfigKey::builder()
+        .service_id("STS")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
         .ok()?;
-    (skew > SKEW).then_some(skew)
-}
-
-fn sources<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// The texts of an error and its causes, by `Display`.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for error in sources(error) {
-        let text = error.to_string();
-        if texts.last().is_none_or(|last| !last.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    texts.join(": ")
+    config
+        .service_config()
+        .and_then(|service| service.load_config(key))
+        .or(general)
 }
 
 fn is_protected(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else {
-        return url.starts_with("https://");
+    let scheme = |name: &str| {
+        let found = url.get(..name.len())?;
+        found
+            .eq_ignore_ascii_case(name)
+            .then(|| url.get(name.len()..))
+            .flatten()
     };
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let Some(rest) = scheme("http://") else {
+        return scheme("https://").is_some();
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    // Everything before the last @ is a user's name.
+    let authority = authority.rsplit('@').next().unwrap_or_default();
     let host = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority
@@ -287,6 +325,7 @@ mod tests {
     fn codes_travel_by_https_or_stay_on_this_machine() {
         for url in [
             "https://sts.amazonaws.com",
+            "HTTPS://sts.amazonaws.com",
             "http://127.0.0.1:80/x",
             "http://[::1]:1",
             "http://localhost:9",
@@ -295,9 +334,13 @@ mod tests {
         }
         for url in [
             "http://sts.amazonaws.com",
+            "HTTP://sts.amazonaws.com",
             "http://10.0.0.1",
             "http://localhost.evil.example",
+            "http://localhost@evil.example",
+            "http://localhost:1@evil.example",
             "ftp://x",
+            "",
         ] {
             assert!(!is_protected(url), "{url}");
         }

@@ -48,6 +48,15 @@ impl MfaCodeSource for TerminalPrompt {
     fn is_interactive(&self) -> bool {
         true
     }
+
+    fn notice(&self, text: &str) {
+        let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        let told =
+            open().and_then(|(_, mut output)| output.write_all(format!("{text}\n").as_bytes()));
+        if let Err(error) = told {
+            tracing::debug!(%error, "no terminal for a notice");
+        }
+    }
 }
 
 /// Tells the reading thread that nobody waits for it any more.
@@ -72,6 +81,9 @@ fn prompt(challenge: &Challenge) -> String {
         Reason::Rejected => "AWS did not accept the code: mistyped, expired, or already used.\n",
         Reason::Reused => "AWS accepts each code once: wait for the next one (up to 30 s).\n",
         Reason::Malformed => "An MFA code is six digits.\n",
+        Reason::RoleWantsCode => {
+            "The role does not accept the MFA session: it wants a new code of its own.\n"
+        }
     };
     format!("{reason}Enter MFA code for {serial}: ")
 }
@@ -177,8 +189,10 @@ mod tests {
             serial: "arn:aws:iam::123456789012:mfa/taro"
                 .parse()
                 .expect("a serial"),
+            profile: None,
             attempt: 1,
             reason: Reason::NoSession,
+            not_before: None,
         };
         assert_eq!(
             prompt(&challenge),

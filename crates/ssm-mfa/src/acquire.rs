@@ -1,0 +1,577 @@
+//! How a session comes to be: from the store, from another session, or with a code.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_types::region::Region;
+use aws_types::sdk_config::SharedTimeSource;
+
+use crate::code::MfaCode;
+use crate::error::{CodeFate, MfaError};
+use crate::flight::Flight;
+use crate::guard;
+use crate::keeper::Keeper;
+use crate::provider::Interaction;
+use crate::role::RoleSpec;
+use crate::serial::MfaSerial;
+use crate::session::{Session, SessionInfo, SessionKind, SessionSource};
+use crate::source::{Challenge, CodeError, MfaCodeSource, Reason};
+use crate::store::SessionStore;
+use crate::store::key::Identity;
+use crate::sts::{Base, Issued, Sts};
+
+/// A role taken on over another session lasts this long at most (AWS STS, role chaining).
+const CHAINED: Duration = Duration::from_secs(3600);
+
+/// What a code is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// A session of the user ([`Session`](Self::Session)); but the role itself
+    /// ([`Direct`](Self::Direct)) when it is to last more than an hour, when the base credentials
+    /// are a session's already, or when the role turned the session down.
+    #[default]
+    Auto,
+    /// A session of the user (STS GetSessionToken): one code for all of the user's roles, each of
+    /// which lasts an hour and is renewed without a code.
+    Session,
+    /// The role itself (STS AssumeRole): a code for each role, each time it expires.
+    Direct,
+}
+
+/// Which profile names the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SerialOf {
+    /// The role's, or the program.
+    Role,
+    /// The source profile only. It is not inherited by the role, as in botocore; the source's own
+    /// session can be started with it.
+    Source,
+}
+
+/// What a session may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct How {
+    /// A code may be asked for.
+    pub(crate) ask: bool,
+    /// What there is already does not count.
+    pub(crate) anew: bool,
+}
+
+impl How {
+    /// Whether what comes of this serves whoever wants that.
+    pub(crate) fn serves(self, wanted: Self) -> bool {
+        (self.ask || !wanted.ask) && (self.anew || !wanted.anew)
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) sts: Sts,
+    pub(crate) profile: Option<String>,
+    pub(crate) region: Option<Region>,
+    pub(crate) serial: Option<(MfaSerial, SerialOf)>,
+    /// In the order in which they are taken on.
+    pub(crate) roles: Vec<RoleSpec>,
+    pub(crate) strategy: Strategy,
+    pub(crate) duration: Duration,
+    pub(crate) source: Arc<dyn MfaCodeSource>,
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) interaction: Interaction,
+    pub(crate) prompt_timeout: Duration,
+    pub(crate) max_attempts: u32,
+    pub(crate) clock: SharedTimeSource,
+    pub(crate) state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    /// What is handed out.
+    pub(crate) session: Option<Session>,
+    /// What a code was spent on last, and what for.
+    root: Option<(Root, Session)>,
+    pub(crate) flight: Option<Flight>,
+    /// The role turned an MFA session down.
+    wants_code: bool,
+}
+
+/// What a code is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Root {
+    /// GetSessionToken.
+    User,
+    /// AssumeRole of the first role.
+    Role,
+}
+
+impl Inner {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    pub(crate) fn keeper(&self) -> Keeper {
+        Keeper::new(self.store.clone())
+    }
+
+    pub(crate) fn identity(&self, base: &Base) -> Identity {
+        Identity {
+            endpoint: self.sts.endpoint().map(str::to_owned),
+            access_key_id: base.credentials.access_key_id().to_owned(),
+            serial: self.serial.as_ref().map(|(serial, _)| serial.clone()),
+        }
+    }
+
+    /// The whole way to the credentials that are handed out.
+    pub(crate) async fn obtain(&self, how: How) -> Result<Session, MfaError> {
+        let base = self.sts.base().await?;
+        let Some((serial, _)) = &self.serial else {
+            return self.without_mfa(&base).await;
+        };
+        let identity = self.identity(&base);
+        if !how.anew
+            && let Some(found) = self.find(&identity).await
+        {
+            return Ok(found);
+        }
+        let root = self.root(&base, serial)?;
+        self.over(root, &base, &identity, how, Reason::NoSession)
+            .await
+    }
+
+    /// What is handed out, if the store has it.
+    pub(crate) async fn find(&self, identity: &Identity) -> Option<Session> {
+        let now = self.now();
+        let Some(role) = self.roles.last() else {
+            let key = identity.session(self.duration);
+            let found = self.keeper().load(key, SessionKind::Mfa, None).await?;
+            return found.is_fresh(now).then_some(found);
+        };
+        for (with_code, kind) in [
+            (false, SessionKind::Role),
+            (true, SessionKind::RoleWithCode),
+        ] {
+            let unwanted = if with_code {
+                Strategy::Session
+            } else {
+                Strategy::Direct
+            };
+            if self.strategy == unwanted {
+                continue;
+            }
+            let key = identity.roles(with_code, &self.roles);
+            let found = self.keeper().load(key, kind, Some(role)).await;
+            if let Some(found) = found {
+                if found.is_fresh(now) {
+                    return Some(found);
+                }
+                // It was taken on with a code before: the session will not do now either.
+                self.lock().wants_code |= with_code;
+            }
+        }
+        None
+    }
+
+    /// What another program logged in to since, if a code is needed later than `needed` with it.
+    pub(crate) async fn newer(&self, needed: Option<SystemTime>) -> Option<SessionInfo> {
+        self.serial.as_ref()?;
+        let base = self.sts.base().await.ok()?;
+        let identity = self.identity(&base);
+        let root = {
+            let state = self.lock();
+            state.root.as_ref().map(|(root, _)| *root)
+        };
+        let (key, kind, role) = self.entry(root.unwrap_or(Root::User), &identity);
+        let found = self.keeper().load(key, kind, role).await?;
+        let later = found.is_valid(self.now()) && found.code_needed > needed;
+        later.then(|| found.info())
+    }
+
+    pub(crate) fn clear(&self) {
+        let mut state = self.lock();
+        state.session = None;
+        state.root = None;
+        state.wants_code = false;
+    }
+
+    /// Every key under which this provider may have kept something.
+    pub(crate) fn keys(&self, identity: &Identity) -> Vec<String> {
+        let mut keys = vec![identity.session(self.duration)];
+        for count in 1..=self.roles.len() {
+            let roles = self.roles.get(..count).unwrap_or_default();
+            keys.push(identity.roles(false, roles));
+            keys.push(identity.roles(true, roles));
+        }
+        keys
+    }
+
+    fn root(&self, base: &Base, serial: &MfaSerial) -> Result<Root, MfaError> {
+        let Some(first) = self.roles.first() else {
+            return if base.temporary {
+                Err(self.temporary(serial))
+            } else {
+                Ok(Root::User)
+            };
+        };
+        let of_role = matches!(self.serial, Some((_, SerialOf::Role)));
+        let long = first.duration.is_some_and(|asked| asked > CHAINED);
+        Ok(match self.strategy {
+            Strategy::Direct => Root::Role,
+            Strategy::Session if base.temporary => return Err(self.temporary(serial)),
+            Strategy::Session => Root::User,
+            // Let STS say whether that works.
+            Strategy::Auto if base.temporary => Root::Role,
+            Strategy::Auto if of_role && (long || self.lock().wants_code) => Root::Role,
+            Strategy::Auto => Root::User,
+        })
+    }
+
+    fn temporary(&self, serial: &MfaSerial) -> MfaError {
+        MfaError::BaseIsTemporary {
+            context: self.sts.context(Some(serial)),
+        }
+    }
+
+    async fn without_mfa(&self, base: &Base) -> Result<Session, MfaError> {
+        let configured = Session {
+            credentials: base.credentials.clone(),
+            kind: SessionKind::Configured,
+            account: None,
+            arn: None,
+            code_needed: None,
+            source: SessionSource::Fresh,
+        };
+        let (_, outcome) = self
+            .take_on(configured, &self.roles, SessionKind::RoleWithoutMfa)
+            .await;
+        outcome
+    }
+
+    /// From what the code is spent on to the last role.
+    async fn over(
+        &self,
+        root: Root,
+        base: &Base,
+        identity: &Identity,
+        how: How,
+        reason: Reason,
+    ) -> Result<Session, MfaError> {
+        let session = self.rooted(root, base, identity, how, reason).await?;
+        let (roles, kind) = match root {
+            Root::User => (self.roles.as_slice(), SessionKind::Role),
+            Root::Role => (
+                self.roles.get(1..).unwrap_or_default(),
+                SessionKind::RoleWithCode,
+            ),
+        };
+        if roles.is_empty() {
+            return Ok(session);
+        }
+        let kept = session.source != SessionSource::Fresh;
+        let (taken, outcome) = self.take_on(session, roles, kind).await;
+        match outcome {
+            Ok(session) => {
+                let key = identity.roles(root == Root::Role, &self.roles);
+                self.keeper().save(key, &session).await;
+                Ok(session)
+            }
+            // AWS has withdrawn it before its time: it must not be found again.
+            Err(MfaError::BadAccessKey { .. }) if kept && taken == 0 && !how.anew => {
+                self.forget(root, identity).await;
+                Box::pin(self.over(root, base, identity, how, reason)).await
+            }
+            Err(denial @ MfaError::Denied { .. }) if root == Root::User && taken == 0 => {
+                self.with_a_code_of_its_own(denial, base, identity, how)
+                    .await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The role turned the session down, perhaps for its age (`aws:MultiFactorAuthAge`): one fresh
+    /// code, once.
+    async fn with_a_code_of_its_own(
+        &self,
+        denial: MfaError,
+        base: &Base,
+        identity: &Identity,
+        how: How,
+    ) -> Result<Session, MfaError> {
+        let of_role = matches!(self.serial, Some((_, SerialOf::Role)));
+        let tried = std::mem::replace(&mut self.lock().wants_code, true);
+        if self.strategy != Strategy::Auto || !of_role || !how.ask || tried {
+            return Err(denial);
+        }
+        tracing::info!("the role does not accept the MFA session");
+        let direct = self.over(Root::Role, base, identity, how, Reason::RoleWantsCode);
+        match Box::pin(direct).await {
+            // A source of one code has none for this; the denial says more.
+            Err(MfaError::Code(CodeError::UsedUp)) => Err(denial),
+            outcome => outcome,
+        }
+    }
+
+    /// Takes on roles one after the other, and tells how many it got.
+    async fn take_on(
+        &self,
+        mut session: Session,
+        roles: &[RoleSpec],
+        kind: SessionKind,
+    ) -> (usize, Result<Session, MfaError>) {
+        let over_mfa = kind != SessionKind::RoleWithoutMfa;
+        for (taken, role) in roles.iter().enumerate() {
+            let call = |duration| {
+                self.sts
+                    .assume_role(&session.credentials, over_mfa, role, duration, None)
+            };
+            let mut outcome = call(role.duration).await;
+            let over_session = session.credentials.session_token().is_some();
+            if matches!(outcome, Err(MfaError::DurationTooLong { .. }))
+                && over_session
+                && role.duration.is_some_and(|asked| asked > CHAINED)
+            {
+                tracing::warn!(
+                    role = role.arn,
+                    "a role over a session lasts an hour at most"
+                );
+                outcome = call(Some(CHAINED)).await;
+            }
+            match outcome {
+                Ok(issued) => session = self.role_session(issued, role, kind, session.code_needed),
+                Err(error) => return (taken, Err(error)),
+            }
+        }
+        (roles.len(), Ok(session))
+    }
+
+    fn role_session(
+        &self,
+        issued: Issued,
+        role: &RoleSpec,
+        kind: SessionKind,
+        code_needed: Option<SystemTime>,
+    ) -> Session {
+        Session {
+            credentials: issued.credentials,
+            kind,
+            account: role.account().map(str::to_owned),
+            arn: issued.arn,
+            code_needed,
+            source: SessionSource::Fresh,
+        }
+    }
+
+    /// What the code is spent on, if there is one still.
+    async fn kept(&self, root: Root, identity: &Identity) -> Option<Session> {
+        if let Some((kept, session)) = &self.lock().root
+            && *kept == root
+        {
+            let now = self.now();
+            if session.is_fresh(now) {
+                return Some(session.clone());
+            }
+        }
+        let (key, kind, role) = self.entry(root, identity);
+        let found = self.keeper().load(key, kind, role).await?;
+        if !found.is_valid(self.now()) {
+            return None;
+        }
+        self.lock().root = Some((root, found.clone()));
+        Some(found)
+    }
+
+    fn entry(&self, root: Root, identity: &Identity) -> (String, SessionKind, Option<&RoleSpec>) {
+        match root {
+            Root::User => (identity.session(self.duration), SessionKind::Mfa, None),
+            Root::Role => (
+                identity.roles(true, self.roles.get(..1).unwrap_or_default()),
+                SessionKind::RoleWithCode,
+                self.roles.first(),
+            ),
+        }
+    }
+
+    async fn forget(&self, root: Root, identity: &Identity) {
+        let (key, ..) = self.entry(root, identity);
+        self.lock().root = None;
+        self.keeper().remove(key).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a session that AWS no longer accepts stays in the store");
+        });
+    }
+
+    async fn rooted(
+        &self,
+        root: Root,
+        base: &Base,
+        identity: &Identity,
+        how: How,
+        reason: Reason,
+    ) -> Result<Session, MfaError> {
+        let Some((serial, _)) = &self.serial else {
+            return Err(MfaError::Settings(
+                "the MFA provider has no device".to_owned(),
+            ));
+        };
+        let kept = if how.anew {
+            None
+        } else {
+            self.kept(root, identity).await
+        };
+        match kept {
+            Some(session) if session.is_fresh(self.now()) || !how.ask => return Ok(session),
+            _ if !how.ask => {
+                return Err(MfaError::LoginRequired {
+                    profile: self.profile.clone(),
+                    serial: serial.clone(),
+                });
+            }
+            _ => {}
+        }
+        let _lock = self.wait_for_lock(identity).await;
+        // Another program may have asked meanwhile.
+        if !how.anew
+            && let Some(session) = self.kept(root, identity).await
+            && session.is_fresh(self.now())
+        {
+            return Ok(session);
+        }
+        let session = self
+            .ask_and_call(root, base, identity, serial, reason)
+            .await?;
+        let (key, ..) = self.entry(root, identity);
+        self.keeper().save(key, &session).await;
+        self.lock().root = Some((root, session.clone()));
+        Ok(session)
+    }
+
+    /// The lock around a prompt and what comes of it, for every program of this user.
+    async fn wait_for_lock(&self, identity: &Identity) -> Option<Box<dyn Send>> {
+        let told = |pid: Option<u32>| {
+            let who = pid.filter(|pid| *pid != std::process::id());
+            if let Some(pid) = who {
+                self.source.notice(&format!(
+                    "another ssm-tunnel (pid {pid}) is asking for the MFA code; waiting for it"
+                ));
+            }
+        };
+        self.keeper()
+            .lock(identity.prompt(), self.patience(), told)
+            .await
+    }
+
+    /// Longer than it takes to ask as often as is allowed, about a session and then about a role.
+    pub(crate) fn patience(&self) -> Duration {
+        self.prompt_timeout * self.max_attempts * 2 + Duration::from_secs(60)
+    }
+
+    /// Asks and calls until there is a session or no point in asking again.
+    async fn ask_and_call(
+        &self,
+        root: Root,
+        base: &Base,
+        identity: &Identity,
+        serial: &MfaSerial,
+        mut reason: Reason,
+    ) -> Result<Session, MfaError> {
+        let mut attempt = 1;
+        loop {
+            let again = self.source.is_interactive() && attempt < self.max_attempts;
+            let outcome = match self.ask(identity, serial, attempt, reason).await {
+                Ok(code) if guard::use_up(identity, &code, self.now()) => {
+                    let outcome = self.spend(root, base, serial, &code).await;
+                    if let Err(MfaError::Network {
+                        code: CodeFate::NotSent,
+                        ..
+                    }) = &outcome
+                    {
+                        guard::give_back(identity, &code);
+                    }
+                    outcome
+                }
+                Ok(_) => Err(MfaError::CodeReused {
+                    serial: serial.clone(),
+                }),
+                Err(error) => Err(error),
+            };
+            reason = match outcome {
+                Err(MfaError::InvalidCode { .. }) if again => Reason::Rejected,
+                Err(MfaError::CodeReused { .. }) if again => Reason::Reused,
+                Err(MfaError::Code(CodeError::Format(_))) if again => Reason::Malformed,
+                Err(MfaError::InvalidCode { skew, context, .. }) => {
+                    return Err(MfaError::InvalidCode {
+                        attempts: attempt,
+                        skew,
+                        context,
+                    });
+                }
+                outcome => return outcome,
+            };
+            attempt += 1;
+        }
+    }
+
+    async fn ask(
+        &self,
+        identity: &Identity,
+        serial: &MfaSerial,
+        attempt: u32,
+        reason: Reason,
+    ) -> Result<MfaCode, MfaError> {
+        let challenge = Challenge {
+            serial: serial.clone(),
+            profile: self.profile.clone(),
+            attempt,
+            reason,
+            not_before: guard::not_before(identity, self.now()),
+        };
+        let answer = tokio::time::timeout(self.prompt_timeout, self.source.code(&challenge)).await;
+        let serial = serial.clone();
+        match answer {
+            Ok(Ok(code)) => Ok(code),
+            Ok(Err(CodeError::NoTerminal)) => Err(MfaError::NoTerminal { serial }),
+            Ok(Err(CodeError::Cancelled)) => Err(MfaError::Cancelled),
+            Ok(Err(error)) => Err(MfaError::Code(error)),
+            Err(_) => Err(MfaError::PromptTimeout {
+                serial,
+                after: self.prompt_timeout,
+            }),
+        }
+    }
+
+    async fn spend(
+        &self,
+        root: Root,
+        base: &Base,
+        serial: &MfaSerial,
+        code: &MfaCode,
+    ) -> Result<Session, MfaError> {
+        let keys = &base.credentials;
+        match (root, self.roles.first()) {
+            (Root::Role, Some(role)) => {
+                let device = Some((serial, code));
+                let call = self
+                    .sts
+                    .assume_role(keys, false, role, role.duration, device);
+                let issued = call.await?;
+                let until = Some(issued.expires);
+                Ok(self.role_session(issued, role, SessionKind::RoleWithCode, until))
+            }
+            _ => {
+                let call = self
+                    .sts
+                    .get_session_token(keys, serial, code, self.duration);
+                let issued = call.await?;
+                Ok(Session {
+                    code_needed: Some(issued.expires),
+                    credentials: issued.credentials,
+                    kind: SessionKind::Mfa,
+                    account: serial.account().map(str::to_owned),
+                    arn: None,
+                    source: SessionSource::Fresh,
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,460 @@
+//! One configuration, and what each of its profiles comes to.
+
+use super::*;
+
+const CONFIG: &str = "
+[default]
+region = eu-central-1
+
+[profile user]
+region = ap-northeast-1
+aws_access_key_id = AKIAUSER
+aws_secret_access_key = user-secret
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+
+[profile keys]
+aws_access_key_id = AKIAKEYS
+aws_secret_access_key = keys-secret
+
+[profile session]
+aws_access_key_id = ASIASESSION
+aws_secret_access_key = session-secret
+aws_session_token = session-token
+
+[profile dev]
+role_arn = arn:aws:iam::123456789012:role/dev
+source_profile = keys
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+external_id = ext/1
+role_session_name = taro
+duration_seconds = 7200
+mfa_process = oathtool --totp x
+
+[profile inherit]
+role_arn = arn:aws:iam::123456789012:role/inherit
+source_profile = user
+
+[profile plain]
+role_arn = arn:aws-cn:iam::123456789012:role/plain
+source_profile = keys
+
+[profile chain]
+role_arn = arn:aws:iam::999999999999:role/far
+source_profile = dev
+
+[profile outer]
+role_arn = arn:aws:iam::999999999999:role/outer
+source_profile = plain
+mfa_serial = GAHT12345678
+
+[profile self]
+role_arn = arn:aws:iam::123456789012:role/self
+source_profile = self
+aws_access_key_id = AKIASELF
+aws_secret_access_key = self-secret
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+
+[profile over-self]
+role_arn = arn:aws:iam::123456789012:role/over
+source_profile = self
+
+[profile environment]
+role_arn = arn:aws:iam::123456789012:role/env
+credential_source = Environment
+
+[profile ec2]
+role_arn = arn:aws:iam::123456789012:role/ec2
+credential_source = Ec2InstanceMetadata
+
+[profile ecs]
+role_arn = arn:aws:iam::123456789012:role/ecs
+credential_source = EcsContainer
+
+[profile sso]
+sso_session = company
+sso_account_id = 123456789012
+sso_role_name = dev
+
+[profile over-sso]
+role_arn = arn:aws:iam::123456789012:role/dev
+source_profile = sso
+
+[profile web]
+role_arn = arn:aws:iam::123456789012:role/web
+web_identity_token_file = /token
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+
+[profile both]
+role_arn = arn:aws:iam::123456789012:role/both
+source_profile = keys
+credential_source = Environment
+
+[profile neither]
+role_arn = arn:aws:iam::123456789012:role/neither
+
+[profile lost]
+role_arn = arn:aws:iam::123456789012:role/lost
+source_profile = nowhere
+
+[profile elsewhere]
+role_arn = arn:aws:iam::123456789012:role/elsewhere
+credential_source = Moon
+
+[profile loop-a]
+role_arn = arn:aws:iam::123456789012:role/a
+source_profile = loop-b
+
+[profile loop-b]
+role_arn = arn:aws:iam::123456789012:role/b
+source_profile = loop-a
+
+[profile narcissus]
+role_arn = arn:aws:iam::123456789012:role/n
+source_profile = narcissus
+
+[profile words]
+role_arn = arn:aws:iam::123456789012:role/dev
+source_profile = keys
+duration_seconds = one hour
+
+[profile short]
+role_arn = arn:aws:iam::123456789012:role/dev
+source_profile = keys
+duration_seconds = 60
+
+[profile no-role]
+role_arn = dev
+source_profile = keys
+
+[profile no-name]
+role_arn = arn:aws:iam::123456789012:role/dev
+source_profile = keys
+role_session_name = two words
+
+[profile passkey]
+aws_access_key_id = AKIAKEYS
+aws_secret_access_key = keys-secret
+mfa_serial = arn:aws:iam::123456789012:u2f/user/taro/key
+
+[profile half]
+aws_access_key_id = AKIAHALF
+
+[profile other-half]
+aws_secret_access_key = half-secret
+";
+
+const CREDENTIALS: &str = "
+[keys]
+aws_secret_access_key = keys-secret
+[in-credentials]
+aws_access_key_id = AKIAIN
+aws_secret_access_key = in-secret
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+";
+
+async fn resolved(name: Option<&str>, variables: &[(&str, &str)]) -> Result<Resolved, MfaError> {
+    let fs = Fs::from_slice(&[
+        ("/home/.aws/config", CONFIG),
+        ("/home/.aws/credentials", CREDENTIALS),
+        ("/other/config", "[profile there]\nregion = us-west-2\n"),
+        (
+            "/other/credentials",
+            "[there]\naws_access_key_id = AKIATHERE\naws_secret_access_key = x\n",
+        ),
+        ("/broken", "[profile\n"),
+    ]);
+    let variables: Vec<_> = [("HOME", "/home")]
+        .iter()
+        .chain(variables)
+        .copied()
+        .collect();
+    load_from(&fs, &Env::from_slice(&variables), name).await
+}
+
+/// What a profile comes to, in a line.
+fn told(found: &Resolved) -> String {
+    let roles: Vec<_> = found.roles.iter().map(|role| role.arn.as_str()).collect();
+    let device = match &found.serial {
+        None => "none".to_owned(),
+        Some((serial, of)) => format!("{} of {of:?}", serial.as_str()),
+    };
+    format!("{:?} | {} | {device}", found.base, roles.join(" > "))
+}
+
+#[tokio::test]
+async fn every_profile_comes_to_its_base_its_roles_and_its_device() {
+    let taro = "arn:aws:iam::123456789012:mfa/taro";
+    let role = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
+    for (name, base, roles, device) in [
+        (
+            "user",
+            "Keys(AKIAUSER)",
+            String::new(),
+            format!("{taro} of Role"),
+        ),
+        (
+            "in-credentials",
+            "Keys(AKIAIN)",
+            String::new(),
+            format!("{taro} of Role"),
+        ),
+        ("keys", "Keys(AKIAKEYS)", String::new(), "none".to_owned()),
+        (
+            "session",
+            "Keys(ASIASESSION)",
+            String::new(),
+            "none".to_owned(),
+        ),
+        (
+            "dev",
+            "Keys(AKIAKEYS)",
+            role("dev"),
+            format!("{taro} of Role"),
+        ),
+        // The source's device is not the role's, but starts the source's session.
+        (
+            "inherit",
+            "Keys(AKIAUSER)",
+            role("inherit"),
+            format!("{taro} of Source"),
+        ),
+        (
+            "plain",
+            "Keys(AKIAKEYS)",
+            "arn:aws-cn:iam::123456789012:role/plain".to_owned(),
+            "none".to_owned(),
+        ),
+        (
+            "chain",
+            "Keys(AKIAKEYS)",
+            format!("{} > arn:aws:iam::999999999999:role/far", role("dev")),
+            format!("{taro} of Role"),
+        ),
+        (
+            "outer",
+            "Keys(AKIAKEYS)",
+            "arn:aws-cn:iam::123456789012:role/plain > arn:aws:iam::999999999999:role/outer"
+                .to_owned(),
+            "GAHT12345678 of Source".to_owned(),
+        ),
+        (
+            "self",
+            "Keys(AKIASELF)",
+            role("self"),
+            format!("{taro} of Role"),
+        ),
+        (
+            "over-self",
+            "Keys(AKIASELF)",
+            role("over"),
+            format!("{taro} of Source"),
+        ),
+        ("environment", "Environment", role("env"), "none".to_owned()),
+        ("ec2", "Ec2", role("ec2"), "none".to_owned()),
+        ("ecs", "Ecs", role("ecs"), "none".to_owned()),
+        ("sso", "Profile(sso)", String::new(), "none".to_owned()),
+        ("over-sso", "Profile(sso)", role("dev"), "none".to_owned()),
+        (
+            "web",
+            "Profile(web)",
+            String::new(),
+            format!("{taro} of Role"),
+        ),
+        (
+            "default",
+            "Profile(default)",
+            String::new(),
+            "none".to_owned(),
+        ),
+    ] {
+        let found = resolved(Some(name), &[]).await.expect(name);
+        assert_eq!(
+            told(&found),
+            format!("{base} | {roles} | {device}"),
+            "{name}"
+        );
+        assert_eq!(found.name.as_deref(), Some(name));
+    }
+}
+
+#[tokio::test]
+async fn a_roles_settings_are_all_taken_over() {
+    let found = resolved(Some("dev"), &[]).await.expect("complete");
+    let role = &found.roles[0];
+    assert_eq!(role.external_id.as_deref(), Some("ext/1"));
+    assert_eq!(role.session_name.as_deref(), Some("taro"));
+    assert_eq!(role.duration, Some(std::time::Duration::from_secs(7200)));
+    assert_eq!(found.mfa_process.as_deref(), Some("oathtool --totp x"));
+    let found = resolved(Some("user"), &[]).await.expect("complete");
+    assert_eq!(found.region.as_deref(), Some("ap-northeast-1"));
+    // Of the profile that was asked for, not of its source.
+    let found = resolved(Some("inherit"), &[]).await.expect("complete");
+    assert_eq!(found.region, None);
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_named_with_profile_key_and_value() {
+    for (name, at, key, value, says) in [
+        ("both", "both", "source_profile", "keys", "one or the other"),
+        (
+            "neither",
+            "neither",
+            "role_arn",
+            "arn:aws:iam::123456789012:role/neither",
+            "neither source_profile",
+        ),
+        (
+            "lost",
+            "lost",
+            "source_profile",
+            "nowhere",
+            "no such profile",
+        ),
+        (
+            "elsewhere",
+            "elsewhere",
+            "credential_source",
+            "Moon",
+            "Ec2InstanceMetadata",
+        ),
+        (
+            "loop-a",
+            "loop-b",
+            "source_profile",
+            "loop-a",
+            "circle: loop-a, loop-b",
+        ),
+        (
+            "narcissus",
+            "narcissus",
+            "source_profile",
+            "narcissus",
+            "no keys",
+        ),
+        (
+            "words",
+            "words",
+            "duration_seconds",
+            "one hour",
+            "whole number",
+        ),
+        ("short", "short", "duration_seconds", "60", "900 to 43200"),
+        (
+            "no-role",
+            "no-role",
+            "role_arn",
+            "dev",
+            "looks like arn:aws:iam",
+        ),
+        (
+            "no-name",
+            "no-name",
+            "role_session_name",
+            "two words",
+            "2 to 64",
+        ),
+        (
+            "passkey",
+            "passkey",
+            "mfa_serial",
+            "arn:aws:iam::123456789012:u2f/user/taro/key",
+            "passkey",
+        ),
+        ("half", "half", "aws_secret_access_key", "", "missing"),
+        (
+            "other-half",
+            "other-half",
+            "aws_access_key_id",
+            "",
+            "missing",
+        ),
+    ] {
+        let error = resolved(Some(name), &[]).await.expect_err(name);
+        let text = error.to_string();
+        match error {
+            MfaError::Profile {
+                profile,
+                key: found,
+                value: had,
+                problem,
+            } => {
+                assert_eq!((profile.as_str(), found), (at, Some(key)), "{text}");
+                assert_eq!(had.unwrap_or_default(), value, "{text}");
+                assert!(problem.contains(says), "{text}");
+            }
+            other => panic!("{name}: {other}"),
+        }
+        assert!(
+            text.contains(at) && text.contains(key) && text.contains(value),
+            "{text}"
+        );
+        assert!(!text.contains("-secret"), "{text}");
+    }
+    let text = resolved(Some("nobody"), &[])
+        .await
+        .expect_err("unknown")
+        .to_string();
+    assert!(
+        text.starts_with("profile nobody: there is no such profile"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn the_environment_is_heeded_as_by_every_aws_tool() {
+    let keys = [
+        ("AWS_ACCESS_KEY_ID", "AKIAENV"),
+        ("AWS_SECRET_ACCESS_KEY", "env-secret"),
+    ];
+    let device = ("AWS_MFA_SERIAL", "arn:aws:iam::123456789012:mfa/env");
+    let of = |found: Result<Resolved, MfaError>| told(&found.expect("complete"));
+
+    let found = of(resolved(None, &[("AWS_PROFILE", "dev")]).await);
+    assert!(
+        found.starts_with("Keys(AKIAKEYS) | arn:aws:iam::123456789012:role/dev"),
+        "{found}"
+    );
+    // Keys go before AWS_PROFILE, but not before a name.
+    let with_keys = [keys[0], keys[1], ("AWS_PROFILE", "dev")];
+    assert_eq!(
+        of(resolved(None, &with_keys).await),
+        "Environment |  | none"
+    );
+    let found = of(resolved(Some("keys"), &with_keys).await);
+    assert_eq!(found, "Keys(AKIAKEYS) |  | none");
+    // The device of the environment is for those who name none.
+    let found = of(resolved(None, &[keys[0], keys[1], device]).await);
+    assert_eq!(
+        found,
+        "Environment |  | arn:aws:iam::123456789012:mfa/env of Role"
+    );
+    let found = of(resolved(Some("keys"), &[device]).await);
+    assert_eq!(
+        found,
+        "Keys(AKIAKEYS) |  | arn:aws:iam::123456789012:mfa/env of Role"
+    );
+    let found = of(resolved(Some("user"), &[device]).await);
+    assert_eq!(
+        found,
+        "Keys(AKIAUSER) |  | arn:aws:iam::123456789012:mfa/taro of Role"
+    );
+    let bad = resolved(Some("keys"), &[("AWS_MFA_SERIAL", "x")]).await;
+    assert!(matches!(bad, Err(MfaError::Serial(_))), "{bad:?}");
+
+    let elsewhere = [
+        ("AWS_CONFIG_FILE", "/other/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/other/credentials"),
+    ];
+    let found = resolved(Some("there"), &elsewhere).await.expect("there");
+    assert_eq!(told(&found), "Keys(AKIATHERE) |  | none");
+    assert_eq!(found.region.as_deref(), Some("us-west-2"));
+    // No profile at all: what the program has. A name that is not there is a mistake.
+    assert_eq!(of(resolved(None, &elsewhere).await), "Program |  | none");
+    let lost = resolved(None, &[elsewhere[0], elsewhere[1], ("AWS_PROFILE", "dev")]).await;
+    assert!(matches!(lost, Err(MfaError::Profile { .. })), "{lost:?}");
+    let broken = resolved(None, &[("AWS_CONFIG_FILE", "/broken")]).await;
+    assert!(
+        matches!(broken, Err(MfaError::Configuration(_))),
+        "{broken:?}"
+    );
+}
