@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Installs what the tests with real peers need, as root on Debian: OpenSSH. Nothing is started.
+# Installs what the tests with real peers need, as root on Debian: OpenSSH, PostgreSQL, Python. Nothing
+# is started.
 set -euo pipefail
 
 # Every program, and the Debian package that brings it.
-needed=(ssh:openssh-client scp:openssh-client sshd:openssh-server script:bsdutils)
+needed=(ssh:openssh-client scp:openssh-client sshd:openssh-server script:bsdutils initdb:postgresql
+  python3:python3 openssl:openssl)
 
+postgresql=$(printf '%s:' /usr/lib/postgresql/*/bin) # Debian keeps them out of PATH
 missing=()
 for pair in "${needed[@]}"; do
-  PATH=$PATH:/usr/sbin command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+  PATH=$PATH:/usr/sbin:$postgresql command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
 ((${#missing[@]})) || exit 0
 if ((EUID != 0)) || ! command -v apt-get >/dev/null; then

@@ -39,6 +39,8 @@
 //! # }
 //! ```
 //!
+//! HTTP clients on hyper, gRPC among them, take `HyperConnector` (feature `hyper`).
+//!
 //! Following what happens:
 //!
 //! ```no_run
@@ -96,6 +98,8 @@
 
 mod aws;
 mod builder;
+#[cfg(feature = "hyper")]
+mod connector;
 mod error;
 mod network;
 mod started;
@@ -107,6 +111,8 @@ mod tunnel;
 struct Readme;
 
 pub use builder::TunnelBuilder;
+#[cfg(feature = "hyper")]
+pub use connector::{HyperConnector, HyperStream};
 pub use error::{Error, ServiceError};
 pub use network::http_client;
 pub use ssm_relay::{

@@ -1,0 +1,95 @@
+//! `cargo run --example http -- --target i-0123456789abcdef0 http://intranet.internal/status`
+//!
+//! Gets a page of a web server that only the instance reaches, in process: hyper's client over
+//! [`HyperConnector`], without a local port, for `http` and `https` alike. The certificate is
+//! checked against the name in the URL, since nothing is rewritten to `localhost`.
+//!
+//! The page goes to standard output, everything else to standard error.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use clap::Parser;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Uri;
+use hyper::body::Bytes;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use ssm_tunnel::{HyperConnector, Tunnel};
+use support::options::Aws;
+use support::output::Output;
+use support::session;
+
+#[derive(Debug, Parser)]
+#[command(about = "Get a page of a private web server through AWS Systems Manager")]
+struct Options {
+    /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
+    #[arg(long)]
+    target: String,
+    /// What to get; the host as seen from the target, `localhost` for the target itself
+    url: Uri,
+    #[command(flatten)]
+    aws: Aws,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let output = Output::new(options.aws.output).on_stderr().problems_only();
+    match run(options, output).await {
+        Ok(code) => code,
+        Err(error) => {
+            output.fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
+    options.aws.start_log()?;
+    let config = options.aws.load().await;
+    let host = options.url.host().context("the URL names no host")?;
+    let tls = options.url.scheme_str() == Some("https");
+    let port = options.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let mut builder = Tunnel::builder(options.target)
+        .remote_port(port)
+        .sdk_config(&config);
+    if host != "localhost" {
+        builder = builder.remote_host(host);
+    }
+    let tunnel = Arc::new(options.aws.apply(builder).open().await?);
+    let session_id = tunnel.session_id().to_owned();
+    let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
+
+    let fetched = fetch(tunnel.clone(), options.url).await;
+    let closed = tunnel.close().await;
+    events.await?;
+    fetched?;
+    closed.context("the tunnel ended")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn fetch(tunnel: Arc<Tunnel>, url: Uri) -> anyhow::Result<()> {
+    let connector = HttpsConnectorBuilder::new()
+        .with_native_roots()
+        .context("no root certificates")?
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(HyperConnector::new(tunnel));
+    let client = Client::builder(TokioExecutor::new()).build::<_, Empty<Bytes>>(connector);
+    let answer = client.get(url).await?;
+    let status = answer.status();
+    let mut body = answer.into_body();
+    let mut out = std::io::stdout();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            out.write_all(&data)?;
+        }
+    }
+    out.flush()?;
+    ensure!(status.is_success(), "the server answered {status}");
+    Ok(())
+}
