@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustls::ClientConfig;
 use rustls::RootCertStore;
@@ -95,16 +95,27 @@ impl CaBundle {
         Self::from_pem(&pem)
     }
 
-    /// The bundle that `AWS_CA_BUNDLE` names; `None` when it is unset or empty.
+    /// The bundle that `AWS_CA_BUNDLE` names; `None` when it is unset or empty. A program reads the
+    /// file once, so that a thousand tunnels share it.
     ///
     /// # Errors
     /// When that file cannot be read or holds no certificate: going on with others would hide the
     /// mistake.
     pub fn from_env() -> Result<Option<Self>, CaBundleError> {
-        match std::env::var_os(VARIABLE) {
-            Some(path) if !path.is_empty() => Self::read(Path::new(&path)).map(Some),
-            _ => Ok(None),
+        static READ: Mutex<Option<(PathBuf, CaBundle)>> = Mutex::new(None);
+        let Some(path) = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) else {
+            return Ok(None);
+        };
+        let path = PathBuf::from(path);
+        let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, bundle)) = &*read
+            && *of == path
+        {
+            return Ok(Some(bundle.clone()));
         }
+        let bundle = Self::read(&path)?;
+        *read = Some((path, bundle.clone()));
+        Ok(Some(bundle))
     }
 
     /// The text it was made of, for the trust store of an AWS SDK client.
