@@ -1,12 +1,14 @@
 //! `cargo run --release --example port_forward -- --target i-0123456789abcdef0 --port-number 5432`
 //!
 //! Forwards a local port to any port of an instance, or with `--host` to any host it reaches.
-//! Credentials come from the environment or the profile; it prints as soon as it listens.
+//! Credentials come from the environment or the profile, with a code of the MFA device that it
+//! names; it prints as soon as it listens.
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use ssm_tunnel::Tunnel;
+use support::login::Login;
 use support::options::Aws;
 use support::output::Output;
 use support::session;
@@ -49,18 +51,18 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     options.aws.start_log()?;
+    let login = Login::new(&options.aws).await?;
     let signals = Signals::new()?;
-    let config = options.aws.load().await;
     let mut builder = Tunnel::builder(options.target)
         .remote_port(options.port_number)
         .local_port(options.local_port_number)
-        .sdk_config(&config);
+        .sdk_config(login.config());
     if let Some(host) = options.host {
         builder = builder.remote_host(host);
     }
     if let Some(name) = options.document_name {
         builder = builder.document_name(name);
     }
-    let tunnel = options.aws.apply(builder).open().await?;
-    session::run(tunnel, output, signals).await
+    let tunnel = login.open(options.aws.apply(builder)).await?;
+    session::run(tunnel, output, signals, Some(&login)).await
 }

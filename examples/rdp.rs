@@ -5,12 +5,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use aws_config::SdkConfig;
 use clap::Parser;
-use ssm_mfa::{MfaProvider, MfaSerial, StaticCode, TerminalPrompt};
 use ssm_tunnel::{Tunnel, TunnelBuilder};
 use support::launch;
+use support::login::Login;
 use support::options::Aws;
 use support::output::Output;
 use support::session;
@@ -32,12 +31,6 @@ struct Options {
     /// Local port, 0 for a free one
     #[arg(long, value_name = "PORT", default_value_t = 17320)]
     local_port_number: u16,
-    /// Serial number (ARN) of your MFA device
-    #[arg(long, value_name = "ARN")]
-    mfa_serial: Option<String>,
-    /// The code it shows; without it you are asked on the terminal
-    #[arg(long, value_name = "CODE", requires = "mfa_serial")]
-    mfa_code: Option<String>,
     /// Start the Remote Desktop client of this machine
     #[arg(long)]
     launch: bool,
@@ -74,10 +67,10 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         let tunnel = tunnel(&options, &config).open().await?;
         return story.finish(tunnel, signals).await;
     }
-    let config = log_in(&options, options.aws.load().await).await?;
+    let login = Login::new(&options.aws).await?;
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
-    let tunnel = tunnel(&options, &config).open().await?;
+    let tunnel = login.open(tunnel(&options, login.config())).await?;
     if options.launch {
         tokio::select! {
             ready = tunnel.ready() => ready?,
@@ -88,7 +81,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         }
         launch::remote_desktop(tunnel.local_addr())?;
     }
-    session::run(tunnel, output, signals).await
+    session::run(tunnel, output, signals, Some(&login)).await
 }
 
 fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
@@ -100,21 +93,4 @@ fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
         builder = builder.remote_host(host);
     }
     options.aws.apply(builder)
-}
-
-/// The same configuration with the credentials of an MFA session, if a device was named.
-async fn log_in(options: &Options, config: SdkConfig) -> anyhow::Result<SdkConfig> {
-    let Some(serial) = &options.mfa_serial else {
-        return Ok(config);
-    };
-    let serial: MfaSerial = serial.parse()?;
-    let builder = MfaProvider::builder().sts_config(&config).serial(serial);
-    let provider = match &options.mfa_code {
-        Some(code) => builder
-            .code_source(StaticCode::new(code.parse()?))
-            .build()?,
-        None => builder.code_source(TerminalPrompt::new()).build()?,
-    };
-    provider.login().await.context("no MFA session")?;
-    Ok(provider.sdk_config(&config))
 }

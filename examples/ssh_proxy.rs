@@ -9,10 +9,10 @@
 //! ```
 //!
 //! Then `ssh ec2-user@i-0123456789abcdef0`, `scp`, `sftp`, `rsync`, `git` and editors over ssh work
-//! as to any host. For a user who must use MFA, add `--mfa-serial arn:aws:iam::123456789012:mfa/you`:
-//! the code is asked for on the terminal, since standard input and output carry ssh's own data.
-//! `ControlMaster auto`, `ControlPersist 10m` and `ControlPath ~/.ssh/%C` let further commands share
-//! the connection, and the code.
+//! as to any host. A user who must use MFA names the device as `mfa_serial` in the profile, or adds
+//! `--mfa-serial arn:aws:iam::123456789012:mfa/you`: the code is asked for on the terminal, since
+//! standard input and output carry ssh's own data, and once a day. `ControlMaster auto`,
+//! `ControlPersist 10m` and `ControlPath ~/.ssh/%C` let further commands share the connection.
 //!
 //! The session's document is `AWS-StartSSHSession`, which the user's policy must name. It reaches
 //! `sshd` on the instance itself, which authenticates the user as ever. Whatever there is to say
@@ -22,8 +22,8 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use ssm_mfa::{MfaProvider, TerminalPrompt};
 use ssm_tunnel::Tunnel;
+use support::login::Login;
 use support::options::Aws;
 use support::output::Output;
 use support::signals::Signals;
@@ -41,9 +41,6 @@ struct Options {
     /// Session document, instead of AWS's own for ssh
     #[arg(long, value_name = "NAME", default_value = "AWS-StartSSHSession")]
     document_name: String,
-    /// Serial number (ARN) of your MFA device; the code is asked for on the terminal
-    #[arg(long, value_name = "ARN")]
-    mfa_serial: Option<String>,
     #[command(flatten)]
     aws: Aws,
 }
@@ -72,23 +69,14 @@ fn main() -> ExitCode {
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     options.aws.start_log()?;
-    let mut config = options.aws.load().await;
-    if let Some(serial) = &options.mfa_serial {
-        let provider = MfaProvider::builder()
-            .sts_config(&config)
-            .serial(serial.parse()?)
-            .code_source(TerminalPrompt::new())
-            .build()?;
-        provider.login().await.context("no MFA session")?;
-        config = provider.sdk_config(&config);
-    }
+    let login = Login::new(&options.aws).await?;
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
     let builder = Tunnel::builder(options.target)
         .remote_port(options.port_number)
         .document_name(options.document_name)
-        .sdk_config(&config);
-    let tunnel = options.aws.apply(builder).open().await?;
+        .sdk_config(login.config());
+    let tunnel = login.open(options.aws.apply(builder)).await?;
     let session_id = tunnel.session_id().to_owned();
     let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
     let carry = async {

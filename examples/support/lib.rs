@@ -2,6 +2,7 @@
 
 pub mod demo;
 pub mod launch;
+pub mod login;
 pub mod options;
 pub mod output;
 pub mod session;

@@ -16,6 +16,12 @@ pub struct Aws {
     /// AWS region
     #[arg(long)]
     pub region: Option<String>,
+    /// Serial number (ARN) of your MFA device, instead of the profile's mfa_serial
+    #[arg(long, value_name = "ARN")]
+    pub mfa_serial: Option<String>,
+    /// The code it shows; without it you are asked on the terminal when one is needed
+    #[arg(long, value_name = "CODE")]
+    pub mfa_code: Option<String>,
     /// Call Systems Manager and STS here instead of AWS's own endpoints
     #[arg(long, value_name = "URL")]
     pub endpoint_url: Option<String>,

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use ssm_tunnel::{Event, Events, Tunnel};
 
+use crate::login::Login;
 use crate::output::Output;
 use crate::signals::Signals;
 
@@ -21,12 +22,17 @@ pub async fn report(mut events: Events, output: Output, session_id: String) {
     }
 }
 
-/// Prints the tunnel's events until it is over. The first Ctrl-C terminates the session, a second
-/// one leaves at once.
+/// Prints the tunnel's events until it is over, and warns before a lost connection could not be
+/// resumed any more. The first Ctrl-C terminates the session, a second one leaves at once.
 ///
 /// # Errors
 /// With what ended the tunnel, if that was not asked for.
-pub async fn run(tunnel: Tunnel, output: Output, mut signals: Signals) -> anyhow::Result<ExitCode> {
+pub async fn run(
+    tunnel: Tunnel,
+    output: Output,
+    mut signals: Signals,
+    login: Option<&Login>,
+) -> anyhow::Result<ExitCode> {
     let print = report(tunnel.events(), output, tunnel.session_id().to_owned());
     let end = async {
         tokio::select! {
@@ -42,7 +48,16 @@ pub async fn run(tunnel: Tunnel, output: Output, mut signals: Signals) -> anyhow
             }
         }
     };
-    let ((), end) = tokio::join!(print, end);
+    let warn = async {
+        if let Some(login) = login {
+            output.say(&login.ends_soon().await);
+        }
+        std::future::pending().await
+    };
+    let end = tokio::select! {
+        ((), end) = async { tokio::join!(print, end) } => end,
+        end = warn => end,
+    };
     end.context("the tunnel ended")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -132,7 +132,7 @@ impl Story {
     /// When a byte is wrong or the tunnel ends otherwise than asked.
     pub async fn finish(self, tunnel: Tunnel, signals: Signals) -> anyhow::Result<ExitCode> {
         if self.stays_open {
-            return session::run(tunnel, self.output, signals).await;
+            return session::run(tunnel, self.output, signals, None).await;
         }
         self.output.say("\n3. The tunnel:");
         let address = tunnel.local_addr();
