@@ -66,6 +66,8 @@ impl How {
 }
 
 pub(crate) struct Inner {
+    #[cfg(feature = "cli-cache")]
+    pub(crate) cli: Option<crate::cli_cache::Place>,
     pub(crate) sts: Sts,
     pub(crate) profile: Option<String>,
     pub(crate) region: Option<Region>,
@@ -171,7 +173,21 @@ impl Inner {
                 self.lock().wants_code |= with_code;
             }
         }
+        #[cfg(feature = "cli-cache")]
+        if let Some(place) = &self.cli
+            && self.strategy != Strategy::Session
+            && !self.has_session(identity).await
+        {
+            return place.load().await.filter(|found| found.is_fresh(now));
+        }
         None
+    }
+
+    /// Whether the role can be taken on without a code, and again and again.
+    #[cfg(feature = "cli-cache")]
+    async fn has_session(&self, identity: &Identity) -> bool {
+        let kept = self.kept(Root::User, identity).await;
+        kept.is_some_and(|session| session.is_fresh(self.now()))
     }
 
     /// What another program logged in to since, if a code is needed later than `needed` with it.
@@ -442,6 +458,10 @@ impl Inner {
             .await?;
         let (key, ..) = self.entry(root, identity);
         self.keeper().save(key, &session).await;
+        #[cfg(feature = "cli-cache")]
+        if let (Root::Role, Some(place)) = (root, &self.cli) {
+            place.save(&session).await;
+        }
         self.lock().root = Some((root, session.clone()));
         Ok(session)
     }

@@ -37,6 +37,10 @@ pub struct MfaProviderBuilder {
     prompt_timeout: Option<Duration>,
     max_attempts: Option<u32>,
     clock: Option<SharedTimeSource>,
+    #[cfg(feature = "cli-cache")]
+    cli_cache: crate::CliCache,
+    #[cfg(feature = "cli-cache")]
+    cli_key: Option<String>,
 }
 
 impl std::fmt::Debug for MfaProviderBuilder {
@@ -68,6 +72,10 @@ impl MfaProviderBuilder {
         builder.serial = found.serial;
         builder.roles = found.roles;
         builder.mfa_process = found.mfa_process;
+        #[cfg(feature = "cli-cache")]
+        {
+            builder.cli_key = found.cli_key;
+        }
         Ok(builder)
     }
 
@@ -88,6 +96,10 @@ impl MfaProviderBuilder {
     /// The user's MFA device. Without one there is no code, and a role is taken on without MFA.
     pub fn serial(mut self, serial: MfaSerial) -> Self {
         self.serial = Some((serial, SerialOf::Role));
+        #[cfg(feature = "cli-cache")]
+        {
+            self.cli_key = None; // the CLI would not use this device
+        }
         self
     }
 
@@ -95,6 +107,10 @@ impl MfaProviderBuilder {
     /// there.
     pub fn role(mut self, role: RoleSpec) -> Self {
         self.roles.push(role);
+        #[cfg(feature = "cli-cache")]
+        {
+            self.cli_key = None; // the CLI would not take on this role
+        }
         self
     }
 
@@ -137,6 +153,15 @@ impl MfaProviderBuilder {
     /// How often a person is asked after wrong codes. Default 3.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// Whether role sessions are shared with the AWS CLI. Default [`CliCache::Off`].
+    ///
+    /// [`CliCache::Off`]: crate::CliCache::Off
+    #[cfg(feature = "cli-cache")]
+    pub fn cli_cache(mut self, cache: crate::CliCache) -> Self {
+        self.cli_cache = cache;
         self
     }
 
@@ -186,7 +211,14 @@ impl MfaProviderBuilder {
             Some(source) => source,
             None => source::standard(self.profile.as_deref(), self.mfa_process.as_deref())?,
         };
+        #[cfg(feature = "cli-cache")]
+        let cli = match (self.cli_key, self.roles.as_slice()) {
+            (Some(key), [role]) => crate::cli_cache::Place::new(self.cli_cache, key, role.clone()),
+            _ => None,
+        };
         Ok(MfaProvider::new(Inner {
+            #[cfg(feature = "cli-cache")]
+            cli,
             sts: Sts::new(&config, base, self.profile.clone(), clock.clone())?,
             profile: self.profile,
             region: self.region,

@@ -87,9 +87,49 @@ fn python_string(text: &str) -> String {
     json
 }
 
-/// The directory, which no variable moves but the home's.
-pub(crate) fn directory() -> Option<PathBuf> {
-    Some(std::env::home_dir()?.join(".aws").join("cli").join("cache"))
+/// The place of one session in the cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    directory: PathBuf,
+    key: String,
+    role: RoleSpec,
+    writes: bool,
+}
+
+impl Place {
+    /// `None` when the cache is not used.
+    pub(crate) fn new(use_: CliCache, key: String, role: RoleSpec) -> Option<Self> {
+        Some(Self {
+            // No variable moves it but the home's.
+            directory: std::env::home_dir()?.join(".aws").join("cli").join("cache"),
+            key,
+            role,
+            writes: match use_ {
+                CliCache::Off => return None,
+                CliCache::Read => false,
+                CliCache::ReadWrite => true,
+            },
+        })
+    }
+
+    /// What the CLI keeps there.
+    pub(crate) async fn load(&self) -> Option<Session> {
+        let place = self.clone();
+        let read = move || read(&place.directory, &place.key, &place.role);
+        tokio::task::spawn_blocking(read).await.ok()?
+    }
+
+    /// Puts it there, if that is allowed.
+    pub(crate) async fn save(&self, session: &Session) {
+        if !self.writes {
+            return;
+        }
+        let (place, session) = (self.clone(), session.clone());
+        let write = move || write(&place.directory, &place.key, &place.role, &session);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+            tracing::warn!(%error, "the session is not shared with the AWS CLI");
+        }
+    }
 }
 
 // No `Debug`: these hold secrets.
@@ -274,12 +314,16 @@ mod tests {
             print(hashlib.sha1(json.dumps(args,sort_keys=True).encode()).hexdigest())";
         for external in ["ext", "\"\\/", "é太\u{1f511}\u{7f}", "a\u{2028}b"] {
             let arguments = ["-c", program, DEV, external, "7200"];
-            let ran = std::process::Command::new("python3").args(arguments).output();
+            let ran = std::process::Command::new("python3")
+                .args(arguments)
+                .output();
             let Ok(output) = ran else {
                 return; // No Python here; the vectors above stand.
             };
             let expected = String::from_utf8_lossy(&output.stdout);
-            let role = role(DEV).external_id(external).duration(Duration::from_secs(7200));
+            let role = role(DEV)
+                .external_id(external)
+                .duration(Duration::from_secs(7200));
             assert_eq!(key(&role, None), expected.trim(), "{external:?}");
         }
     }
@@ -287,7 +331,13 @@ mod tests {
     fn session(left: u64) -> Session {
         let expiry = SystemTime::now() + Duration::from_secs(left);
         Session {
-            credentials: Credentials::new("ASIAX", "s3cret", Some("t0ken".into()), Some(expiry), "x"),
+            credentials: Credentials::new(
+                "ASIAX",
+                "s3cret",
+                Some("t0ken".into()),
+                Some(expiry),
+                "x",
+            ),
             kind: SessionKind::RoleWithCode,
             account: None,
             arn: Some("arn:aws:sts::123456789012:assumed-role/dev/taro".to_owned()),

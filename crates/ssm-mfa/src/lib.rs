@@ -35,6 +35,8 @@
 
 mod acquire;
 mod builder;
+#[cfg(feature = "cli-cache")]
+mod cli_cache;
 mod code;
 mod error;
 mod flight;
@@ -57,6 +59,8 @@ struct Readme;
 
 pub use acquire::Strategy;
 pub use builder::MfaProviderBuilder;
+#[cfg(feature = "cli-cache")]
+pub use cli_cache::CliCache;
 pub use code::{InvalidCode, MfaCode};
 pub use error::{CallContext, CodeFate, MfaError};
 pub use provider::{Interaction, MfaProvider};

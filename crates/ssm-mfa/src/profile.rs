@@ -25,6 +25,10 @@ pub(crate) struct Resolved {
     pub(crate) roles: Vec<RoleSpec>,
     pub(crate) base: BaseSource,
     pub(crate) mfa_process: Option<String>,
+    /// The AWS CLI's name for the role's session, if the CLI would start the same one and no other
+    /// profile's under that name.
+    #[cfg(feature = "cli-cache")]
+    pub(crate) cli_key: Option<String>,
 }
 
 /// Reads the configuration: AWS_CONFIG_FILE or `~/.aws/config`, AWS_SHARED_CREDENTIALS_FILE or

@@ -49,6 +49,8 @@ pub(super) fn resolve(
         roles: Vec::new(),
         base,
         mfa_process: None,
+        #[cfg(feature = "cli-cache")]
+        cli_key: None,
     };
     if keys {
         return Ok(alone(BaseSource::Environment));
@@ -60,6 +62,8 @@ pub(super) fn resolve(
         return Ok(alone(BaseSource::Program));
     };
     let (mut hops, end, mfa_process) = follow(set, profile)?;
+    #[cfg(feature = "cli-cache")]
+    let cli_key = cli_key(set, selected, &hops, &end.base);
     // The device that is used is that of the profile next to the keys whose user it belongs to.
     let of_role = hops.last().and_then(|hop| hop.serial.clone());
     let of_source = || {
@@ -84,6 +88,8 @@ pub(super) fn resolve(
         roles: hops.into_iter().map(|hop| hop.role).collect(),
         base: end.base,
         mfa_process,
+        #[cfg(feature = "cli-cache")]
+        cli_key,
     })
 }
 
@@ -150,6 +156,35 @@ fn follow<'a>(
             .get_profile(next)
             .ok_or_else(|| wrong(name, Some("source_profile"), Some(next), missing(set)))?;
     }
+}
+
+/// The CLI keeps the sessions of roles that are taken on with a code. Two profiles with different
+/// keys can have the same name for theirs; which one it is, nobody can tell.
+#[cfg(feature = "cli-cache")]
+fn cli_key(set: &ProfileSet, name: &str, hops: &[Hop], base: &BaseSource) -> Option<String> {
+    let key = |hops: &[Hop]| match hops {
+        [hop] => {
+            let serial = hop.serial.as_ref()?;
+            Some(crate::cli_cache::key(&hop.role, Some(serial)))
+        }
+        _ => None,
+    };
+    let ours = key(hops)?;
+    let mixed_up = set
+        .profiles()
+        .filter(|other| *other != name)
+        .filter_map(|other| follow(set, set.get_profile(other)?).ok())
+        .any(|(hops, end, _)| {
+            key(&hops).as_ref() == Some(&ours) && format!("{:?}", end.base) != format!("{base:?}")
+        });
+    if mixed_up {
+        tracing::warn!(
+            profile = name,
+            "the AWS CLI mixes this role's sessions up with another profile's: its cache is not used"
+        );
+        return None;
+    }
+    Some(ours)
 }
 
 fn hop(profile: &Profile) -> Result<Hop, MfaError> {

@@ -143,6 +143,41 @@ aws_access_key_id = AKIAHALF
 aws_secret_access_key = half-secret
 ";
 
+const SHARED: &str = "
+[profile keys]
+aws_access_key_id = AKIAKEYS
+aws_secret_access_key = x
+[profile others]
+aws_access_key_id = AKIAOTHERS
+aws_secret_access_key = x
+[profile alias]
+aws_access_key_id = AKIAKEYS
+aws_secret_access_key = x
+[profile dev]
+role_arn = arn:aws:iam::123456789012:role/dev
+source_profile = keys
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+[profile devother]
+role_arn = arn:aws:iam::123456789012:role/dev
+source_profile = others
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+[profile ops]
+role_arn = arn:aws:iam::123456789012:role/ops
+source_profile = keys
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+[profile ops-again]
+role_arn = arn:aws:iam::123456789012:role/ops
+source_profile = alias
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+[profile far]
+role_arn = arn:aws:iam::123456789012:role/far
+source_profile = ops
+mfa_serial = arn:aws:iam::123456789012:mfa/taro
+[profile plain]
+role_arn = arn:aws:iam::123456789012:role/plain
+source_profile = keys
+";
+
 const CREDENTIALS: &str = "
 [keys]
 aws_secret_access_key = keys-secret
@@ -162,6 +197,7 @@ async fn resolved(name: Option<&str>, variables: &[(&str, &str)]) -> Result<Reso
             "[there]\naws_access_key_id = AKIATHERE\naws_secret_access_key = x\n",
         ),
         ("/broken", "[profile\n"),
+        ("/shared", SHARED),
     ]);
     let variables: Vec<_> = [("HOME", "/home")]
         .iter()
@@ -457,4 +493,24 @@ async fn the_environment_is_heeded_as_by_every_aws_tool() {
         matches!(broken, Err(MfaError::Configuration(_))),
         "{broken:?}"
     );
+}
+
+#[cfg(feature = "cli-cache")]
+#[tokio::test]
+async fn the_clis_cache_is_left_alone_where_the_cli_mixes_up_two_users() {
+    let shared = [("AWS_CONFIG_FILE", "/shared")];
+    for (name, used) in [
+        ("dev", false),
+        ("devother", false),
+        ("ops", true),
+        // The same keys under another name.
+        ("ops-again", true),
+        // Not what the CLI spends a code on.
+        ("far", false),
+        ("plain", false),
+        ("keys", false),
+    ] {
+        let found = resolved(Some(name), &shared).await.expect(name);
+        assert_eq!(found.cli_key.is_some(), used, "{name}");
+    }
 }

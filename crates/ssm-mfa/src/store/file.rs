@@ -44,6 +44,15 @@ impl FileStore {
         self.directory.join(format!("{key}.json"))
     }
 
+    /// Puts a file into a directory that belongs to somebody else's program: it is made if it is
+    /// missing, but not closed to others.
+    #[cfg(feature = "cli-cache")]
+    pub(crate) fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::new(&self.directory, error);
+        system::make_directory(&self.directory).map_err(failed)?;
+        self.replace(&self.directory.join(name), body)
+    }
+
     fn prepare(&self) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::new(&self.directory, error);
         system::make_directory(&self.directory).map_err(failed)?;
