@@ -496,8 +496,9 @@ impl Inner {
         mut reason: Reason,
     ) -> Result<Session, MfaError> {
         let mut attempt = 1;
+        // Why the last code would not do.
+        let mut refusal: Option<MfaError> = None;
         loop {
-            let again = self.source.is_interactive() && attempt < self.max_attempts;
             let outcome = match self.ask(identity, serial, attempt, reason).await {
                 Ok(code) if guard::use_up(identity, &code, self.now()) => {
                     let outcome = self.spend(root, base, serial, &code).await;
@@ -515,19 +516,18 @@ impl Inner {
                 }),
                 Err(error) => Err(error),
             };
-            reason = match outcome {
+            // A code that was given may be followed by somebody who can be asked, or by nobody.
+            let again = self.source.is_interactive() && attempt < self.max_attempts;
+            reason = match &outcome {
                 Err(MfaError::InvalidCode { .. }) if again => Reason::Rejected,
                 Err(MfaError::CodeReused { .. }) if again => Reason::Reused,
                 Err(MfaError::Code(CodeError::Format(_))) if again => Reason::Malformed,
-                Err(MfaError::InvalidCode { skew, context, .. }) => {
-                    return Err(MfaError::InvalidCode {
-                        attempts: attempt,
-                        skew,
-                        context,
-                    });
+                Err(MfaError::NoTerminal { .. } | MfaError::Code(CodeError::UsedUp)) => {
+                    return refusal.map_or(outcome, Err);
                 }
-                outcome => return outcome,
+                _ => return outcome.map_err(|error| after(attempt, error)),
             };
+            refusal = outcome.err().map(|error| after(attempt, error));
             attempt += 1;
         }
     }
@@ -593,5 +593,17 @@ impl Inner {
                 })
             }
         }
+    }
+}
+
+/// A refused code, with how many were tried.
+fn after(attempt: u32, error: MfaError) -> MfaError {
+    match error {
+        MfaError::InvalidCode { skew, context, .. } => MfaError::InvalidCode {
+            attempts: attempt,
+            skew,
+            context,
+        },
+        error => error,
     }
 }

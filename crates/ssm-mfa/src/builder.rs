@@ -7,12 +7,14 @@ use aws_types::region::Region;
 use aws_types::sdk_config::{SharedTimeSource, TimeSource};
 
 use crate::acquire::{Inner, SerialOf, State, Strategy};
+use crate::code::MfaCode;
 use crate::error::MfaError;
 use crate::profile;
 use crate::provider::{Interaction, MfaProvider};
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
-use crate::source::{self, MfaCodeSource};
+use crate::source::terminal::TerminalPrompt;
+use crate::source::{MfaCodeSource, Standard};
 use crate::store::SessionStore;
 use crate::store::file::FileStore;
 use crate::store::memory::MemoryStore;
@@ -31,6 +33,8 @@ pub struct MfaProviderBuilder {
     strategy: Strategy,
     duration: Option<Duration>,
     mfa_process: Option<String>,
+    code: Option<MfaCode>,
+    terminal: TerminalPrompt,
     source: Option<Arc<dyn MfaCodeSource>>,
     store: Option<Arc<dyn SessionStore>>,
     interaction: Interaction,
@@ -126,7 +130,22 @@ impl MfaProviderBuilder {
         self
     }
 
-    /// Where codes come from. Default: the profile's `mfa_process`, or the terminal.
+    /// A code that is there already, such as one of the command line. It is good for one request;
+    /// for the next, the sources after it are asked.
+    pub fn code(mut self, code: MfaCode) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// How the terminal is asked on.
+    pub fn terminal(mut self, prompt: TerminalPrompt) -> Self {
+        self.terminal = prompt;
+        self
+    }
+
+    /// Where codes come from. Default: [`code`](Self::code), the environment variable
+    /// `SSM_TUNNEL_MFA_CODE` (for one request), the profile's `mfa_process`, the terminal, the
+    /// program of `SSM_TUNNEL_ASKPASS` or `SSH_ASKPASS`; the first that has a code gives it.
     pub fn code_source(mut self, source: impl MfaCodeSource) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -209,7 +228,15 @@ impl MfaProviderBuilder {
             .unwrap_or_default();
         let source = match self.source {
             Some(source) => source,
-            None => source::standard(self.profile.as_deref(), self.mfa_process.as_deref())?,
+            None => Arc::new(
+                Standard {
+                    code: self.code,
+                    profile: self.profile.clone(),
+                    mfa_process: self.mfa_process,
+                    terminal: self.terminal,
+                }
+                .source()?,
+            ),
         };
         #[cfg(feature = "cli-cache")]
         let cli = match (self.cli_key, self.roles.as_slice()) {

@@ -1,8 +1,14 @@
+pub(crate) mod askpass;
+pub(crate) mod command;
+pub(crate) mod environment;
+pub(crate) mod first;
+pub(crate) mod process;
 pub(crate) mod terminal;
+mod wait;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
 use thiserror::Error;
@@ -10,6 +16,11 @@ use thiserror::Error;
 use crate::code::{InvalidCode, MfaCode};
 use crate::error::MfaError;
 use crate::serial::MfaSerial;
+use askpass::Askpass;
+use environment::EnvironmentCode;
+use first::FirstOf;
+use process::ProcessCode;
+use terminal::TerminalPrompt;
 
 /// A boxed future, so that [`MfaCodeSource`] can be a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -22,6 +33,11 @@ pub trait MfaCodeSource: Send + Sync + 'static {
 
     /// Whether a person answers, who can be asked again after a wrong code.
     fn is_interactive(&self) -> bool {
+        false
+    }
+
+    /// Whether it has given all the codes it had. Default `false`.
+    fn is_spent(&self) -> bool {
         false
     }
 
@@ -81,27 +97,57 @@ pub enum CodeError {
     /// What was given is not a code.
     #[error(transparent)]
     Format(#[from] InvalidCode),
+    /// The program that makes codes failed.
+    #[error("no MFA code: {program} {problem}")]
+    Process {
+        /// The program.
+        program: String,
+        /// How, with the first line that it said on standard error.
+        problem: String,
+    },
     /// Anything else.
     #[error("no MFA code: {0}")]
     Other(String),
 }
 
-/// Where codes come from when nothing else is said.
-///
-/// # Errors
-/// When the profile's `mfa_process` cannot be used.
-pub(crate) fn standard(
-    profile: Option<&str>,
-    mfa_process: Option<&str>,
-) -> Result<Arc<dyn MfaCodeSource>, MfaError> {
-    match mfa_process {
-        None => Ok(Arc::new(terminal::TerminalPrompt::new())),
-        Some(command) => Err(MfaError::Profile {
-            profile: profile.unwrap_or("default").to_owned(),
-            key: Some("mfa_process"),
-            value: Some(command.to_owned()),
-            problem: "programs that make codes are not supported yet".to_owned(),
-        }),
+/// What the standard order of sources is made of.
+#[derive(Default)]
+pub(crate) struct Standard {
+    /// Of the command line.
+    pub(crate) code: Option<MfaCode>,
+    pub(crate) profile: Option<String>,
+    pub(crate) mfa_process: Option<String>,
+    pub(crate) terminal: TerminalPrompt,
+}
+
+impl Standard {
+    /// The code of the command line, of the environment, the profile's `mfa_process`, the terminal,
+    /// askpass. The first that has a code gives it.
+    ///
+    /// # Errors
+    /// When the profile's `mfa_process` cannot be used.
+    pub(crate) fn source(self) -> Result<FirstOf, MfaError> {
+        let mut order = FirstOf::new();
+        if let Some(code) = self.code {
+            order = order.or(StaticCode::new(code));
+        }
+        if let Some(code) = EnvironmentCode::read() {
+            order = order.or(code);
+        }
+        if let Some(command) = self.mfa_process {
+            let process = command.parse::<ProcessCode>();
+            order = order.or(process.map_err(|problem| MfaError::Profile {
+                profile: self.profile.unwrap_or_else(|| "default".to_owned()),
+                key: Some("mfa_process"),
+                value: Some(command),
+                problem: problem.to_string(),
+            })?);
+        }
+        order = order.or(self.terminal);
+        if let Some(askpass) = Askpass::from_env() {
+            order = order.or(askpass);
+        }
+        Ok(order)
     }
 }
 
@@ -120,6 +166,10 @@ impl MfaCodeSource for StaticCode {
     fn code<'a>(&'a self, _: &'a Challenge) -> BoxFuture<'a, Result<MfaCode, CodeError>> {
         let code = self.0.lock().ok().and_then(|mut code| code.take());
         Box::pin(async { code.ok_or(CodeError::UsedUp) })
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0.lock().is_ok_and(|code| code.is_none())
     }
 }
 

@@ -1,27 +1,76 @@
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::code::MfaCode;
+use crate::serial::MfaSerial;
 use crate::source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason};
+
+#[cfg_attr(unix, path = "terminal/unix.rs")]
+#[cfg_attr(windows, path = "terminal/windows.rs")]
+mod system;
+
+pub(crate) use system::{open, say};
 
 /// Longest line that is read.
 const MAX_LINE: usize = 256;
 
 /// Asks on the controlling terminal (`/dev/tty`, or `CONIN$` and `CONOUT$`), never on standard
 /// input or output: those may carry somebody else's data.
+///
+/// It shows what is typed, as a code is of no use to anybody afterwards, and changes nothing of the
+/// terminal's settings then.
 #[derive(Debug, Clone, Default)]
-pub struct TerminalPrompt(());
+pub struct TerminalPrompt {
+    options: Options,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Options {
+    hide: bool,
+    cancel_on_signal: bool,
+}
 
 impl TerminalPrompt {
-    /// Shows what is typed, as a code is of no use to anybody afterwards.
+    /// Shows what is typed; signals do what they do in the program.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whether what is typed is hidden. Default `false`.
+    ///
+    /// The terminal's settings are restored when the answer is there, when nobody waits for it any
+    /// more, and on SIGINT, SIGTERM, SIGHUP and SIGQUIT. The prompt takes these signals over for
+    /// that, for the rest of the program: after the terminal is restored, and outside prompts, they
+    /// end the program as they do by default. A program that handles them itself says so by
+    /// [`cancel_on_signal`](Self::cancel_on_signal).
+    pub fn hide_code(mut self, hide: bool) -> Self {
+        self.options.hide = hide;
+        self
+    }
+
+    /// For programs that handle SIGINT, SIGTERM, SIGHUP and SIGQUIT themselves (`tokio::signal`):
+    /// one of these also ends the prompt, with [`CodeError::Cancelled`]. Default `false`. Nothing
+    /// on Windows, where a program's own handler can drop the login.
+    pub fn cancel_on_signal(mut self, cancel: bool) -> Self {
+        self.options.cancel_on_signal = cancel;
+        self
+    }
+
+    async fn line(&self, text: String, retry: bool) -> Result<Zeroizing<String>, CodeError> {
+        let options = self.options;
+        let (sender, receiver) = oneshot::channel();
+        let failed = |error: std::io::Error| CodeError::Other(error.to_string());
+        // Dropped with this future, it ends the thread and restores the terminal.
+        let (_guard, cancel) = system::cancel().map_err(failed)?;
+        thread::Builder::new()
+            .name("mfa-prompt".to_owned())
+            .spawn(move || {
+                let _ = sender.send(system::read_line(&text, options, retry, &cancel));
+            })
+            .map_err(failed)?;
+        receiver.await.map_err(|_| CodeError::Cancelled)?
     }
 }
 
@@ -29,20 +78,7 @@ impl MfaCodeSource for TerminalPrompt {
     fn code<'a>(&'a self, challenge: &'a Challenge) -> BoxFuture<'a, Result<MfaCode, CodeError>> {
         let text = prompt(challenge);
         let retry = challenge.reason != Reason::NoSession;
-        Box::pin(async move {
-            let (sender, receiver) = oneshot::channel();
-            let abandoned = Arc::new(AtomicBool::new(false));
-            let guard = Abandon(abandoned.clone());
-            let reading = thread::Builder::new()
-                .name("mfa-prompt".to_owned())
-                .spawn(move || {
-                    let _ = sender.send(ask(&text, retry, &abandoned));
-                });
-            reading.map_err(|error| CodeError::Other(error.to_string()))?;
-            let answer = receiver.await.map_err(|_| CodeError::Cancelled)??;
-            drop(guard);
-            Ok(answer.parse::<MfaCode>()?)
-        })
+        Box::pin(async move { Ok(self.line(text, retry).await?.parse::<MfaCode>()?) })
     }
 
     fn is_interactive(&self) -> bool {
@@ -50,32 +86,30 @@ impl MfaCodeSource for TerminalPrompt {
     }
 
     fn notice(&self, text: &str) {
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        let told =
-            open().and_then(|(_, mut output)| output.write_all(format!("{text}\n").as_bytes()));
-        if let Err(error) = told {
+        if let Err(error) = say(&format!("{}\n", printable(text))) {
             tracing::debug!(%error, "no terminal for a notice");
         }
     }
 }
 
-/// Tells the reading thread that nobody waits for it any more.
-struct Abandon(Arc<AtomicBool>);
-
-impl Drop for Abandon {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+/// Asks on the terminal which of several devices is meant.
+///
+/// # Errors
+/// [`CodeError::NoTerminal`] without one, [`CodeError::Cancelled`] when the answer is none of them.
+pub async fn choose_device(devices: &[MfaSerial]) -> Result<MfaSerial, CodeError> {
+    let mut text = "There are several MFA devices:\n".to_owned();
+    for (number, device) in (1..).zip(devices) {
+        text.push_str(&format!("  {number}) {}\n", printable(device.as_str())));
     }
+    text.push_str("Number of the one to use: ");
+    let answer = TerminalPrompt::new().line(text, false).await?;
+    let number = answer.trim().parse::<usize>().ok();
+    let chosen = number.and_then(|number| devices.get(number.checked_sub(1)?));
+    chosen.cloned().ok_or(CodeError::Cancelled)
 }
 
 /// Begins as the AWS CLI's prompt, which scripts expect.
-fn prompt(challenge: &Challenge) -> String {
-    let serial: String = challenge
-        .serial
-        .as_str()
-        .chars()
-        .filter(|c| !c.is_control())
-        .collect();
+pub(super) fn prompt(challenge: &Challenge) -> String {
     let reason = match challenge.reason {
         Reason::NoSession => "",
         Reason::Rejected => "AWS did not accept the code: mistyped, expired, or already used.\n",
@@ -85,98 +119,13 @@ fn prompt(challenge: &Challenge) -> String {
             "The role does not accept the MFA session: it wants a new code of its own.\n"
         }
     };
+    let serial = printable(challenge.serial.as_str());
     format!("{reason}Enter MFA code for {serial}: ")
 }
 
-fn ask(text: &str, retry: bool, abandoned: &AtomicBool) -> Result<Zeroizing<String>, CodeError> {
-    let (mut input, mut output) = open().map_err(|_| CodeError::NoTerminal)?;
-    if retry {
-        system::discard_typed(&input);
-    }
-    let failed = |error: io::Error| CodeError::Other(error.to_string());
-    output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
-        .map_err(failed)?;
-    let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
-    let mut byte = [0];
-    while !line.ends_with(b"\n") && line.len() < MAX_LINE {
-        if !system::wait_readable(&input, abandoned).map_err(failed)? {
-            return Err(CodeError::Cancelled);
-        }
-        match input.read(&mut byte) {
-            // End-of-file: Ctrl-D, or the terminal is gone.
-            Ok(0) => return Err(CodeError::Cancelled),
-            Ok(_) => line.extend_from_slice(&byte),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
-        }
-    }
-    // Bytes that are no UTF-8 are no digits either.
-    Ok(Zeroizing::new(String::from_utf8_lossy(&line).into_owned()))
-}
-
-#[cfg(unix)]
-fn open() -> io::Result<(File, File)> {
-    let terminal = File::options().read(true).write(true).open("/dev/tty")?;
-    Ok((terminal.try_clone()?, terminal))
-}
-
-#[cfg(windows)]
-fn open() -> io::Result<(File, File)> {
-    let input = File::options().read(true).write(true).open("CONIN$")?;
-    let output = File::options().read(true).write(true).open("CONOUT$")?;
-    Ok((input, output))
-}
-
-#[cfg(unix)]
-mod system {
-    use std::fs::File;
-    use std::io;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::termios::{QueueSelector, tcflush};
-
-    /// How often the reading thread looks whether it is still wanted.
-    const GLANCE: Timespec = Timespec {
-        tv_sec: 0,
-        tv_nsec: 100_000_000,
-    };
-
-    /// What was typed before the question is no answer to it.
-    pub(super) fn discard_typed(terminal: &File) {
-        if let Err(error) = tcflush(terminal, QueueSelector::IFlush) {
-            tracing::debug!(%error, "typed characters not discarded");
-        }
-    }
-
-    /// Waits for input; `false` when nobody waits for it any more.
-    pub(super) fn wait_readable(terminal: &File, abandoned: &AtomicBool) -> io::Result<bool> {
-        while !abandoned.load(Ordering::Relaxed) {
-            match poll(&mut [PollFd::new(terminal, PollFlags::IN)], Some(&GLANCE)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(false)
-    }
-}
-
-#[cfg(windows)]
-mod system {
-    use std::fs::File;
-    use std::io;
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    /// The console hands over whole lines, so a line typed before stays one that was asked for.
-    pub(super) fn discard_typed(_: &File) {}
-
-    /// The console's read cannot be given up; what is typed afterwards goes nowhere.
-    pub(super) fn wait_readable(_: &File, abandoned: &AtomicBool) -> io::Result<bool> {
-        Ok(!abandoned.load(Ordering::Relaxed))
-    }
+/// Without the characters that could move the cursor or worse.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -200,5 +149,10 @@ mod tests {
         );
         challenge.reason = Reason::Reused;
         assert!(prompt(&challenge).starts_with("AWS accepts each code once"));
+    }
+
+    #[test]
+    fn what_is_shown_cannot_steer_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\r\nb\u{9b}c"), "a[2Jbc");
     }
 }

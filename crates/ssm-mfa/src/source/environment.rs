@@ -1,0 +1,31 @@
+use std::sync::Mutex;
+
+use zeroize::Zeroizing;
+
+use super::{BoxFuture, Challenge, CodeError, MfaCodeSource};
+use crate::code::MfaCode;
+
+/// Read once; programs that are run for a code do not get it.
+pub(crate) const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
+
+/// The code in the environment variable `SSM_TUNNEL_MFA_CODE`, good for one request.
+pub(crate) struct EnvironmentCode(Mutex<Option<Zeroizing<String>>>);
+
+impl EnvironmentCode {
+    /// `None` when there is none.
+    pub(crate) fn read() -> Option<Self> {
+        let text = std::env::var(CODE_VARIABLE).ok()?;
+        Some(Self(Mutex::new(Some(Zeroizing::new(text)))))
+    }
+}
+
+impl MfaCodeSource for EnvironmentCode {
+    fn code<'a>(&'a self, _: &'a Challenge) -> BoxFuture<'a, Result<MfaCode, CodeError>> {
+        let text = self.0.lock().ok().and_then(|mut text| text.take());
+        Box::pin(async move { Ok(text.ok_or(CodeError::UsedUp)?.parse::<MfaCode>()?) })
+    }
+
+    fn is_spent(&self) -> bool {
+        self.0.lock().is_ok_and(|text| text.is_none())
+    }
+}

@@ -1,0 +1,112 @@
+//! Codes from several sources, against an STS that accepts each one once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use e2e::{config, soon};
+use ssm_mfa::{
+    Challenge, CodeError, FirstOf, MemoryStore, MfaCode, MfaCodeSource, MfaError, MfaProvider,
+    StaticCode,
+};
+use ssm_sandbox::{Outcome, Sandbox};
+
+async fn sandbox() -> Sandbox {
+    Sandbox::builder().start().await.expect("starts")
+}
+
+fn provider(sandbox: &Sandbox, source: impl MfaCodeSource) -> MfaProvider {
+    MfaProvider::builder()
+        .sts_config(&config(sandbox))
+        .serial(sandbox.mfa_serial().parse().expect("a serial"))
+        .code_source(source)
+        .store(MemoryStore::new())
+        .build()
+        .expect("complete")
+}
+
+fn code(text: &str) -> MfaCode {
+    text.parse().expect("six digits")
+}
+
+/// A person at a terminal, or nobody there.
+struct Person {
+    code: Result<MfaCode, CodeError>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl MfaCodeSource for Person {
+    fn code<'a>(&'a self, _: &'a Challenge) -> ssm_mfa::BoxFuture<'a, Result<MfaCode, CodeError>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let answer = self.code.clone();
+        Box::pin(async move { answer })
+    }
+
+    fn is_interactive(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_code_goes_first_and_the_person_is_asked_when_it_is_wrong() {
+    let sandbox = sandbox().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let person = Person {
+        code: Ok(code(&sandbox.next_unused_code())),
+        asked: asked.clone(),
+    };
+    let given = StaticCode::new(code("000000"));
+    let provider = provider(&sandbox, FirstOf::new().or(given).or(person));
+    soon("the login", provider.login())
+        .await
+        .expect("the person's is good");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let codes: Vec<_> = sandbox.requests().iter().map(|it| it.code).collect();
+    assert_eq!(codes, [Some(1), Some(2)]);
+    assert_eq!(sandbox.repeated_codes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_code_that_is_wrong_stays_the_reason_when_there_is_nobody_to_ask() {
+    let sandbox = sandbox().await;
+    let person = Person {
+        code: Err(CodeError::NoTerminal),
+        asked: Arc::default(),
+    };
+    let given = StaticCode::new(code("000000"));
+    let provider = provider(&sandbox, FirstOf::new().or(given).or(person));
+    let error = soon("the failure", provider.login())
+        .await
+        .expect_err("wrong");
+    assert!(
+        matches!(error, MfaError::InvalidCode { attempts: 1, .. }),
+        "{error}"
+    );
+    assert_eq!(sandbox.request_count("GetSessionToken"), 1);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_not_asked_again_after_a_wrong_code() {
+    let sandbox = sandbox().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let person = Person {
+        code: Ok(code(&sandbox.next_unused_code())),
+        asked: asked.clone(),
+    };
+    let program = ssm_mfa::ProcessCode::new("/bin/echo", ["000000"]);
+    let provider = provider(&sandbox, FirstOf::new().or(program).or(person));
+    let error = soon("the failure", provider.login())
+        .await
+        .expect_err("wrong");
+    assert!(matches!(error, MfaError::InvalidCode { .. }), "{error}");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    let requests = sandbox.requests();
+    let [request] = requests.as_slice() else {
+        panic!("one request, not {requests:?}");
+    };
+    assert_eq!(request.outcome, Outcome::Error("AccessDenied".to_owned()));
+    assert_eq!(
+        request.parameter("SerialNumber"),
+        Some(sandbox.mfa_serial().as_str())
+    );
+}
