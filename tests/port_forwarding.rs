@@ -9,7 +9,7 @@ use e2e::{
 };
 use ssm_mfa::{MfaProvider, StaticCode};
 use ssm_sandbox::{Instance, Sandbox};
-use ssm_tunnel::{End, Error, Event, Outcome, Tunnel};
+use ssm_tunnel::{End, Error, Event, Limits, Outcome, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -409,4 +409,46 @@ async fn a_destination_that_closes_while_the_local_side_still_sends_ends_in_orde
         .await
         .expect("closes")
         .expect("clean");
+}
+
+/// A reader that stops for a while in a long download was cut off by other clients, and read an
+/// end-of-file in the middle as if that were all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_stops_in_the_middle_of_a_long_download_gets_all_of_it() {
+    const LENGTH: usize = 8 << 20;
+    let written = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = written.clone();
+    let destination = service(move |mut tcp| {
+        let count = count.clone();
+        async move {
+            for number in 0..LENGTH / 4096 {
+                if tcp.write_all(&[number as u8; 4096]).await.is_err() {
+                    return;
+                }
+                count.fetch_add(4096, std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+    });
+    let sandbox = sandbox(instance(destination.await)).await;
+    let mut limits = Limits::default();
+    limits.session_receive_budget = 256 << 10;
+    let tunnel = open(tunnel(&sandbox).limits(limits)).await;
+    let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    // Beyond the budget, the rest waits in sockets.
+    soon("the destination", async {
+        while written.load(std::sync::atomic::Ordering::SeqCst) < 1 << 20 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut received = Vec::new();
+    soon("the download", stream.read_to_end(&mut received))
+        .await
+        .expect("in order");
+    assert_eq!(received.len(), LENGTH);
+    let intact = received
+        .chunks(4096)
+        .enumerate()
+        .all(|(number, chunk)| chunk.iter().all(|byte| *byte == number as u8));
+    assert!(intact, "bytes are not where they belong");
 }

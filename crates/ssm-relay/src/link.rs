@@ -110,8 +110,11 @@ impl<'a> Link<'a> {
     /// Reads, thinks, writes once. `Err` is why the websocket is lost.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<Round, String> {
         let read = self.read(cx);
-        let read_more = self.inbound.len() >= READ_BATCH;
+        let mut read_more = self.inbound.len() >= READ_BATCH;
+        let paused = self.receive_paused;
         let deadline = self.step(cx);
+        // Nobody wakes this task for what arrived while it did not read.
+        read_more |= paused && !self.receive_paused;
         read?;
         let wrote = self.write(cx)?;
         if let Some((_, give_up)) = &self.ending
