@@ -1,10 +1,12 @@
 //! Agents and documents that carry one connection a session.
 
+use std::time::Duration;
+
 use e2e::{
     closed_port, connect, echo, echoed, event, instance, no_sessions, open, sandbox, service, soon,
     tunnel,
 };
-use ssm_tunnel::{Event, Outcome};
+use ssm_tunnel::{Event, Limits, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -136,4 +138,70 @@ async fn a_dropped_connection_ends_its_session() {
     assert_eq!(ended.await, Outcome::LocalReset);
     no_sessions(&sandbox).await;
     echoed(connect(&tunnel).await, 2, 1000).await;
+}
+
+/// Beyond the limit of sessions a connection waits for its turn, and is served then.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_of_sessions_wait_for_their_turn() {
+    let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;
+    let mut limits = Limits::default();
+    limits.max_sessions = 1;
+    // The clients end by shutting down; their places are free once no answer can come any more.
+    limits.half_close_quiet = Duration::from_millis(10);
+    let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits)).await;
+    let transfers = (0..6).map(|seed| {
+        let tunnel = &tunnel;
+        async move { echoed(connect(tunnel).await, seed, 50_000).await }
+    });
+    let mut transfers: Vec<_> = transfers.map(Box::pin).collect();
+    let all = std::future::poll_fn(|cx| {
+        transfers.retain_mut(|transfer| transfer.as_mut().poll(cx).is_pending());
+        match transfers.is_empty() {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    });
+    soon("all transfers", all).await;
+    soon("closing", tunnel.close()).await.expect("a clean end");
+    no_sessions(&sandbox).await;
+}
+
+/// The session that is there goes on; the connection that would need another one is told why not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_session_that_cannot_be_started_costs_only_its_connection() {
+    let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut events = tunnel.events();
+    let mut first = connect(&tunnel).await;
+    first.write_all(b"x").await.expect("taken");
+    soon("the echo", first.read_exact(&mut [0]))
+        .await
+        .expect("comes back");
+    sandbox.set_instance(
+        instance(echo().await)
+            .agent_version("3.0.196.0")
+            .online(false),
+    );
+    let error = soon("the reset", async {
+        let mut tcp = TcpStream::connect(tunnel.local_addr()).await?;
+        tcp.read_to_end(&mut Vec::new()).await
+    });
+    let error = error.await.expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    let reason = event(&mut events, "the failure", |event| match event {
+        Event::ConnectionFailed { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    let reason = reason.await;
+    assert!(reason.contains("no further session"), "{reason}");
+    assert!(
+        reason.contains("not connected to Systems Manager"),
+        "{reason}"
+    );
+    first.write_all(b"y").await.expect("taken");
+    soon("the echo", first.read_exact(&mut [0]))
+        .await
+        .expect("the first connection goes on");
+    sandbox.set_instance(instance(echo().await).agent_version("3.0.196.0"));
+    echoed(connect(&tunnel).await, 1, 1000).await;
 }

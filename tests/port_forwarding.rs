@@ -253,7 +253,7 @@ async fn events_tell_the_whole_story_in_order() {
         .await
         .expect("in order");
     soon("closing", tunnel.close()).await.expect("a clean end");
-    let session_id = tunnel.session_id().to_owned();
+    let session_id = tunnel.session_id();
     let address = tunnel.local_addr();
     drop(tunnel);
 
@@ -451,4 +451,61 @@ async fn a_reader_that_stops_in_the_middle_of_a_long_download_gets_all_of_it() {
         .enumerate()
         .all(|(number, chunk)| chunk.iter().all(|byte| *byte == number as u8));
     assert!(intact, "bytes are not where they belong");
+}
+
+/// Unwinding drops the tunnel, whoever panics.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_the_users_task_terminates_the_session() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let panicked = tokio::spawn(async move {
+        tunnel.ready().await.expect("ready");
+        panic!("on purpose, with {} open", tunnel.local_addr());
+    });
+    soon("the panic", panicked).await.expect_err("it panics");
+    no_sessions(&sandbox).await;
+    soon("the call", async {
+        while sandbox.request_count("TerminateSession") == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// A program that panics in its main function takes its runtime down right away.
+#[test]
+fn a_panic_that_takes_the_runtime_down_terminates_the_session() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime")
+    };
+    let outer = runtime();
+    let sandbox = outer.block_on(async { sandbox(instance(echo().await)).await });
+    let program = || {
+        let inner = runtime();
+        inner.block_on(async {
+            let tunnel = open(tunnel(&sandbox)).await;
+            tunnel.ready().await.expect("ready");
+            panic!("on purpose");
+        });
+    };
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(program)).expect_err("it panics");
+    assert_eq!(sandbox.request_count("TerminateSession"), 1);
+    assert_eq!(sandbox.active_sessions(), Vec::<String>::new());
+}
+
+/// What is over already is terminated.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_gone_when_it_is_to_be_terminated_counts_as_terminated() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox)).await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    sandbox.fail_next("TerminateSession", ssm_sandbox::ApiFault::DropAfterHandling);
+    // The SDK asks again, for a session that was terminated by the call before.
+    let end = soon("closing", tunnel.close()).await.expect("a clean end");
+    assert!(matches!(end, End::Closed), "{end:?}");
+    assert_eq!(sandbox.request_count("TerminateSession"), 2);
+    no_sessions(&sandbox).await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{connect, echo, echoed, event, instance, open, sandbox, soon, tunnel};
 use ssm_sandbox::{ApiFault, Faults, Lossy, Sandbox};
-use ssm_tunnel::{End, Error, Event, Limits, Tunnel};
+use ssm_tunnel::{End, EndKind, Error, Event, Limits, OnSessionEnd, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn faulty(faults: Faults) -> Sandbox {
@@ -178,4 +178,86 @@ async fn an_outage_longer_than_the_budget_ends_the_tunnel_and_says_why() {
         error.to_string().contains("could not be resumed"),
         "{error}"
     );
+}
+
+fn session_ended(event: &Event) -> Option<EndKind> {
+    match event {
+        Event::SessionEnded { end, .. } => Some(*end),
+        Event::Closed { reason, .. } => panic!("over: {reason}"),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_restart_the_next_connection_gets_a_new_session() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let builder = tunnel(&sandbox)
+        .local_port(0)
+        .on_session_end(OnSessionEnd::Restart);
+    let tunnel = open(builder).await;
+    let mut events = tunnel.events();
+    let mut old = connect(&tunnel).await;
+    old.write_all(b"x").await.expect("taken");
+    soon("the echo", old.read_exact(&mut [0]))
+        .await
+        .expect("comes back");
+    let first = tunnel.session_id();
+    sandbox.forget_sessions();
+    sandbox.cut_websockets();
+    let cut = soon("the reset", old.read(&mut [0])).await;
+    assert_eq!(
+        cut.expect_err("reset").kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
+    let end = event(&mut events, "the session's end", session_ended).await;
+    assert_eq!(end, EndKind::SessionGone);
+    assert_eq!(sandbox.request_count("StartSession"), 1);
+    echoed(connect(&tunnel).await, 1, 100_000).await;
+    assert_eq!(sandbox.request_count("StartSession"), 2);
+    assert_ne!(tunnel.session_id(), first);
+    // And again, ended by an administrator.
+    sandbox.terminate_sessions();
+    let end = event(&mut events, "the session's end", session_ended).await;
+    assert_eq!(end, EndKind::ByService);
+    echoed(connect(&tunnel).await, 2, 1000).await;
+    soon("closing", tunnel.close()).await.expect("a clean end");
+}
+
+/// An instance that reboots is not connected for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_waits_for_a_target_that_restarts() {
+    let echo = echo().await;
+    let sandbox = sandbox(instance(echo)).await;
+    let builder = tunnel(&sandbox).on_session_end(OnSessionEnd::Restart);
+    let tunnel = open(builder).await;
+    let mut events = tunnel.events();
+    soon("ready", tunnel.ready()).await.expect("ready");
+    sandbox.set_instance(instance(echo).online(false));
+    sandbox.terminate_sessions();
+    event(&mut events, "the session's end", session_ended).await;
+    let (stream, ()) = soon("the new session", async {
+        tokio::join!(tunnel.connect(), async {
+            while sandbox.request_count("StartSession") < 3 {
+                tokio::task::yield_now().await;
+            }
+            sandbox.set_instance(instance(echo));
+        })
+    })
+    .await;
+    echoed(stream.expect("opens"), 1, 1000).await;
+}
+
+/// An answer that cannot be read may be another one next time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_tries_again_after_an_answer_that_does_not_parse() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).on_session_end(OnSessionEnd::Restart)).await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    let mut events = tunnel.events();
+    sandbox.fail_next("StartSession", ApiFault::MalformedBody);
+    sandbox.terminate_sessions();
+    event(&mut events, "the session's end", session_ended).await;
+    let stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    echoed(stream, 1, 1000).await;
+    assert!(sandbox.request_count("StartSession") >= 3);
 }

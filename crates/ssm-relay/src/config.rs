@@ -1,6 +1,28 @@
 use std::time::Duration;
 
 /// Limits and times of a relay. Every wait and every buffer has one.
+///
+/// # Memory
+///
+/// The most that is ever held, with the defaults. None of it grows with the length of a transfer:
+/// what is full stops whoever fills it.
+///
+/// | what | limit | default |
+/// |---|---|---|
+/// | sent and not acknowledged, a session | [`max_unacknowledged`](Self::max_unacknowledged) | 4 MiB |
+/// | received ahead of a missing message, a session | [`ssm_protocol::SessionConfig::reorder_bytes`] | 4 MiB |
+/// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; held in memory at most about 4 times that, for peers that send tiny messages ([`ssm_smux::Config::session_receive_budget`]) |
+/// | written and not sent, a stream | [`stream_send_buffer`](Self::stream_send_buffer) | 64 KiB |
+/// | read from a local socket, a connection | fixed | 16 KiB, none while it is idle |
+/// | on its way to a local socket, a connection | fixed | 64 KiB |
+/// | read from and written to the websocket, a session | fixed | 32 KiB and 64 KiB, at most one message of 1 MiB |
+/// | streams, a session | [`ssm_smux::Config::max_streams`] | 65536 |
+/// | local connections, waiting or carried | [`max_connections`](Self::max_connections) | 1024; further ones wait unaccepted |
+/// | sessions, where each carries one connection | [`max_sessions`](Self::max_sessions) | 32 and the first |
+/// | events kept for a slow receiver | fixed | 1024 |
+///
+/// A slow local reader stops only its own stream until the session's receive budget is used up; then
+/// the websocket is not read, which stops the agent, and nothing is dropped.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
@@ -25,17 +47,24 @@ pub struct Limits {
     /// smux keep-alives at this interval. Default `None`: with agents above 3.1.1511.0 they would
     /// defeat the account's idle time-out. Older agents hang up without them and get them anyway.
     pub keep_alive: Option<Duration>,
-    /// How often the websocket is pinged. Default 30 s: middleboxes drop idle connections.
+    /// How often the websocket is pinged. Default 30 s: middleboxes drop idle connections, the
+    /// soonest after a minute. Pings are the websocket's own and do not count as activity of the
+    /// session.
     pub ping_interval: Duration,
     /// How long after a ping the websocket may stay silent before it counts as lost. Default 20 s.
     pub pong_timeout: Duration,
     /// How long opening a websocket may take. Default 15 s.
     pub connect_timeout: Duration,
-    /// How long a lost websocket is tried again, `None` for ever. Default 10 minutes.
+    /// How long a lost websocket is tried again, `None` for ever. Time for which the machine sleeps
+    /// does not count. Default 10 minutes.
     pub resume_budget: Option<Duration>,
-    /// How long closing waits for data on its way, and as long again for TerminateSession.
-    /// Default 3 s.
+    /// How long closing waits for data on its way, then for the last message to be written, then
+    /// for TerminateSession. A tunnel that is dropped together with its runtime blocks for
+    /// TerminateSession, at most three times as long. Default 3 s.
     pub close_timeout: Duration,
+    /// Most local connections at once, waiting for a session or carried by one. Further ones wait
+    /// unaccepted in the system's backlog. Default 1024.
+    pub max_connections: usize,
     /// Most sessions at once where each carries one connection only (old agents, SSH document).
     /// Further connections wait. Default 32.
     pub max_sessions: usize,
@@ -57,6 +86,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(15),
             resume_budget: Some(Duration::from_secs(600)),
             close_timeout: Duration::from_secs(3),
+            max_connections: 1024,
             max_sessions: 32,
         }
     }

@@ -13,9 +13,12 @@ use crate::config::Limits;
 use crate::error::End;
 use crate::event::{Event, EventSender};
 use crate::link::{Link, LinkEnd};
-use crate::shared::{Shared, now};
+use crate::shared::Shared;
 use crate::terminate::TerminateGuard;
-use crate::websocket::{Connector, WebSocket};
+use crate::websocket::{ConnectError, Connector, WebSocket};
+
+/// How long the closing handshake of a session that is over may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How far a session is.
 #[derive(Debug, Clone)]
@@ -38,21 +41,41 @@ pub(crate) struct Driver {
     pub(crate) one_connection: bool,
 }
 
-/// Time without a websocket.
+/// Time without a websocket over which anything gets through.
 struct Outage {
     since: Instant,
     backoff: Backoff,
     reason: String,
+    /// The service was heard again.
+    resumed: bool,
+}
+
+/// Tells of the end of a driver that is dropped with its runtime, or panics.
+struct EndGuard {
+    shared: Arc<Shared>,
+    phase: watch::Sender<Phase>,
+}
+
+impl Drop for EndGuard {
+    fn drop(&mut self) {
+        self.shared.end(End::Aborted);
+        self.phase.send_if_modified(|phase| {
+            let over = matches!(phase, Phase::Ended(_));
+            if !over {
+                *phase = Phase::Ended(End::Aborted);
+            }
+            !over
+        });
+    }
 }
 
 impl Driver {
     /// Drives the session to its end.
-    pub(crate) async fn run(self, ticket: Ticket) {
-        let guard = TerminateGuard::new(
-            self.api.clone(),
-            self.session_id.clone(),
-            self.limits.close_timeout,
-        );
+    pub(crate) async fn run(self, ticket: Ticket, guard: TerminateGuard) {
+        let _told = EndGuard {
+            shared: self.shared.clone(),
+            phase: self.phase.clone(),
+        };
         let (end, websocket) = self.drive(ticket).await;
         tracing::debug!(session = %self.session_id, %end, "session ended");
         self.shared.end(end.clone());
@@ -62,8 +85,7 @@ impl Driver {
             _ => guard.terminate().await,
         }
         if let Some(mut websocket) = websocket {
-            let closed =
-                tokio::time::timeout(self.limits.close_timeout, websocket.close(None)).await;
+            let closed = tokio::time::timeout(FAREWELL, websocket.close(None)).await;
             tracing::debug!(clean = matches!(closed, Ok(Ok(()))), "websocket closed");
         }
         self.phase.send_replace(Phase::Ended(end));
@@ -85,14 +107,19 @@ impl Driver {
                 Ok(None) => continue,
                 Err(end) => return (end, None),
             };
-            if let Some(outage) = &outage {
-                self.events.send(Event::Resumed {
-                    session_id: self.session_id.clone(),
-                    after: now().saturating_duration_since(outage.since),
-                });
-            }
             let before = self.shared.lock().forward.progress();
-            let (ended, websocket) = Link::new(self, websocket).run().await;
+            let heard = || {
+                if let Some(outage) = &mut outage
+                    && !outage.resumed
+                {
+                    outage.resumed = true;
+                    self.events.send(Event::Resumed {
+                        session_id: self.session_id.clone(),
+                        after: self.shared.now().saturating_duration_since(outage.since),
+                    });
+                }
+            };
+            let (ended, websocket) = Link::new(self, websocket, heard).run().await;
             match ended {
                 LinkEnd::Session(end) => return (end, websocket),
                 LinkEnd::Lost(reason) => {
@@ -101,17 +128,16 @@ impl Driver {
                         inner.forward.disconnected();
                         inner.forward.progress() > before
                     };
-                    self.interrupted(&reason);
+                    if outage.as_ref().is_none_or(|outage| outage.resumed) {
+                        self.interrupted(&reason);
+                    }
                     // A websocket over which nothing got through does not end the outage.
                     match &mut outage {
-                        Some(outage) if !progress => outage.reason = reason,
-                        _ => {
-                            outage = Some(Outage {
-                                since: now(),
-                                backoff: Backoff::new(),
-                                reason,
-                            })
+                        Some(outage) if !progress => {
+                            outage.reason = reason;
+                            outage.resumed = false;
                         }
+                        _ => outage = Some(self.outage(reason)),
                     }
                 }
             }
@@ -145,24 +171,33 @@ impl Driver {
             .await
         {
             Ok(websocket) => Ok(Some(websocket)),
-            Err(error) if error.is_retryable() => {
+            Err(error) if error.is_retryable() || (self.is_ready() && may_pass(&error)) => {
                 tracing::debug!(session = %self.session_id, %error, "websocket not opened");
                 let reason = error.to_string();
                 match outage {
                     Some(outage) => outage.reason = reason,
                     None => {
                         self.interrupted(&reason);
-                        *outage = Some(Outage {
-                            since: now(),
-                            backoff: Backoff::new(),
-                            reason,
-                        });
+                        *outage = Some(self.outage(reason));
                     }
                 }
                 Ok(None)
             }
             Err(error) => Err(End::Connect(Arc::new(error))),
         }
+    }
+
+    fn outage(&self, reason: String) -> Outage {
+        Outage {
+            since: self.shared.now(),
+            backoff: Backoff::new(),
+            reason,
+            resumed: false,
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.shared.lock().forward.ready().is_some()
     }
 
     fn interrupted(&self, reason: &str) {
@@ -175,8 +210,7 @@ impl Driver {
     /// How long an outage may last. A session that was never ready is given up sooner: somebody
     /// waits for it, and what is wrong is rather a setting than the network.
     fn budget(&self) -> Option<Duration> {
-        let ready = self.shared.lock().forward.ready().is_some();
-        if ready {
+        if self.is_ready() {
             return self.limits.resume_budget;
         }
         let start = self.limits.handshake_timeout;
@@ -188,13 +222,10 @@ impl Driver {
     }
 
     async fn resume(&self, outage: &mut Option<Outage>) -> Result<Option<Ticket>, End> {
-        let outage = outage.get_or_insert_with(|| Outage {
-            since: now(),
-            backoff: Backoff::new(),
-            reason: "not connected".to_owned(),
-        });
+        let outage = outage.get_or_insert_with(|| self.outage("not connected".to_owned()));
+        let clock = self.shared.clock();
         let wait = outage.backoff.next(fastrand::f64());
-        let down = now().saturating_duration_since(outage.since);
+        let down = clock.now().saturating_duration_since(outage.since);
         if let Some(within) = self.budget()
             && down + wait > within
         {
@@ -203,7 +234,12 @@ impl Driver {
                 last: outage.reason.clone(),
             });
         }
-        tokio::time::sleep(wait).await;
+        let wakes = clock.wakes();
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            // The network may be another one now.
+            () = clock.woken(wakes) => outage.backoff = Backoff::new(),
+        }
         let call = tokio::time::timeout(
             self.limits.connect_timeout,
             self.api.resume(&self.session_id),
@@ -222,4 +258,13 @@ impl Driver {
             }
         }
     }
+}
+
+/// Whether a failure that is final before the session ever worked may be the network's of the
+/// moment: a captive portal's certificate, a credential source that cannot be reached.
+fn may_pass(error: &ConnectError) -> bool {
+    matches!(
+        error,
+        ConnectError::Tls { .. } | ConnectError::Credentials(_)
+    )
 }

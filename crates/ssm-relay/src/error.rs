@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use thiserror::Error;
 
 use crate::api::ApiError;
@@ -42,9 +43,49 @@ pub enum End {
     /// A Systems Manager call failed for good.
     #[error(transparent)]
     Api(Arc<ApiError>),
+    /// The tasks that carried it are gone: their runtime was shut down, or one panicked.
+    #[error("the tunnel's tasks were dropped with their runtime")]
+    Aborted,
+}
+
+/// The kinds of [`End`], for events and exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EndKind {
+    /// [`End::Closed`].
+    Closed,
+    /// [`End::ByService`].
+    ByService,
+    /// [`End::SessionGone`].
+    SessionGone,
+    /// [`End::ConnectionLost`].
+    ConnectionLost,
+    /// [`End::Connect`].
+    Connect,
+    /// [`End::Protocol`].
+    Protocol,
+    /// [`End::Api`].
+    Api,
+    /// [`End::Aborted`].
+    Aborted,
 }
 
 impl End {
+    /// Which one it is, without its details.
+    pub fn kind(&self) -> EndKind {
+        match self {
+            Self::Closed => EndKind::Closed,
+            Self::ByService { .. } => EndKind::ByService,
+            Self::SessionGone => EndKind::SessionGone,
+            Self::ConnectionLost { .. } => EndKind::ConnectionLost,
+            Self::Connect(_) => EndKind::Connect,
+            Self::Protocol(_) => EndKind::Protocol,
+            Self::Api(_) => EndKind::Api,
+            Self::Aborted => EndKind::Aborted,
+        }
+    }
+
     /// Whether it ended in order: as asked, or by the service without a complaint.
     pub fn is_clean(&self) -> bool {
         match self {

@@ -1,8 +1,11 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
+
+use crate::error::EndKind;
 
 /// What happens in a tunnel, for programs that follow it. Serialises as one object with `event`
 /// first.
@@ -20,6 +23,11 @@ pub enum Event {
         /// The local address.
         address: SocketAddr,
     },
+    /// The same on a Unix socket.
+    ListeningOnSocket {
+        /// The socket's file.
+        path: PathBuf,
+    },
     /// The agent completed the handshake: data flows.
     Ready {
         /// The session's id.
@@ -36,13 +44,14 @@ pub enum Event {
     ConnectionOpened {
         /// Counts from 1.
         connection: u64,
-        /// Where the local connection comes from; `None` for an in-process stream.
+        /// Where the local connection comes from; `None` on a Unix socket, and for an in-process
+        /// stream.
         peer: Option<SocketAddr>,
     },
     /// A local connection could not be carried and was reset.
     ConnectionFailed {
-        /// Where it comes from.
-        peer: SocketAddr,
+        /// Where it comes from; `None` on a Unix socket.
+        peer: Option<SocketAddr>,
         /// Why.
         reason: String,
     },
@@ -64,7 +73,7 @@ pub enum Event {
         /// What happened to the websocket.
         reason: String,
     },
-    /// The session goes on over a new websocket; nothing was lost.
+    /// The session goes on over a new websocket, and the service was heard on it; nothing was lost.
     Resumed {
         /// The session's id.
         session_id: String,
@@ -77,8 +86,29 @@ pub enum Event {
         /// What the agent said; may be empty.
         message: String,
     },
+    /// The credentials end soon, and their provider has no newer ones: a websocket lost after that
+    /// cannot be resumed. Log in again in time.
+    CredentialsExpiring {
+        /// When, in seconds since the Unix epoch.
+        expires_at: u64,
+        /// How many seconds that is from now.
+        in_seconds: u64,
+    },
+    /// A session ended for good and its connections were reset; the tunnel stays, as asked
+    /// ([`OnSessionEnd::Restart`](crate::OnSessionEnd::Restart)): the next connection gets a new
+    /// session.
+    SessionEnded {
+        /// The session's id.
+        session_id: String,
+        /// How it ended.
+        end: EndKind,
+        /// Why.
+        reason: String,
+    },
     /// The tunnel is over. The last event.
     Closed {
+        /// How it ended.
+        end: EndKind,
         /// Why.
         reason: String,
         /// Whether it ended as asked.

@@ -12,12 +12,11 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use ssm_relay::{Relay, RelayConfig, SessionApi};
-//! use tokio::net::TcpListener;
+//! use ssm_relay::{Listener, Relay, RelayConfig, SessionApi};
 //!
 //! # async fn run(api: Arc<dyn SessionApi>) -> Result<(), Box<dyn std::error::Error>> {
 //! // Bound before the session is started, so that a busy port costs nothing.
-//! let listener = TcpListener::bind("127.0.0.1:17320").await?;
+//! let listener = Listener::tcp("127.0.0.1:17320".parse()?).await?;
 //! let relay = Relay::open(RelayConfig::default(), api, Some(listener)).await?;
 //! relay.ready().await?;
 //! let end = relay.closed().await;
@@ -32,6 +31,7 @@
 
 mod api;
 mod backoff;
+mod clock;
 mod config;
 mod driver;
 mod error;
@@ -39,6 +39,7 @@ mod event;
 mod forward;
 mod link;
 mod listener;
+mod local;
 mod proxy;
 mod pump;
 mod relay;
@@ -46,6 +47,7 @@ mod shared;
 mod signer;
 mod stream;
 mod stream_url;
+mod supervisor;
 mod terminate;
 mod tls;
 mod transport;
@@ -53,11 +55,12 @@ mod websocket;
 
 pub use api::{ApiError, BoxFuture, SessionApi, Ticket};
 pub use config::Limits;
-pub use error::{End, OpenError};
+pub use error::{End, EndKind, OpenError};
 pub use event::{Event, Events, Outcome};
 pub use forward::ForwardError;
+pub use listener::Listener;
 pub use proxy::Proxy;
-pub use relay::{Relay, RelayConfig};
+pub use relay::{OnSessionEnd, Relay, RelayConfig};
 pub use signer::Signer;
 pub use ssm_protocol::payload::Token;
 pub use stream::TunnelStream;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
@@ -15,7 +15,6 @@ use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
 use crate::forward::{self, Forward};
-use crate::shared::now;
 use crate::websocket::WebSocket;
 
 /// Messages read before the state machine gets them.
@@ -26,6 +25,8 @@ const WRITE_BATCH: usize = 64 << 10;
 const ROUNDS: usize = 16;
 /// What the reference client's pings carry.
 const PING: &[u8] = b"keepalive";
+/// How long the first pong after a sleep may take: most websockets did not survive it.
+const WAKING: Duration = Duration::from_secs(5);
 
 pub(crate) enum LinkEnd {
     /// The websocket is gone, the session is not.
@@ -43,16 +44,20 @@ enum Round {
     Over,
 }
 
-pub(crate) struct Link<'a> {
+pub(crate) struct Link<'a, H> {
     driver: &'a Driver,
     websocket: WebSocket,
+    /// Called whenever the service is heard.
+    heard: H,
+    /// How often the machine had slept when this was last looked at.
+    wakes: u64,
     inbound: Vec<Bytes>,
     outbound: VecDeque<Message>,
     flushed: bool,
     receive_paused: bool,
     ping_at: Instant,
-    /// When the ping was sent that nothing has answered yet.
-    pinged_at: Option<Instant>,
+    /// Until when anything must be heard after a ping, and how long that was.
+    silent_until: Option<(Instant, Duration)>,
     /// Closing: when to stop waiting for data on its way.
     drain_until: Option<Instant>,
     /// The session's end, once the last message is written or this time has come.
@@ -62,23 +67,27 @@ pub(crate) struct Link<'a> {
     sleep: Pin<Box<Sleep>>,
 }
 
-impl<'a> Link<'a> {
-    pub(crate) fn new(driver: &'a Driver, websocket: WebSocket) -> Self {
-        let started = now();
+impl<'a, H: FnMut() + Unpin> Link<'a, H> {
+    pub(crate) fn new(driver: &'a Driver, websocket: WebSocket, heard: H) -> Self {
+        let clock = driver.shared.clock();
+        let started = clock.now();
         driver.shared.lock().forward.connected(started);
         Self {
             driver,
             websocket,
+            heard,
+            wakes: clock.wakes(),
             inbound: Vec::with_capacity(READ_BATCH),
             outbound: VecDeque::new(),
             flushed: true,
             receive_paused: false,
-            ping_at: started + driver.limits.ping_interval,
-            pinged_at: None,
+            // The first pong tells that the service accepted the token.
+            ping_at: started,
+            silent_until: None,
             drain_until: None,
             ending: None,
             said_all: false,
-            sleep: Box::pin(tokio::time::sleep_until(started.into())),
+            sleep: Box::pin(tokio::time::sleep_until(clock.alarm(started))),
         }
     }
 
@@ -109,6 +118,7 @@ impl<'a> Link<'a> {
 
     /// Reads, thinks, writes once. `Err` is why the websocket is lost.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<Round, String> {
+        self.check_sleep();
         let read = self.read(cx);
         let mut read_more = self.inbound.len() >= READ_BATCH;
         let paused = self.receive_paused;
@@ -118,13 +128,14 @@ impl<'a> Link<'a> {
         read?;
         let wrote = self.write(cx)?;
         if let Some((_, give_up)) = &self.ending
-            && ((self.said_all && self.flushed) || now() >= *give_up)
+            && ((self.said_all && self.flushed) || self.now() >= *give_up)
         {
             return Ok(Round::Over);
         }
         self.check_silence()?;
-        if self.sleep.deadline().into_std() != deadline {
-            self.sleep.as_mut().reset(deadline.into());
+        let alarm = self.driver.shared.clock().alarm(deadline);
+        if self.sleep.deadline() != alarm {
+            self.sleep.as_mut().reset(alarm);
         }
         let woken = self.sleep.as_mut().poll(cx).is_ready();
         let last_words = self.ending.is_some() && !self.said_all && self.outbound.is_empty();
@@ -135,11 +146,27 @@ impl<'a> Link<'a> {
         })
     }
 
+    fn now(&self) -> Instant {
+        self.driver.shared.now()
+    }
+
+    /// After the machine slept, asks at once whether the websocket still works.
+    fn check_sleep(&mut self) {
+        let time = self.now();
+        let wakes = self.driver.shared.clock().wakes();
+        if self.wakes != wakes {
+            self.wakes = wakes;
+            self.ping_at = time;
+            let patience = WAKING.min(self.driver.limits.pong_timeout);
+            self.silent_until = Some((time + patience, patience));
+        }
+    }
+
     /// Reads what is there, unless local readers are behind.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
         if self.receive_paused {
             // Nothing can be heard meanwhile.
-            self.pinged_at = None;
+            self.silent_until = None;
             return Ok(());
         }
         while self.inbound.len() < READ_BATCH {
@@ -149,7 +176,10 @@ impl<'a> Link<'a> {
                 Poll::Ready(Some(Err(error))) => return Err(lost(&error)),
                 Poll::Ready(Some(Ok(message))) => message,
             };
-            self.pinged_at = None;
+            self.silent_until = None;
+            if !matches!(message, Message::Close(_)) {
+                (self.heard)();
+            }
             match message {
                 Message::Binary(data) => self.inbound.push(data),
                 Message::Text(text) => self.inbound.push(text.into()),
@@ -170,7 +200,7 @@ impl<'a> Link<'a> {
     /// Gives the state machine what arrived, takes what it has to send, and returns when it wants
     /// to be woken.
     fn step(&mut self, cx: &Context<'_>) -> Instant {
-        let time = now();
+        let time = self.now();
         let driver = self.driver;
         let mut inner = driver.shared.lock();
         let mut outcome = Ok(());
@@ -220,7 +250,7 @@ impl<'a> Link<'a> {
         if spent {
             driver.shared.free();
         }
-        let pong = self.pinged_at.map(|at| at + driver.limits.pong_timeout);
+        let pong = self.silent_until.map(|(at, _)| at);
         let ending = self.ending.as_ref().map(|(_, give_up)| *give_up);
         let drain = self.drain_until.filter(|_| ending.is_none());
         let wake = wake.filter(|_| ending.is_none());
@@ -267,11 +297,13 @@ impl<'a> Link<'a> {
 
     /// Writes what is queued as far as the socket takes it: whether all of it went.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
-        let time = now();
+        let time = self.now();
         if time >= self.ping_at {
-            self.ping_at = time + self.driver.limits.ping_interval;
+            let limits = &self.driver.limits;
+            self.ping_at = time + limits.ping_interval;
             if !self.receive_paused {
-                self.pinged_at.get_or_insert(time);
+                let patience = limits.pong_timeout;
+                self.silent_until.get_or_insert((time + patience, patience));
             }
             self.outbound
                 .push_back(Message::Ping(Bytes::from_static(PING)));
@@ -301,9 +333,8 @@ impl<'a> Link<'a> {
     }
 
     fn check_silence(&self) -> Result<(), String> {
-        let limit = self.driver.limits.pong_timeout;
-        match self.pinged_at {
-            Some(at) if now() >= at + limit => Err(format!(
+        match self.silent_until {
+            Some((until, limit)) if self.now() >= until => Err(format!(
                 "the service did not answer a ping within {limit:?}"
             )),
             _ => Ok(()),

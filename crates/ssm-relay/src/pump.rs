@@ -1,4 +1,4 @@
-//! Carries one local TCP connection over one stream.
+//! Carries one local connection over one stream.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -8,11 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use socket2::SockRef;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::event::Outcome;
+use crate::local::LocalStream;
 use crate::relay::Connection;
 use crate::shared::StreamError;
 
@@ -24,20 +23,18 @@ const WRITE_SIZE: usize = 64 << 10;
 /// yet is not destroyed by a reset.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// A local socket that is reset when it is dropped, unless its end was in order.
+/// A local connection that is reset when it is dropped, unless its end was in order.
 pub(crate) struct ResetOnDrop {
-    tcp: TcpStream,
+    local: LocalStream,
     orderly: bool,
 }
 
 impl ResetOnDrop {
-    /// Takes a local connection. Small messages are not held back on it.
-    pub(crate) fn new(tcp: TcpStream) -> Self {
-        if let Err(error) = tcp.set_nodelay(true) {
-            tracing::debug!(%error, "no TCP_NODELAY");
-        }
+    /// Takes a local connection.
+    pub(crate) fn new(local: LocalStream) -> Self {
+        local.set_nodelay();
         Self {
-            tcp,
+            local,
             orderly: false,
         }
     }
@@ -45,10 +42,8 @@ impl ResetOnDrop {
 
 impl Drop for ResetOnDrop {
     fn drop(&mut self) {
-        if !self.orderly
-            && let Err(error) = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO))
-        {
-            tracing::debug!(%error, "local connection closed instead of reset");
+        if !self.orderly {
+            self.local.reset_on_close();
         }
     }
 }
@@ -62,7 +57,7 @@ enum End {
 }
 
 /// Runs until either side ends.
-pub(crate) async fn run(mut tcp: ResetOnDrop, mut connection: Connection) {
+pub(crate) async fn run(mut local: ResetOnDrop, mut connection: Connection) {
     let mut state = Pump {
         buffer: BytesMut::new(),
         local_finished: false,
@@ -70,12 +65,12 @@ pub(crate) async fn run(mut tcp: ResetOnDrop, mut connection: Connection) {
         delivering_bytes: 0,
         remote_finished: false,
     };
-    match poll_fn(|cx| state.poll(cx, &mut tcp.tcp, &mut connection)).await {
+    match poll_fn(|cx| state.poll(cx, &mut local.local, &mut connection)).await {
         End::Finished => {
-            tcp.orderly = true;
+            local.orderly = true;
             connection.outcome = Outcome::Finished;
             drop(connection);
-            linger(&mut tcp.tcp, state.local_finished).await;
+            linger(&mut local.local, state.local_finished).await;
         }
         End::Local(error) => {
             tracing::debug!(%error, "local connection failed");
@@ -88,12 +83,12 @@ pub(crate) async fn run(mut tcp: ResetOnDrop, mut connection: Connection) {
 
 /// Ends the local connection so that its peer reads everything: a socket closed with unread bytes
 /// is reset, and the reset overtakes what was written.
-async fn linger(tcp: &mut TcpStream, local_finished: bool) {
-    if tcp.shutdown().await.is_err() || local_finished {
+async fn linger(local: &mut LocalStream, local_finished: bool) {
+    if local.shutdown().await.is_err() || local_finished {
         return;
     }
     let mut nowhere = tokio::io::sink();
-    let discard = tokio::io::copy(tcp, &mut nowhere);
+    let discard = tokio::io::copy(local, &mut nowhere);
     let _ = tokio::time::timeout(LINGER, discard).await;
 }
 
@@ -109,19 +104,19 @@ impl Pump {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        tcp: &mut TcpStream,
+        local: &mut LocalStream,
         connection: &mut Connection,
     ) -> Poll<End> {
-        if let Poll::Ready(end) = self.poll_upload(cx, tcp, connection) {
+        if let Poll::Ready(end) = self.poll_upload(cx, local, connection) {
             return Poll::Ready(end);
         }
-        self.poll_download(cx, tcp, connection)
+        self.poll_download(cx, local, connection)
     }
 
     fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,
-        tcp: &mut TcpStream,
+        local: &mut LocalStream,
         connection: &mut Connection,
     ) -> Poll<End> {
         while !self.local_finished && !self.remote_finished {
@@ -131,7 +126,7 @@ impl Pump {
                 // The end, and whether it is one in order, comes with what is still to be read.
                 Poll::Ready(Err(_)) => return Poll::Pending,
             };
-            match self.read_local(cx, tcp, room.min(READ_SIZE)) {
+            match self.read_local(cx, local, room.min(READ_SIZE)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
                 Poll::Ready(Ok(data)) if data.is_empty() => {
@@ -152,12 +147,12 @@ impl Pump {
     fn read_local(
         &mut self,
         cx: &mut Context<'_>,
-        tcp: &mut TcpStream,
+        local: &mut LocalStream,
         max: usize,
     ) -> Poll<io::Result<Bytes>> {
         self.buffer.resize(max, 0);
         let mut read = ReadBuf::new(&mut self.buffer);
-        match Pin::new(tcp).poll_read(cx, &mut read) {
+        match Pin::new(local).poll_read(cx, &mut read) {
             Poll::Pending => {
                 // An idle connection keeps no buffer.
                 self.buffer = BytesMut::new();
@@ -174,7 +169,7 @@ impl Pump {
     fn poll_download(
         &mut self,
         cx: &mut Context<'_>,
-        tcp: &mut TcpStream,
+        local: &mut LocalStream,
         connection: &mut Connection,
     ) -> Poll<End> {
         loop {
@@ -196,7 +191,7 @@ impl Pump {
                     Poll::Pending
                 };
             }
-            match self.write_local(cx, tcp) {
+            match self.write_local(cx, local) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
                 Poll::Ready(Ok(())) => {}
@@ -204,7 +199,11 @@ impl Pump {
         }
     }
 
-    fn write_local(&mut self, cx: &mut Context<'_>, tcp: &mut TcpStream) -> Poll<io::Result<()>> {
+    fn write_local(
+        &mut self,
+        cx: &mut Context<'_>,
+        local: &mut LocalStream,
+    ) -> Poll<io::Result<()>> {
         let mut slices = [IoSlice::new(&[]); 64];
         let mut count = 0;
         for (slice, data) in slices.iter_mut().zip(&self.delivering) {
@@ -212,7 +211,7 @@ impl Pump {
             count += 1;
         }
         let slices = slices.get(..count).unwrap_or_default();
-        match Pin::new(tcp).poll_write_vectored(cx, slices) {
+        match Pin::new(local).poll_write_vectored(cx, slices) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -235,7 +234,7 @@ impl Pump {
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt as _;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -244,7 +243,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
         (
-            ResetOnDrop::new(ours.expect("accepted").0),
+            ResetOnDrop::new(LocalStream::Tcp(ours.expect("accepted").0)),
             theirs.expect("connected"),
         )
     }
@@ -252,7 +251,10 @@ mod tests {
     #[tokio::test]
     async fn small_messages_do_not_wait_on_a_local_connection() {
         let (ours, _theirs) = pair().await;
-        assert!(ours.tcp.nodelay().expect("a TCP socket"));
+        let LocalStream::Tcp(tcp) = &ours.local else {
+            panic!("it is TCP");
+        };
+        assert!(tcp.nodelay().expect("a TCP socket"));
     }
 
     #[tokio::test]

@@ -3,22 +3,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinHandle;
 
 use crate::api::{ApiError, SessionApi, Ticket};
+use crate::clock::Clock;
 use crate::config::Limits;
 use crate::driver::{Driver, Phase};
 use crate::error::{End, OpenError};
 use crate::event::{Event, EventSender, Events, Outcome};
 use crate::forward::Forward;
-use crate::listener;
+use crate::listener::{self, Listener};
 use crate::proxy::Proxy;
-use crate::shared::{Shared, StreamError, StreamHandle, now};
+use crate::shared::{Shared, StreamError, StreamHandle};
 use crate::signer::Signer;
 use crate::stream::TunnelStream;
 use crate::stream_url::StreamEndpoint;
+use crate::supervisor::{Supervisor, begin};
+use crate::terminate::TerminateGuard;
 use crate::tls::CaBundle;
 use crate::websocket::Connector;
 
@@ -28,7 +29,7 @@ use crate::websocket::Connector;
 /// down at the same time.
 #[derive(Debug)]
 pub struct Relay {
-    core: Arc<Core>,
+    tunnel: Arc<Supervisor>,
     /// What happened before anybody asked for events.
     first_events: Mutex<Option<Events>>,
 }
@@ -46,13 +47,40 @@ pub struct RelayConfig {
     pub proxy: Proxy,
     /// Root certificates to trust instead of the system's.
     pub ca_bundle: Option<CaBundle>,
+    /// What becomes of the relay when its session ends for good.
+    pub on_session_end: OnSessionEnd,
 }
 
+/// What becomes of a tunnel when its session ends for good: it timed out, was terminated, could not
+/// be resumed in time, or the agent broke the protocol.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnSessionEnd {
+    /// The tunnel ends too, and says why.
+    #[default]
+    Stop,
+    /// The session's connections are reset, and the next one gets a new session. Until it comes
+    /// there is none, so that an account's idle time-out keeps its meaning. Not before the tunnel
+    /// was ready once; and where no session can be started within
+    /// [`Limits::resume_budget`], the tunnel ends.
+    Restart,
+}
+
+/// What all sessions of a tunnel share.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) api: Arc<dyn SessionApi>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) events: EventSender,
+    pub(crate) clock: Arc<Clock>,
+    next_connection: Arc<AtomicU64>,
+}
+
+/// One session, and further ones where each carries one connection.
 pub(crate) struct Core {
-    api: Arc<dyn SessionApi>,
-    limits: Arc<Limits>,
-    connector: Arc<Connector>,
-    events: EventSender,
+    parts: Parts,
+    /// A tunnel that was ready once.
+    follows: bool,
     /// The session that was started first, and the only one where connections share it.
     first: SessionHandle,
     /// One permit a session beyond the first.
@@ -60,14 +88,12 @@ pub(crate) struct Core {
     /// Sessions that carry one connection each, beyond the first.
     others: Mutex<Vec<Weak<SessionHandle>>>,
     closing: watch::Sender<bool>,
-    ended: watch::Sender<Option<End>>,
-    next_connection: AtomicU64,
 }
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Core")
-            .field("limits", &self.limits)
+            .field("session_id", &self.first.id)
             .finish_non_exhaustive()
     }
 }
@@ -88,7 +114,7 @@ impl SessionHandle {
             .wait_for(|phase| !matches!(phase, Phase::Connecting))
             .await;
         // The driver always ends with a phase; without one its runtime is gone.
-        settled.map_or(Phase::Ended(End::Closed), |phase| phase.clone())
+        settled.map_or(Phase::Ended(End::Aborted), |phase| phase.clone())
     }
 
     async fn ended(&self) -> End {
@@ -99,7 +125,7 @@ impl SessionHandle {
             .as_deref()
         {
             Ok(Phase::Ended(end)) => end.clone(),
-            _ => End::Closed,
+            _ => End::Aborted,
         }
     }
 
@@ -130,46 +156,46 @@ impl Relay {
     pub async fn open(
         config: RelayConfig,
         api: Arc<dyn SessionApi>,
-        listener: Option<TcpListener>,
+        listener: Option<Listener>,
     ) -> Result<Self, ApiError> {
         let limits = Arc::new(config.limits);
-        let connector = Arc::new(Connector::new(
-            config.endpoint,
-            config.signer,
-            limits.connect_timeout,
-            config.proxy,
-            config.ca_bundle,
-        ));
         let (events, first_events) = EventSender::new();
-        let ticket = api.start().await?;
-        let address = listener
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok());
-        let first = start(&api, &limits, &connector, &events, ticket, address);
-        let core = Arc::new(Core {
-            extra: Arc::new(Semaphore::new(limits.max_sessions.max(1))),
+        let parts = Parts {
             api,
+            connector: Arc::new(Connector::new(
+                config.endpoint,
+                config.signer,
+                limits.connect_timeout,
+                config.proxy,
+                config.ca_bundle,
+            )),
             limits,
-            connector,
             events,
-            first,
-            others: Mutex::new(Vec::new()),
-            closing: watch::Sender::new(false),
-            ended: watch::Sender::new(None),
-            next_connection: AtomicU64::new(1),
+            clock: Arc::new(Clock::new()),
+            next_connection: Arc::new(AtomicU64::new(1)),
+        };
+        let (ticket, guard) = begin(&parts).await?;
+        parts.events.send(Event::SessionStarted {
+            session_id: ticket.session_id.clone(),
         });
+        // Before the driver has anything to tell.
+        if let Some(listening) = listener.as_ref().and_then(Listener::event) {
+            parts.events.send(listening);
+        }
+        let first = Core::start(&parts, ticket, guard, false);
+        let tunnel = Supervisor::new(parts, config.on_session_end, first);
         let accepting =
-            listener.map(|listener| tokio::spawn(listener::accept(listener, core.clone())));
-        tokio::spawn(supervise(core.clone(), accepting));
+            listener.map(|listener| tokio::spawn(listener::accept(listener, tunnel.clone())));
+        tokio::spawn(tunnel.clone().run(accepting));
         Ok(Self {
-            core,
+            tunnel,
             first_events: Mutex::new(Some(first_events)),
         })
     }
 
-    /// The id of the session that was started first.
-    pub fn session_id(&self) -> &str {
-        &self.core.first.id
+    /// The id of the session that was started first, or last after a restart.
+    pub fn session_id(&self) -> String {
+        self.tunnel.current().session_id().to_owned()
     }
 
     /// Waits until the agent completed the handshake.
@@ -177,10 +203,7 @@ impl Relay {
     /// # Errors
     /// Why the session ended instead.
     pub async fn ready(&self) -> Result<(), End> {
-        match self.core.first.settled().await {
-            Phase::Ended(end) if !self.core.goes_on_after(&end) => Err(end),
-            _ => Ok(()),
-        }
+        self.tunnel.ready().await
     }
 
     /// Opens a connection to the destination, in process.
@@ -188,52 +211,126 @@ impl Relay {
     /// # Errors
     /// When the session ended, or no session could be started for it.
     pub async fn connect(&self) -> Result<TunnelStream, OpenError> {
-        Ok(TunnelStream::new(self.core.connect(None).await?))
+        Ok(TunnelStream::new(self.tunnel.connect(None).await?))
     }
 
     /// The tunnel's events: at the first call everything since it was opened, later from now on.
     pub fn events(&self) -> Events {
         lock(&self.first_events)
             .take()
-            .unwrap_or_else(|| self.core.events.subscribe())
+            .unwrap_or_else(|| self.tunnel.parts().events.subscribe())
     }
 
     /// Waits for the end and says why.
     pub async fn closed(&self) -> End {
-        let mut ended = self.core.ended.subscribe();
-        match ended.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(end)) => end.clone(),
-            _ => End::Closed,
-        }
+        self.tunnel.closed().await
     }
 
-    /// Ends it: what is on its way is delivered, the session is terminated. Takes at most about
-    /// three times [`Limits::close_timeout`], whatever the network does.
+    /// Ends it: what is on its way is delivered, the session is terminated. Takes at most three
+    /// times [`Limits::close_timeout`] and a second, whatever the network does.
     pub async fn close(&self) -> End {
-        self.core.close();
+        self.tunnel.close();
         self.closed().await
     }
 }
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        self.core.close();
+        self.tunnel.close();
     }
 }
 
 impl Core {
-    fn close(&self) {
+    /// Runs a session that was started. `follows` says that it is not the tunnel's first.
+    pub(crate) fn start(
+        parts: &Parts,
+        ticket: Ticket,
+        guard: TerminateGuard,
+        follows: bool,
+    ) -> Arc<Self> {
+        if follows {
+            parts.events.send(Event::SessionStarted {
+                session_id: ticket.session_id.clone(),
+            });
+        }
+        Arc::new(Self {
+            first: start(parts, ticket, guard),
+            parts: parts.clone(),
+            follows,
+            extra: Arc::new(Semaphore::new(parts.limits.max_sessions.max(1))),
+            others: Mutex::new(Vec::new()),
+            closing: watch::Sender::new(false),
+        })
+    }
+
+    pub(crate) fn session_id(&self) -> &str {
+        &self.first.id
+    }
+
+    /// Whether the agent ever was ready.
+    pub(crate) fn was_ready(&self) -> bool {
+        self.first.shared.lock().forward.ready().is_some()
+    }
+
+    /// Whether a new session may take this one's place: what never worked is not tried again.
+    pub(crate) fn may_be_followed(&self) -> bool {
+        self.parts.api.starts_more() && (self.follows || self.was_ready())
+    }
+
+    pub(crate) async fn ready(&self) -> Result<(), End> {
+        match self.first.settled().await {
+            Phase::Ended(end) if !self.goes_on_after(&end) => Err(end),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has every session look at the time again.
+    pub(crate) fn wake(&self) {
+        self.first.shared.wake();
+        for other in lock(&self.others).iter().filter_map(Weak::upgrade) {
+            other.shared.wake();
+        }
+    }
+
+    pub(crate) fn close(&self) {
         self.closing.send_replace(true);
+        // Nobody may wait for a place among the sessions any more.
+        self.extra.close();
         self.first.close();
         for other in lock(&self.others).iter().filter_map(Weak::upgrade) {
             other.close();
         }
     }
 
+    /// Waits until it is over, with all its sessions: the end of the first one, unless that ended
+    /// only its connection.
+    pub(crate) async fn finished(&self) -> End {
+        let mut end = self.first.ended().await;
+        if self.goes_on_after(&end) {
+            if let End::ByService { output } = end {
+                self.parts
+                    .events
+                    .send(Event::DestinationRefused { message: output });
+            }
+            let mut closing = self.closing.subscribe();
+            let _ = closing.wait_for(|closing| *closing).await;
+            end = End::Closed;
+        }
+        self.close();
+        let others: Vec<_> = lock(&self.others)
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
+        for other in others {
+            other.ended().await;
+        }
+        end
+    }
+
     /// Whether the tunnel outlives its first session, which ended so: where each session carries
     /// one connection, that is the end of the connection only.
     fn goes_on_after(&self, end: &End) -> bool {
-        if *self.closing.borrow() || !self.api.starts_more() {
+        if *self.closing.borrow() || !self.parts.api.starts_more() {
             return false;
         }
         let inner = self.first.shared.lock();
@@ -255,7 +352,7 @@ impl Core {
                     if let Some(stream) = first.shared.open() {
                         return Ok(self.connection(stream, peer, None));
                     }
-                    match (multiplexed, self.api.starts_more()) {
+                    match (multiplexed, self.parts.api.starts_more()) {
                         (true, _) => return Err(self.refusal()),
                         (false, true) => return self.connect_by_itself(peer).await,
                         (false, false) => freed.await,
@@ -267,10 +364,6 @@ impl Core {
                 Phase::Ended(end) => return Err(OpenError::Ended(end)),
             }
         }
-    }
-
-    pub(crate) fn report(&self, event: Event) {
-        self.events.send(event);
     }
 
     fn refusal(&self) -> OpenError {
@@ -290,19 +383,13 @@ impl Core {
             .acquire_owned()
             .await
             .map_err(|_| closed())?;
-        let ticket = self
-            .api
-            .start()
+        let (ticket, guard) = begin(&self.parts)
             .await
             .map_err(|error| OpenError::Start(Arc::new(error)))?;
-        let session = Arc::new(start(
-            &self.api,
-            &self.limits,
-            &self.connector,
-            &self.events,
-            ticket,
-            None,
-        ));
+        self.parts.events.send(Event::SessionStarted {
+            session_id: ticket.session_id.clone(),
+        });
+        let session = Arc::new(start(&self.parts, ticket, guard));
         {
             let mut others = lock(&self.others);
             others.retain(|other| other.strong_count() > 0);
@@ -326,8 +413,8 @@ impl Core {
         peer: Option<SocketAddr>,
         own: Option<(Arc<SessionHandle>, OwnedSemaphorePermit)>,
     ) -> Connection {
-        let number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        self.events.send(Event::ConnectionOpened {
+        let number = self.parts.next_connection.fetch_add(1, Ordering::Relaxed);
+        self.parts.events.send(Event::ConnectionOpened {
             connection: number,
             peer,
         });
@@ -335,7 +422,7 @@ impl Core {
             stream,
             number,
             outcome: Outcome::Finished,
-            events: self.events.clone(),
+            events: self.parts.events.clone(),
             _own: own,
         }
     }
@@ -373,40 +460,32 @@ impl Drop for Connection {
     }
 }
 
-fn start(
-    api: &Arc<dyn SessionApi>,
-    limits: &Arc<Limits>,
-    connector: &Arc<Connector>,
-    events: &EventSender,
-    ticket: Ticket,
-    listening: Option<SocketAddr>,
-) -> SessionHandle {
+fn start(parts: &Parts, ticket: Ticket, guard: TerminateGuard) -> SessionHandle {
     let id = ticket.session_id.clone();
-    events.send(Event::SessionStarted {
-        session_id: id.clone(),
-    });
-    // Before the driver has anything to tell.
-    if let Some(address) = listening {
-        events.send(Event::Listening { address });
-    }
     let unix_time = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    let shared = Shared::new(Forward::new((**limits).clone(), seed(), now(), unix_time));
+    let forward = Forward::new(
+        (*parts.limits).clone(),
+        seed(),
+        parts.clock.now(),
+        unix_time,
+    );
+    let shared = Shared::new(forward, parts.clock.clone());
     let (phase, phase_receiver) = watch::channel(Phase::Connecting);
     let (closing, closing_receiver) = watch::channel(false);
     let driver = Driver {
         shared: shared.clone(),
-        api: api.clone(),
-        connector: connector.clone(),
-        limits: limits.clone(),
-        events: events.clone(),
+        api: parts.api.clone(),
+        connector: parts.connector.clone(),
+        limits: parts.limits.clone(),
+        events: parts.events.clone(),
         phase,
         closing: closing_receiver,
         session_id: id.clone(),
-        one_connection: api.starts_more(),
+        one_connection: parts.api.starts_more(),
     };
-    tokio::spawn(driver.run(ticket));
+    tokio::spawn(driver.run(ticket, guard));
     SessionHandle {
         id,
         shared,
@@ -422,36 +501,6 @@ fn seed() -> [u8; 32] {
         seed.fill_with(|| fastrand::u8(..));
     }
     seed
-}
-
-/// Turns the end of the first session into the end of the tunnel, unless the tunnel outlives it.
-async fn supervise(core: Arc<Core>, accepting: Option<JoinHandle<()>>) {
-    let mut end = core.first.ended().await;
-    if core.goes_on_after(&end) {
-        if let End::ByService { output } = end {
-            core.events
-                .send(Event::DestinationRefused { message: output });
-        }
-        let mut closing = core.closing.subscribe();
-        let _ = closing.wait_for(|closing| *closing).await;
-        end = End::Closed;
-    }
-    if let Some(accepting) = accepting {
-        accepting.abort();
-    }
-    core.close();
-    let others: Vec<_> = lock(&core.others)
-        .iter()
-        .filter_map(Weak::upgrade)
-        .collect();
-    for other in others {
-        other.ended().await;
-    }
-    core.events.send(Event::Closed {
-        reason: end.to_string(),
-        clean: end.is_clean(),
-    });
-    core.ended.send_replace(Some(end));
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

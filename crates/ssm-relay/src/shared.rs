@@ -9,6 +9,7 @@ use ssm_smux::StreamId;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use crate::clock::Clock;
 use crate::error::End;
 use crate::forward::{Event, Forward, Read};
 
@@ -17,6 +18,7 @@ use crate::forward::{Event, Forward, Read};
 #[derive(Debug)]
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
+    clock: Arc<Clock>,
     freed: Notify,
 }
 
@@ -35,13 +37,8 @@ struct Wakers {
     write: Option<Waker>,
 }
 
-/// The clock of the shell: tokio's, so that tests can pause it.
-pub(crate) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
-
 impl Shared {
-    pub(crate) fn new(forward: Forward) -> Arc<Self> {
+    pub(crate) fn new(forward: Forward, clock: Arc<Clock>) -> Arc<Self> {
         let inner = Inner {
             forward,
             streams: BTreeMap::new(),
@@ -51,6 +48,7 @@ impl Shared {
         };
         Arc::new(Self {
             inner: Mutex::new(inner),
+            clock,
             freed: Notify::new(),
         })
     }
@@ -58,6 +56,19 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
         // The state machine does not panic halfway; a poisoned lock would only hide who did.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Has the driver look at everything again: the machine slept.
+    pub(crate) fn wake(&self) {
+        self.lock().wake_driver();
     }
 
     /// Opens a stream; `None` when the session takes none now.
@@ -84,9 +95,12 @@ impl Shared {
         inner.wake_driver();
     }
 
-    /// The session is over: every stream hears of it.
+    /// The session is over: every stream hears of it. The first reason counts.
     pub(crate) fn end(&self, end: End) {
         let mut inner = self.lock();
+        if inner.end.is_some() {
+            return;
+        }
         inner.end = Some(end);
         for wakers in inner.streams.values_mut() {
             wakers.wake();
@@ -258,7 +272,7 @@ impl StreamHandle {
     /// Local end-of-file: the answer may still come.
     pub(crate) fn finish(&mut self) {
         let mut inner = self.shared.lock();
-        inner.forward.finish(self.id, now());
+        inner.forward.finish(self.id, self.shared.now());
         inner.wake_driver();
     }
 

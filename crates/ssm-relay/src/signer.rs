@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
@@ -31,6 +32,8 @@ const PRESIGNED: [&str; 7] = [
 pub struct Signer {
     credentials: SharedCredentialsProvider,
     region: String,
+    /// When the credentials end that were used last.
+    expiry: Arc<Mutex<Option<SystemTime>>>,
 }
 
 impl Signer {
@@ -39,7 +42,24 @@ impl Signer {
         Self {
             credentials,
             region: region.into(),
+            expiry: Arc::default(),
         }
+    }
+
+    /// When the credentials end that were used last; `None` where they do not.
+    pub(crate) fn expiry(&self) -> Option<SystemTime> {
+        *self.expiry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same of what the provider gives now.
+    pub(crate) async fn renewed_expiry(&self) -> Option<SystemTime> {
+        let credentials = self.credentials.provide_credentials().await.ok()?;
+        self.note(&credentials);
+        credentials.expiry()
+    }
+
+    fn note(&self, credentials: &Credentials) {
+        *self.expiry.lock().unwrap_or_else(PoisonError::into_inner) = credentials.expiry();
     }
 
     /// The headers to be added to a GET of `url`: none when it is presigned.
@@ -48,11 +68,9 @@ impl Signer {
             return Ok(HeaderMap::new());
         }
         let credentials = self.credentials.provide_credentials();
-        self.sign(
-            url,
-            host,
-            credentials.await.map_err(ConnectError::Credentials)?,
-        )
+        let credentials = credentials.await.map_err(ConnectError::Credentials)?;
+        self.note(&credentials);
+        self.sign(url, host, credentials)
     }
 
     fn sign(

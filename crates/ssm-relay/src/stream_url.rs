@@ -189,6 +189,11 @@ mod tests {
             "ssmmessages-fips.us-gov-west-1.amazonaws.com",
             "ssmmessages.cn-north-1.amazonaws.com.cn",
             "ssmmessages.eu-west-1.api.aws",
+            "ssmmessages-fips.us-east-1.api.aws",
+            "ssmmessages.cn-northwest-1.api.amazonwebservices.com.cn",
+            "ssmmessages.eusc-de-east-1.amazonaws.eu",
+            "ssmmessages-fips.us-gov-east-1.api.aws",
+            "vpce-0a1b-2c3d.ssmmessages-fips.us-gov-west-1.vpce.amazonaws.com",
             "vpce-0a1b-2c3d.ssmmessages.ap-northeast-1.vpce.amazonaws.com",
             "vpce-0a1b-2c3d-us-east-1a.ssmmessages.us-east-1.vpce.amazonaws.com",
             "ssmmessages.us-iso-east-1.c2s.ic.gov",
@@ -218,6 +223,44 @@ mod tests {
                 matches!(resolved(&url), Err(StreamUrlError::Host { .. })),
                 "{host}"
             );
+        }
+    }
+
+    #[test]
+    fn a_host_cannot_be_dressed_up_as_session_managers() {
+        let good = "ssmmessages.us-east-1.amazonaws.com";
+        for url in [
+            format!("wss://{good}@evil.example/v1"),
+            format!("wss://user@{good}/v1"),
+            format!("wss://evil.example/{good}"),
+            format!("wss://evil.example?{good}"),
+            format!("wss://evil.example#.{good}"),
+            format!("wss://evil.example\\.{good}/"),
+            format!("wss://evil.example%2F.{good}/"),
+            format!("wss://{good}./v1"),
+            format!("wss://{good}%00.evil.example/"),
+            format!("wss://{good}:443@evil.example/"),
+            format!("wss:{good}.evil.example/"),
+            format!("wss://evil.example/..//{good}"),
+            format!("https://{good}/v1"),
+            format!("ws://{good}/v1"),
+            "wss://ssmmessages..amazonaws.com/".to_owned(),
+            "wss://ssmmessages.us_east.amazonaws.com/".to_owned(),
+            "wss://vpce-1.ssmmessages.us-east-1.vpce.evil.example/".to_owned(),
+            "wss://ssmmessages.us-east-1.vpce.amazonaws.com.evil.example/".to_owned(),
+            "wss:///v1".to_owned(),
+            String::new(),
+        ] {
+            assert!(resolved(&url).is_err(), "{url}");
+        }
+        // What stays on the host is the service's own business.
+        for url in [
+            format!("wss://{good}:443/v1?role=publish_subscribe"),
+            format!("wss://{good}\\@evil.example/"),
+            format!("wss://{good}/@evil.example"),
+        ] {
+            let resolved = StreamEndpoint::aws().resolve(&url).expect("its own host");
+            assert_eq!(resolved.host_str(), Some(good), "{url}");
         }
     }
 

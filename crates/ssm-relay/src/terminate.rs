@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::api::{ApiError, BoxFuture, SessionApi};
 
+/// How much longer than usual a late call may take.
+const LATE: u32 = 3;
+
 /// Terminates a session that its driver task could not: the task was dropped with its runtime.
 #[derive(Debug)]
 pub(crate) struct TerminateGuard {
@@ -68,8 +71,12 @@ impl Drop for TerminateGuard {
         let Some(armed) = self.armed.take() else {
             return;
         };
-        // The runtime that drove the session is going down, so this takes one of its own. Bounded
-        // by the timeout.
+        // The runtime that drove the session is going down, so this takes one of its own, and
+        // connections of its own, which take their time to be opened.
+        let armed = Armed {
+            timeout: armed.timeout * LATE,
+            ..armed
+        };
         let worker = thread::Builder::new()
             .name("ssm-terminate".to_owned())
             .spawn(move || {

@@ -163,6 +163,10 @@ impl Connector {
         }
     }
 
+    pub(crate) fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
+    }
+
     /// Connects, upgrades and sends the first message, OpenDataChannel.
     pub(crate) async fn open(
         &self,

@@ -2,14 +2,20 @@
 //! error is kept: their `Debug` may show a whole answer, token included.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use aws_config::SdkConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::RequestId;
 use ssm_relay::{ApiError, BoxFuture, SessionApi, Ticket, Token};
 
 use crate::error::{ServiceError, chain};
+
+/// How long an attempt of a call waits for its answer, unless the configuration says otherwise.
+/// Nothing that Systems Manager is asked here takes more than a few seconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(crate) struct SystemsManager {
     sdk_config: SdkConfig,
@@ -92,8 +98,13 @@ impl SessionApi for SystemsManager {
                 .set_reason(self.reason.clone());
             let answer = call.send().await.map_err(|error| {
                 let error = self.failure("StartSession", &error);
-                // StartSession is not repeated: the caller is waiting for the answer.
-                ApiError::fatal(error)
+                // Whoever waits for a tunnel is told at once; a tunnel that is to go on tries
+                // again, also while its target restarts.
+                match error {
+                    ServiceError::TargetNotConnected { .. } => ApiError::retryable(error),
+                    _ if error.is_retryable() => ApiError::retryable(error),
+                    _ => ApiError::fatal(error),
+                }
             })?;
             ticket(
                 "StartSession",
@@ -152,8 +163,24 @@ impl SessionApi for SystemsManager {
     }
 }
 
+/// The SDK tries a call again whose answer got lost. A StartSession that was carried out all the
+/// same leaves a session that nobody knows of; its agent ends it after waiting 15 s for a client's
+/// handshake (`clientHandshakeTimeout` in amazon-ssm-agent).
 fn client(sdk_config: &SdkConfig, endpoint_url: Option<&str>) -> Client {
     let mut config = aws_sdk_ssm::config::Builder::from(sdk_config);
+    // The SDK itself waits for an answer for ever.
+    let timeouts = match sdk_config.timeout_config() {
+        Some(timeouts) => timeouts.to_builder(),
+        None => TimeoutConfig::builder(),
+    };
+    let given = sdk_config
+        .timeout_config()
+        .and_then(TimeoutConfig::read_timeout);
+    config = config.timeout_config(
+        timeouts
+            .read_timeout(given.unwrap_or(ANSWER_TIMEOUT))
+            .build(),
+    );
     if let Some(url) = endpoint_url {
         config = config.endpoint_url(url);
     }
@@ -194,6 +221,7 @@ impl ServiceError {
             return Self::Credentials {
                 action,
                 reason: texts,
+                unreachable: crate::error::is_about_reaching(error),
             };
         }
         Self::Network {

@@ -1,11 +1,15 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
-use ssm_relay::{CaBundle, Limits, Proxy, Relay, RelayConfig, SessionApi, Signer, StreamEndpoint};
-use tokio::net::TcpListener;
+use ssm_relay::{
+    CaBundle, Limits, Listener, OnSessionEnd, Proxy, Relay, RelayConfig, SessionApi, Signer,
+    StreamEndpoint,
+};
 
 use crate::aws::SystemsManager;
 use crate::error::Error;
@@ -29,7 +33,9 @@ pub struct TunnelBuilder {
     started: Option<StartedSession>,
     remote_port: Option<u16>,
     remote_host: Option<String>,
-    local: Option<SocketAddr>,
+    local: Option<Local>,
+    exposed: bool,
+    same_user_only: bool,
     document_name: Option<String>,
     parameters: BTreeMap<String, Vec<String>>,
     reason: Option<String>,
@@ -39,6 +45,14 @@ pub struct TunnelBuilder {
     proxy: Proxy,
     ca_bundle: Option<CaBundle>,
     limits: Limits,
+    on_session_end: OnSessionEnd,
+}
+
+/// Where local programs connect.
+#[derive(Debug, Clone)]
+enum Local {
+    Address(SocketAddr),
+    Socket(PathBuf),
 }
 
 impl TunnelBuilder {
@@ -49,6 +63,8 @@ impl TunnelBuilder {
             remote_port: None,
             remote_host: None,
             local: None,
+            exposed: false,
+            same_user_only: false,
             document_name: None,
             parameters: BTreeMap::new(),
             reason: None,
@@ -58,6 +74,7 @@ impl TunnelBuilder {
             proxy: Proxy::default(),
             ca_bundle: None,
             limits: Limits::default(),
+            on_session_end: OnSessionEnd::Stop,
         }
     }
 
@@ -87,10 +104,33 @@ impl TunnelBuilder {
         self.local_address(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
     }
 
-    /// Accept local connections on this address. **Any address but loopback lets other machines
-    /// use the tunnel with your permissions.**
+    /// Accept local connections on this address, which must be a loopback one unless
+    /// [`expose_to_network`](Self::expose_to_network) is called too.
     pub fn local_address(mut self, address: SocketAddr) -> Self {
-        self.local = Some(address);
+        self.local = Some(Local::Address(address));
+        self
+    }
+
+    /// Let [`local_address`](Self::local_address) be one that other machines reach. **Whoever can
+    /// connect to it uses the tunnel with your permissions.**
+    pub fn expose_to_network(mut self) -> Self {
+        self.exposed = true;
+        self
+    }
+
+    /// Accept local connections on a Unix socket that only this user may connect to (mode 0600),
+    /// instead of a port. A socket left by a killed program is replaced, and the file removed at
+    /// the end. What is cut off cannot be reset on it: its peer reads an end-of-file. Not on
+    /// Windows.
+    pub fn local_socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.local = Some(Local::Socket(path.into()));
+        self
+    }
+
+    /// Admit only local connections of the user that this program runs as; others are reset. On
+    /// Linux and macOS; elsewhere [`open`](Self::open) fails.
+    pub fn same_user_only(mut self) -> Self {
+        self.same_user_only = true;
         self
     }
 
@@ -155,6 +195,21 @@ impl TunnelBuilder {
         self
     }
 
+    /// Keep the session alive while nothing is transferred, with a smux keep-alive at this
+    /// interval: the account's idle time-out (20 minutes unless configured) then never ends it.
+    /// Off by default; agents up to 3.1.1511.0 need keep-alives and get them anyway. Sets
+    /// [`Limits::keep_alive`]: call it after [`limits`](Self::limits).
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.limits.keep_alive = Some(interval);
+        self
+    }
+
+    /// What becomes of the tunnel when its session ends for good. Default: it ends too.
+    pub fn on_session_end(mut self, policy: OnSessionEnd) -> Self {
+        self.on_session_end = policy;
+        self
+    }
+
     /// Binds the local port, starts the session, and returns once the service answered.
     ///
     /// # Errors
@@ -166,18 +221,12 @@ impl TunnelBuilder {
     pub async fn open(self) -> Result<Tunnel, Error> {
         self.check()?;
         // Before anything is asked of the service: a busy port costs no session.
-        let listener = match self.local {
-            Some(address) => Some(
-                TcpListener::bind(address)
-                    .await
-                    .map_err(|error| local(address, error))?,
-            ),
-            None => None,
-        };
+        let listener = self.listen().await?;
         let local_addr = match &listener {
             Some(listener) => listener
                 .local_addr()
-                .map_err(|error| local(NOWHERE, error))?,
+                .map_err(|error| local(NOWHERE, error))?
+                .unwrap_or(NOWHERE),
             None => NOWHERE,
         };
         let parameters = self.session_parameters(local_addr.port());
@@ -238,6 +287,7 @@ impl TunnelBuilder {
             signer: Some(Signer::new(credentials, region)),
             proxy: self.proxy,
             ca_bundle,
+            on_session_end: self.on_session_end,
         };
         let relay = Relay::open(config, api, listener)
             .await
@@ -245,7 +295,37 @@ impl TunnelBuilder {
         Ok(Tunnel::new(relay, local_addr))
     }
 
+    async fn listen(&self) -> Result<Option<Listener>, Error> {
+        let (listener, place) = match &self.local {
+            None => return Ok(None),
+            Some(Local::Address(address)) => (
+                Listener::tcp(*address)
+                    .await
+                    .map_err(|error| local(*address, error))?,
+                address.to_string(),
+            ),
+            Some(Local::Socket(path)) => {
+                let listener = Listener::socket(path).map_err(|error| Error::LocalSocket {
+                    path: path.clone(),
+                    error: Arc::new(error),
+                })?;
+                (listener, path.display().to_string())
+            }
+        };
+        if !self.same_user_only {
+            return Ok(Some(listener));
+        }
+        let listener = listener.same_user_only().map_err(|error| {
+            Error::Settings(format!(
+                "only this user's connections to {place} were to be admitted, but {error}"
+            ))
+        })?;
+        Ok(Some(listener))
+    }
+
     fn check(&self) -> Result<(), Error> {
+        self.check_local()?;
+        self.check_limits()?;
         if self.started.is_some() {
             return Ok(());
         }
@@ -283,6 +363,50 @@ impl TunnelBuilder {
         Ok(())
     }
 
+    fn check_local(&self) -> Result<(), Error> {
+        match self.local {
+            Some(Local::Address(address)) if !self.exposed && !is_local(address.ip()) => {
+                Err(Error::Settings(format!(
+                    "{address} is not a loopback address, so other machines could use the tunnel with your permissions: listen on 127.0.0.1, or expose it to the network explicitly"
+                )))
+            }
+            None if self.same_user_only => Err(Error::Settings(
+                "without a local port or socket there are no connections to tell the user of"
+                    .to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is zero here would spin, or never get anything done.
+    fn check_limits(&self) -> Result<(), Error> {
+        let limits = &self.limits;
+        let zero = [
+            ("max_payload", limits.max_payload == 0),
+            ("max_unacknowledged", limits.max_unacknowledged == 0),
+            ("session_receive_budget", limits.session_receive_budget == 0),
+            ("stream_send_buffer", limits.stream_send_buffer == 0),
+            ("max_connections", limits.max_connections == 0),
+            ("max_sessions", limits.max_sessions == 0),
+            ("handshake_timeout", limits.handshake_timeout.is_zero()),
+            ("peer_timeout", limits.peer_timeout.is_zero()),
+            (
+                "keep_alive",
+                limits.keep_alive.is_some_and(|every| every.is_zero()),
+            ),
+            ("ping_interval", limits.ping_interval.is_zero()),
+            ("pong_timeout", limits.pong_timeout.is_zero()),
+            ("connect_timeout", limits.connect_timeout.is_zero()),
+            ("close_timeout", limits.close_timeout.is_zero()),
+        ];
+        match zero.iter().find(|(_, is_zero)| *is_zero) {
+            Some((name, _)) => Err(Error::Settings(format!(
+                "the limit {name} is zero: give a value above it, or leave its default"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn session_parameters(&self, local_port: u16) -> BTreeMap<String, Vec<String>> {
         let document = self.document_name.as_deref();
         let takes_local_port = document.is_none_or(|name| name == PORT || name == REMOTE_HOST);
@@ -299,6 +423,11 @@ impl TunnelBuilder {
         parameters.extend(self.parameters.clone());
         parameters
     }
+}
+
+/// Whether only this machine reaches it.
+fn is_local(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 fn local(address: SocketAddr, error: io::Error) -> Error {

@@ -1,6 +1,7 @@
 use std::error::Error as StdError;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_credential_types::provider::error::CredentialsError;
@@ -19,6 +20,14 @@ pub enum Error {
     LocalAddress {
         /// The address asked for.
         address: SocketAddr,
+        /// What the system said.
+        error: Arc<io::Error>,
+    },
+    /// The Unix socket cannot be listened on.
+    #[error("cannot listen on {}: {error}{}", path.display(), socket_advice(.error))]
+    LocalSocket {
+        /// The socket's file.
+        path: PathBuf,
         /// What the system said.
         error: Arc<io::Error>,
     },
@@ -163,6 +172,8 @@ pub enum ServiceError {
         action: &'static str,
         /// What went wrong.
         reason: String,
+        /// Whether their source could not be reached, which may pass.
+        unreachable: bool,
     },
 }
 
@@ -218,9 +229,10 @@ impl ServiceError {
                 request_id,
             },
             "DoesNotExistException" => Self::NoSuchSession { request_id },
-            "ThrottlingException" | "Throttling" | "TooManyRequestsException" => {
-                Self::Throttled { action, request_id }
-            }
+            "ThrottlingException"
+            | "Throttling"
+            | "TooManyRequestsException"
+            | "RequestLimitExceeded" => Self::Throttled { action, request_id },
             code => Self::Other {
                 action,
                 code: code.to_owned(),
@@ -236,11 +248,20 @@ impl ServiceError {
             Self::Throttled { .. }
             | Self::Unreadable { .. }
             | Self::Timeout { .. }
-            | Self::Network { .. } => true,
+            | Self::Network { .. }
+            | Self::Credentials {
+                unreachable: true, ..
+            } => true,
             Self::Other { code, .. } => {
                 matches!(
                     code.as_str(),
-                    "InternalServerError" | "InternalFailure" | "ServiceUnavailable"
+                    "InternalServerError"
+                        | "InternalServerException"
+                        | "InternalFailure"
+                        | "ServiceUnavailable"
+                        | "ServiceUnavailableException"
+                        | "RequestTimeout"
+                        | "RequestTimeoutException"
                 )
             }
             _ => false,
@@ -287,6 +308,16 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
+fn socket_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another program, perhaps another tunnel, listens there",
+        io::ErrorKind::AlreadyExists => "; choose another path",
+        io::ErrorKind::NotFound => "; its directory must exist",
+        io::ErrorKind::PermissionDenied => "; its directory must be writable",
+        _ => "",
+    }
+}
+
 fn id(request_id: &Option<String>) -> String {
     request_id
         .as_ref()
@@ -306,6 +337,22 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
         next = error.source();
     }
     texts.join(": ")
+}
+
+/// Whether the network, or a time-out, is at its root.
+pub(crate) fn is_about_reaching(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let timed_out = matches!(
+            error.downcast_ref(),
+            Some(CredentialsError::ProviderTimedOut(_))
+        );
+        if timed_out || error.downcast_ref::<io::Error>().is_some() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 pub(crate) fn is_about_credentials(error: &(dyn StdError + 'static)) -> bool {

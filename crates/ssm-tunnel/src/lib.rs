@@ -65,11 +65,30 @@
 //!
 //! - [`TunnelBuilder::open`] binds the local port, calls StartSession, and returns; connections
 //!   made before the agent is ready are held. [`Tunnel::ready`] waits for the agent.
-//! - The service closes the connection about once an hour, networks drop: the session is resumed
-//!   and local connections only notice the pause.
+//! - The service closes the connection about once an hour, networks drop, laptops sleep: the session
+//!   is resumed with fresh credentials and a newly signed request, and local connections only notice
+//!   the pause. [`Limits::resume_budget`] says for how long that is tried.
+//! - Credentials that end in ten minutes and are not renewed are an event,
+//!   [`Event::CredentialsExpiring`]: without them a session cannot be resumed.
+//! - When the session itself is gone, the tunnel ends and says why; or, with
+//!   [`TunnelBuilder::on_session_end`], the next connection gets a new session.
 //! - A connection that is cut off is reset, never closed as if it were complete.
-//! - [`Tunnel::close`], or dropping it, terminates the session. `kill -9` does not: such a session
-//!   ends by the account's idle time-out (20 minutes unless configured).
+//! - The last event, [`Event::Closed`], says how it ended ([`EndKind`]), as [`Tunnel::closed`] does.
+//! - [`Tunnel::close`], or dropping it, terminates the session: also when the program panics or its
+//!   runtime goes down. `kill -9`, `panic = "abort"` and a machine that loses its power do not: such
+//!   a session ends by the account's idle time-out (20 minutes unless configured). So does one whose
+//!   StartSession was under way when the runtime went down, though its agent ends it sooner, for lack
+//!   of a client.
+//! - When the SDK repeats a StartSession whose answer got lost, the first one's session is nobody's;
+//!   the agent ends it 15 s later, for lack of a client.
+//!
+//! # Who may use it
+//!
+//! A local port listens on 127.0.0.1; other machines get in only after
+//! [`TunnelBuilder::expose_to_network`]. On a machine with several users,
+//! [`TunnelBuilder::same_user_only`] keeps the others out, and [`TunnelBuilder::local_socket`]
+//! listens on a Unix socket that only this user may open. The data channel is TLS (`wss`) to one of
+//! Session Manager's own hosts, unless it is on this machine or another one was named.
 //!
 //! # MFA
 //!
@@ -116,8 +135,8 @@ pub use connector::{HyperConnector, HyperStream};
 pub use error::{Error, ServiceError};
 pub use network::http_client;
 pub use ssm_relay::{
-    CaBundle, CaBundleError, ConnectError, End, Event, Events, ForwardError, Limits, OpenError,
-    Outcome, Proxy, StreamUrlError, TunnelStream,
+    CaBundle, CaBundleError, ConnectError, End, EndKind, Event, Events, ForwardError, Limits,
+    OnSessionEnd, OpenError, Outcome, Proxy, StreamUrlError, TunnelStream,
 };
 pub use started::StartedSession;
 pub use tunnel::Tunnel;

@@ -37,8 +37,9 @@ impl Tunnel {
         self.local_addr
     }
 
-    /// The session's id, as the service lists it.
-    pub fn session_id(&self) -> &str {
+    /// The session's id, as the service lists it: of the last one, where a session that ended was
+    /// followed by another ([`OnSessionEnd::Restart`](crate::OnSessionEnd::Restart)).
+    pub fn session_id(&self) -> String {
         self.relay.session_id()
     }
 
@@ -76,7 +77,7 @@ impl Tunnel {
         in_order(self.relay.closed().await)
     }
 
-    /// Delivers what is on its way, terminates the session and waits for the end: about 9 s at
+    /// Delivers what is on its way, terminates the session and waits for the end: 10 s at
     /// most with the default [`Limits`](crate::Limits), whatever the network does.
     ///
     /// # Errors

@@ -1,0 +1,137 @@
+//! The shell's clock, which stands still while the machine sleeps.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+
+/// Somebody reads the clock at least this often.
+pub(crate) const TICK: Duration = Duration::from_secs(2);
+/// A process that did not read its clock for so long did not run.
+const ASLEEP: Duration = Duration::from_secs(10);
+
+/// Time as a running program sees it.
+///
+/// A laptop that sleeps, or a process that is stopped, must not find on waking that every deadline
+/// has passed. Whether the system's monotonic clock went on meanwhile differs: on Windows and for
+/// stopped processes it does, on Linux and macOS it stands still while the machine sleeps, and only
+/// the wall clock tells. Either way [`wakes`](Self::wakes) counts it.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    state: Mutex<State>,
+    wall: fn() -> SystemTime,
+    wakes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct State {
+    last: Instant,
+    last_wall: SystemTime,
+    slept: Duration,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        Self::with_wall(SystemTime::now)
+    }
+
+    fn with_wall(wall: fn() -> SystemTime) -> Self {
+        Self {
+            state: Mutex::new(State {
+                last: monotonic(),
+                last_wall: wall(),
+                slept: Duration::ZERO,
+            }),
+            wall,
+            wakes: watch::Sender::new(0),
+        }
+    }
+
+    /// The time, without that for which nothing ran.
+    pub(crate) fn now(&self) -> Instant {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (last, last_wall) = (state.last, state.last_wall);
+        // Read under the lock, so that it never goes back.
+        state.last = monotonic();
+        state.last_wall = (self.wall)();
+        let passed = state.last.saturating_duration_since(last);
+        let wall = state.last_wall.duration_since(last_wall);
+        if passed >= ASLEEP {
+            state.slept += passed;
+            self.wakes.send_modify(|count| *count += 1);
+        } else if wall.unwrap_or_default() >= passed + ASLEEP {
+            self.wakes.send_modify(|count| *count += 1);
+        }
+        state.last.checked_sub(state.slept).unwrap_or(state.last)
+    }
+
+    /// When the runtime's timers have to fire for a time of this clock.
+    pub(crate) fn alarm(&self, at: Instant) -> tokio::time::Instant {
+        let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        at.checked_add(state.slept).unwrap_or(at).into()
+    }
+
+    /// How often the machine slept so far.
+    pub(crate) fn wakes(&self) -> u64 {
+        *self.wakes.borrow()
+    }
+
+    /// Completes when the machine has slept more often than this.
+    pub(crate) async fn woken(&self, since: u64) {
+        let mut wakes = self.wakes.subscribe();
+        // The sender lives as long as the clock.
+        let _ = wakes.wait_for(|count| *count > since).await;
+    }
+}
+
+/// Tokio's clock, so that tests can pause it.
+fn monotonic() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn time_for_which_nothing_ran_does_not_count() {
+        let clock = Clock::new();
+        let start = clock.now();
+        for _ in 0..5 {
+            tokio::time::advance(TICK).await;
+            clock.now();
+        }
+        assert_eq!(clock.now() - start, 5 * TICK);
+        assert_eq!(clock.wakes(), 0);
+        tokio::time::advance(Duration::from_secs(8 * 3600)).await;
+        assert_eq!(clock.now() - start, 5 * TICK);
+        assert_eq!(clock.wakes(), 1);
+        tokio::time::advance(TICK).await;
+        assert_eq!(clock.now() - start, 6 * TICK);
+        let alarm = clock.alarm(clock.now() + TICK);
+        assert_eq!(alarm - tokio::time::Instant::now(), TICK);
+        assert_eq!(clock.wakes(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sleep_through_which_the_monotonic_clock_stood_still_is_told_by_the_wall_clock() {
+        static WALL: AtomicU64 = AtomicU64::new(1_000_000);
+        let clock = Clock::with_wall(|| {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(WALL.load(Ordering::SeqCst))
+        });
+        let start = clock.now();
+        // A clock that is set right by a little, or back, is no sleep.
+        for wall in [1_000_005, 900_000] {
+            WALL.store(wall, Ordering::SeqCst);
+            assert_eq!(clock.now(), start);
+            assert_eq!(clock.wakes(), 0);
+        }
+        WALL.store(928_800, Ordering::SeqCst);
+        let woken = clock.woken(0);
+        assert_eq!(clock.now(), start);
+        woken.await;
+        assert_eq!(clock.wakes(), 1);
+    }
+}

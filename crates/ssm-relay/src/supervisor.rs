@@ -1,0 +1,287 @@
+//! A tunnel over its whole life: its sessions one after the other, its clock, its credentials.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use crate::api::{ApiError, Ticket};
+use crate::backoff::Backoff;
+use crate::clock::TICK;
+use crate::error::{End, OpenError};
+use crate::event::Event;
+use crate::relay::{Connection, Core, OnSessionEnd, Parts};
+use crate::terminate::TerminateGuard;
+
+/// How long before their end credentials are asked for again, and warned of.
+const EXPIRY_WARNING: Duration = Duration::from_secs(600);
+/// How long the provider may take for that.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A session that lived so long was no failed attempt.
+const LONG_LIVED: Duration = Duration::from_secs(60);
+
+pub(crate) struct Supervisor {
+    parts: Parts,
+    policy: OnSessionEnd,
+    current: watch::Sender<Arc<Core>>,
+    /// Somebody waits for a session where there is none.
+    demand: Notify,
+    closing: watch::Sender<bool>,
+    ended: watch::Sender<Option<End>>,
+    /// The end of credentials that was warned of already.
+    warned: Mutex<Option<SystemTime>>,
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor")
+            .field("limits", &self.parts.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// StartSession, in a task of its own: when the caller gives up waiting, a session that is started
+/// all the same is terminated.
+///
+/// What the call may take is the [`SessionApi`](crate::SessionApi)'s to bound.
+pub(crate) async fn begin(parts: &Parts) -> Result<(Ticket, TerminateGuard), ApiError> {
+    let (api, timeout) = (parts.api.clone(), parts.limits.close_timeout);
+    let call = tokio::spawn(async move {
+        let ticket = api.start().await?;
+        let guard = TerminateGuard::new(api, ticket.session_id.clone(), timeout);
+        Ok((ticket, guard))
+    });
+    match call.await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(ApiError::fatal("StartSession was interrupted")),
+    }
+}
+
+impl Supervisor {
+    pub(crate) fn new(parts: Parts, policy: OnSessionEnd, first: Arc<Core>) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            policy,
+            current: watch::Sender::new(first),
+            demand: Notify::new(),
+            closing: watch::Sender::new(false),
+            ended: watch::Sender::new(None),
+            warned: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn current(&self) -> Arc<Core> {
+        self.current.borrow().clone()
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+        self.current().close();
+    }
+
+    pub(crate) async fn closed(&self) -> End {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(end)) => end.clone(),
+            _ => End::Aborted,
+        }
+    }
+
+    /// Waits until connections can be opened.
+    pub(crate) async fn ready(&self) -> Result<(), End> {
+        let mut current = self.current.subscribe();
+        loop {
+            let core = current.borrow_and_update().clone();
+            match core.ready().await {
+                Err(end) if self.goes_on_after(&core, &end) => self.next(&mut current).await?,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Opens a connection for a local peer, or in process.
+    pub(crate) async fn connect(&self, peer: Option<SocketAddr>) -> Result<Connection, OpenError> {
+        let mut current = self.current.subscribe();
+        loop {
+            let core = current.borrow_and_update().clone();
+            match core.connect(peer).await {
+                Err(OpenError::Ended(end)) if self.goes_on_after(&core, &end) => {
+                    self.next(&mut current).await.map_err(OpenError::Ended)?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Has a new session started, and waits for it.
+    async fn next(&self, current: &mut watch::Receiver<Arc<Core>>) -> Result<(), End> {
+        self.demand.notify_one();
+        tokio::select! {
+            _ = current.changed() => Ok(()),
+            end = self.closed() => Err(end),
+        }
+    }
+
+    fn goes_on_after(&self, core: &Core, end: &End) -> bool {
+        self.policy == OnSessionEnd::Restart
+            && !*self.closing.borrow()
+            && core.may_be_followed()
+            && !matches!(end, End::Closed | End::Aborted)
+    }
+
+    /// Runs until the tunnel is over.
+    pub(crate) async fn run(self: Arc<Self>, accepting: Option<JoinHandle<()>>) {
+        let guard = EndGuard(&self);
+        let watching = tokio::spawn(watch_over(Arc::downgrade(&self)));
+        let end = self.sessions().await;
+        for task in accepting.into_iter().chain([watching]) {
+            task.abort();
+            // Its port or socket is free when the tunnel is over.
+            let _ = task.await;
+        }
+        guard.0.end(end);
+    }
+
+    fn end(&self, end: End) {
+        self.ended.send_if_modified(|ended| {
+            if ended.is_some() {
+                return false;
+            }
+            self.parts.events.send(Event::Closed {
+                end: end.kind(),
+                reason: end.to_string(),
+                clean: end.is_clean(),
+            });
+            *ended = Some(end);
+            true
+        });
+    }
+
+    async fn sessions(&self) -> End {
+        let mut backoff = Backoff::new();
+        let mut failing_since = None;
+        let mut closing = self.closing.subscribe();
+        loop {
+            let core = self.current();
+            let started = self.now();
+            let mut end = core.finished().await;
+            if !self.goes_on_after(&core, &end) {
+                return end;
+            }
+            self.parts.events.send(Event::SessionEnded {
+                session_id: core.session_id().to_owned(),
+                end: end.kind(),
+                reason: end.to_string(),
+            });
+            if core.was_ready() {
+                failing_since = None;
+                if self.now().saturating_duration_since(started) >= LONG_LIVED {
+                    backoff = Backoff::new();
+                }
+            }
+            // Nobody needs a session before there is a connection for it.
+            tokio::select! {
+                _ = closing.wait_for(|closing| *closing) => return End::Closed,
+                () = self.demand.notified() => {}
+            }
+            let since = *failing_since.get_or_insert_with(|| self.now());
+            let core = loop {
+                let wait = backoff.next(fastrand::f64());
+                if self.gives_up(since, wait) {
+                    return end;
+                }
+                let attempt = async {
+                    tokio::time::sleep(wait).await;
+                    begin(&self.parts).await
+                };
+                let begun = tokio::select! {
+                    _ = closing.wait_for(|closing| *closing) => return End::Closed,
+                    begun = attempt => begun,
+                };
+                match begun {
+                    Ok((ticket, guard)) => break Core::start(&self.parts, ticket, guard, true),
+                    Err(error) if error.is_retryable() => {
+                        tracing::warn!(%error, "no new session yet");
+                        end = End::Api(Arc::new(error));
+                    }
+                    Err(error) => return End::Api(Arc::new(error)),
+                }
+            };
+            self.current.send_replace(core.clone());
+            if *self.closing.borrow() {
+                core.close();
+            }
+        }
+    }
+
+    fn gives_up(&self, since: Instant, wait: Duration) -> bool {
+        let down = self.now().saturating_duration_since(since);
+        let budget = self.parts.limits.resume_budget;
+        budget.is_some_and(|within| down + wait > within)
+    }
+
+    fn now(&self) -> Instant {
+        self.parts.clock.now()
+    }
+
+    /// Warns once of credentials that end soon and are not renewed.
+    async fn check_credentials(self: Arc<Self>, expiry: SystemTime) {
+        let signer = self.parts.connector.signer();
+        let renewed = async { signer?.renewed_expiry().await };
+        let expiry = match tokio::time::timeout(PROVIDER_TIMEOUT, renewed).await {
+            Ok(Some(renewed)) => renewed,
+            _ => expiry,
+        };
+        let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
+        if left > EXPIRY_WARNING {
+            return;
+        }
+        let unix = expiry.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.parts.events.send(Event::CredentialsExpiring {
+            expires_at: unix.as_secs(),
+            in_seconds: left.as_secs(),
+        });
+    }
+
+    /// The end of the credentials, if it is near and was not looked at yet.
+    fn expiry_to_check(&self) -> Option<SystemTime> {
+        let expiry = self.parts.connector.signer()?.expiry()?;
+        let near = expiry <= SystemTime::now() + EXPIRY_WARNING;
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        (near && warned.replace(expiry) != Some(expiry)).then_some(expiry)
+    }
+}
+
+/// Ends the tunnel when its task is dropped with its runtime, or panics.
+struct EndGuard<'a>(&'a Supervisor);
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        self.0.end(End::Aborted);
+    }
+}
+
+/// Notices that the machine slept, and that credentials end.
+async fn watch_over(tunnel: Weak<Supervisor>) {
+    let mut wakes = 0;
+    loop {
+        tokio::time::sleep(TICK).await;
+        let Some(tunnel) = tunnel.upgrade() else {
+            return;
+        };
+        tunnel.now();
+        if std::mem::replace(&mut wakes, tunnel.parts.clock.wakes()) != wakes {
+            tracing::debug!("the machine slept");
+            tunnel.current().wake();
+        }
+        if let Some(expiry) = tunnel.expiry_to_check() {
+            tokio::spawn(tunnel.check_credentials(expiry));
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! Losing the websocket, in virtual time, against a service played by hand.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
+use futures_util::SinkExt as _;
+use ssm_relay::{ApiError, BoxFuture, End, EndKind, Event, OnSessionEnd, RelayConfig, Signer};
+use support::{
+    AGENT, Agent, Answer, accept, config, event, gone, relay, relay_with, service_with, soon,
+    within, works,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+
+fn interruption(event: &Event) -> Option<String> {
+    match event {
+        Event::Interrupted { reason, .. } => Some(reason.clone()),
+        Event::Resumed { .. } => panic!("nothing was lost yet"),
+        _ => None,
+    }
+}
+
+fn resumption(event: &Event) -> Option<Duration> {
+    match event {
+        Event::Resumed { after, .. } => Some(*after),
+        Event::Closed { reason, .. } => panic!("over: {reason}"),
+        _ => None,
+    }
+}
+
+/// A stream is open, the websocket is lost so, and the stream goes on over the next one.
+async fn survives(lose: impl AsyncFnOnce(Agent, &TcpListener) -> Agent) -> String {
+    let (listener, api) = service_with(works).await;
+    let relay = relay(Arc::new(api)).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let mut stream = soon("connecting", relay.connect()).await.expect("opens");
+    let mut agent = lose(agent, &listener).await;
+    stream.write_all(b"still there?").await.expect("taken");
+    let reason = event(&mut events, "the interruption", interruption).await;
+    agent.accept_again(&listener).await;
+    agent.received(b"still there?").await;
+    event(&mut events, "the resumption", resumption).await;
+    reason
+}
+
+async fn close_with(mut agent: Agent, code: CloseCode, reason: &'static str) -> Agent {
+    let frame = CloseFrame {
+        code,
+        reason: reason.into(),
+    };
+    agent
+        .websocket
+        .send(Frame::Close(Some(frame)))
+        .await
+        .expect("taken");
+    agent
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_to_lose_a_websocket_leads_to_a_resumption() {
+    let codes = [
+        (1000, "Bye"),
+        (1001, "going away"),
+        (1003, "bad"),
+        (1011, ""),
+    ];
+    for (code, text) in codes {
+        let reason =
+            survives(async |agent, _| close_with(agent, CloseCode::from(code), text).await).await;
+        assert!(reason.contains(&code.to_string()), "{reason}");
+    }
+    // 1006: end-of-file without a close frame.
+    survives(async |mut agent: Agent, _| {
+        let tcp = agent.websocket.get_mut();
+        tcp.shutdown().await.expect("is open");
+        agent
+    })
+    .await;
+    // A TCP reset.
+    survives(async |agent: Agent, _| {
+        agent
+            .websocket
+            .get_ref()
+            .set_zero_linger()
+            .expect("a TCP socket");
+        let Agent { websocket, session } = agent;
+        drop(websocket);
+        let (client, server) = other_websocket().await;
+        drop(client);
+        Agent {
+            websocket: server,
+            session,
+        }
+    })
+    .await;
+    // Silence: nothing reads and nothing answers.
+    let reason = survives(async |agent, _| agent).await;
+    assert!(reason.contains("did not answer a ping"), "{reason}");
+}
+
+/// Something to put where a websocket was.
+async fn other_websocket() -> (
+    tokio::net::TcpStream,
+    tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>,
+) {
+    use tokio_tungstenite::tungstenite::protocol::Role;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let (client, server) = tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
+    let server = tokio_tungstenite::WebSocketStream::from_raw_socket(
+        server.expect("accepted").0,
+        Role::Server,
+        None,
+    )
+    .await;
+    (client.expect("connected"), server)
+}
+
+/// The token of a resumed session is bad: the next one may not be. It is no resumption before the
+/// service was heard.
+#[tokio::test(start_paused = true)]
+async fn a_websocket_that_is_refused_after_its_opening_was_no_resumption() {
+    let (listener, api) = service_with(works).await;
+    let api = Arc::new(api);
+    let relay = relay(api.clone()).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let mut agent = close_with(agent, CloseCode::Normal, "Bye").await;
+    for _ in 0..3 {
+        let mut websocket = accept(&listener).await;
+        let frame = CloseFrame {
+            code: CloseCode::Unsupported,
+            reason: "Invalid token".into(),
+        };
+        websocket.close(Some(frame)).await.expect("taken");
+    }
+    agent.accept_again(&listener).await;
+    let serving = tokio::spawn(async move { agent.serve().await });
+    let mut story = Vec::new();
+    soon("the resumption", async {
+        while story.last() != Some(&"resumed") {
+            match events.next().await.expect("goes on") {
+                Event::Interrupted { .. } => story.push("interrupted"),
+                Event::Resumed { .. } => story.push("resumed"),
+                _ => {}
+            }
+        }
+    })
+    .await;
+    assert_eq!(story, ["interrupted", "resumed"]);
+    assert_eq!(api.resumed.load(Ordering::SeqCst), 4);
+    drop(relay);
+    soon("the agent", serving).await.expect("no panic");
+}
+
+/// Unavailable, throttled, or without an answer, until two minutes have passed.
+fn fails_for_two_minutes(number: usize) -> BoxFuture<'static, Answer> {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    Box::pin(async move {
+        let began = BEGAN.get_or_init(Instant::now);
+        if began.elapsed() >= Duration::from_secs(120) {
+            return Ok(true);
+        }
+        if number == 1 {
+            std::future::pending::<()>().await;
+        }
+        Err(ApiError::retryable("503 Service Unavailable"))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn resume_session_may_fail_for_two_minutes() {
+    let (listener, api) = service_with(fails_for_two_minutes).await;
+    let api = Arc::new(api);
+    let relay = relay(api.clone()).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let mut stream = soon("connecting", relay.connect()).await.expect("opens");
+    let mut agent = close_with(agent, CloseCode::Away, "").await;
+    stream.write_all(b"later").await.expect("taken");
+    let (tcp, _) = within(Duration::from_secs(200), "the client", listener.accept())
+        .await
+        .expect("comes back");
+    agent.session.disconnected();
+    agent.websocket = tokio_tungstenite::accept_async(tcp)
+        .await
+        .expect("an upgrade");
+    agent.session.connected(Instant::now().into_std());
+    agent.received(b"later").await;
+    let after = event(&mut events, "the resumption", resumption).await;
+    assert!(
+        (120..140).contains(&after.as_secs()),
+        "tried again too seldom: {after:?}"
+    );
+    // Not five tries, and no storm.
+    let calls = api.resumed.load(Ordering::SeqCst);
+    assert!((8..30).contains(&calls), "{calls} calls");
+}
+
+fn unavailable(_: usize) -> BoxFuture<'static, Answer> {
+    Box::pin(async { Err(ApiError::retryable("503 Service Unavailable")) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_resume_budget_is_a_time_and_ends_the_tunnel_when_it_is_used_up() {
+    let (listener, api) = service_with(unavailable).await;
+    let relay = relay(Arc::new(api)).await;
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let mut stream = soon("connecting", relay.connect()).await.expect("opens");
+    let started = Instant::now();
+    let agent = close_with(agent, CloseCode::Normal, "Bye").await;
+    let end = within(Duration::from_secs(700), "the end", relay.closed()).await;
+    let End::ConnectionLost { within, last } = end else {
+        panic!("{end:?}");
+    };
+    assert_eq!(within.as_secs(), 600);
+    assert!(last.contains("503"), "{last}");
+    assert!(
+        (570..=604).contains(&started.elapsed().as_secs()),
+        "{:?}",
+        started.elapsed()
+    );
+    let cut = stream.read(&mut [0]).await.expect_err("cut off");
+    assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
+    drop(agent);
+}
+
+fn fails_for_a_day(_: usize) -> BoxFuture<'static, Answer> {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    Box::pin(async move {
+        let began = BEGAN.get_or_init(Instant::now);
+        if began.elapsed() < Duration::from_secs(24 * 3600) {
+            return Err(ApiError::retryable("dns error"));
+        }
+        Ok(true)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_budget_an_outage_of_a_day_is_waited_out() {
+    let (listener, api) = service_with(fails_for_a_day).await;
+    let mut config = config();
+    config.limits.resume_budget = None;
+    let relay = relay_with(config, Arc::new(api)).await;
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let _agent = close_with(agent, CloseCode::Normal, "Bye").await;
+    within(
+        Duration::from_secs(25 * 3600),
+        "the client",
+        listener.accept(),
+    )
+    .await
+    .expect("comes back");
+    drop(relay);
+}
+
+/// Eight hours pass at once for a process that did not run, as of a laptop that slept on Windows,
+/// or of one that was stopped. No deadline counts them, and a websocket that died is noticed in
+/// seconds.
+#[tokio::test(start_paused = true)]
+async fn a_laptop_that_slept_resumes_at_once() {
+    let (listener, api) = service_with(works).await;
+    let api = Arc::new(api);
+    // An agent that hangs up without keep-alives, and data that waits for its acknowledgement.
+    let relay = relay(api.clone()).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, "3.1.1511.0").await;
+    agent.ready().await;
+    let mut stream = soon("connecting", relay.connect()).await.expect("opens");
+    soon("its beginning", agent.data()).await.expect("arrives");
+    stream.write_all(b"unacknowledged").await.expect("taken");
+    // Runs everybody but the agent.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    tokio::time::advance(Duration::from_secs(8 * 3600)).await;
+    let woken = Instant::now();
+    let reason = event(&mut events, "the interruption", interruption).await;
+    assert!(reason.contains("did not answer a ping"), "{reason}");
+    agent.accept_again(&listener).await;
+    assert!(
+        woken.elapsed() <= Duration::from_secs(10),
+        "{:?}",
+        woken.elapsed()
+    );
+    agent.received(b"unacknowledged").await;
+    let after = event(&mut events, "the resumption", resumption).await;
+    assert!(after < Duration::from_secs(10), "{after:?}");
+}
+
+/// The same in the middle of an outage: its budget does not count the sleep, and the next attempt
+/// does not wait.
+#[tokio::test(start_paused = true)]
+async fn a_sleep_during_an_outage_does_not_use_up_its_budget() {
+    let (listener, api) = service_with(fails_thrice).await;
+    let relay = relay(Arc::new(api)).await;
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let mut agent = close_with(agent, CloseCode::Normal, "Bye").await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::advance(Duration::from_secs(8 * 3600)).await;
+    agent.accept_again(&listener).await;
+    let serving = tokio::spawn(async move { agent.serve().await });
+    soon("the end", relay.close()).await;
+    soon("the agent", serving).await.expect("no panic");
+}
+
+fn fails_thrice(number: usize) -> BoxFuture<'static, Answer> {
+    Box::pin(async move {
+        match number {
+            0..3 => Err(ApiError::retryable("dns error")),
+            _ => Ok(true),
+        }
+    })
+}
+
+fn restarting() -> RelayConfig {
+    RelayConfig {
+        on_session_end: OnSessionEnd::Restart,
+        ..config()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_resets_what_was_open_and_serves_the_next_connection_with_a_new_session() {
+    let (listener, api) = service_with(gone).await;
+    let api = Arc::new(api);
+    let relay = relay_with(restarting(), api.clone()).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let mut old = soon("connecting", relay.connect()).await.expect("opens");
+    let agent = close_with(agent, CloseCode::Normal, "Bye").await;
+    let cut = soon("the cut", old.read(&mut [0])).await;
+    assert_eq!(
+        cut.expect_err("cut off").kind(),
+        std::io::ErrorKind::ConnectionReset
+    );
+    let ended = event(&mut events, "the session's end", |event| match event {
+        Event::SessionEnded {
+            session_id, end, ..
+        } => Some((session_id.clone(), *end)),
+        Event::Closed { reason, .. } => panic!("over: {reason}"),
+        _ => None,
+    });
+    assert_eq!(ended.await, ("session-0".to_owned(), EndKind::SessionGone));
+    drop(agent);
+    // Nobody needs a session, so there is none.
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(api.started.load(Ordering::SeqCst), 1);
+
+    let second = async {
+        let mut agent = Agent::accept(&listener, AGENT).await;
+        agent.ready().await;
+        let data = agent.data().await.expect("the new stream");
+        (agent, data)
+    };
+    let connecting = async {
+        let mut stream = relay.connect().await.expect("opens");
+        stream.write_all(b"again").await.expect("taken");
+        stream
+    };
+    let (_stream, (mut agent, _)) = soon("the new session", async {
+        tokio::join!(connecting, second)
+    })
+    .await;
+    assert_eq!(api.started.load(Ordering::SeqCst), 2);
+    assert_eq!(relay.session_id(), "session-1");
+    let serving = tokio::spawn(async move { agent.serve().await });
+    assert!(matches!(soon("closing", relay.close()).await, End::Closed));
+    soon("the agent", serving).await.expect("no panic");
+    assert_eq!(api.terminated.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_never_worked_is_not_restarted() {
+    let (listener, api) = service_with(gone).await;
+    let api = Arc::new(api);
+    let relay = relay_with(restarting(), api.clone()).await;
+    let websocket = accept(&listener).await;
+    drop(websocket);
+    let end = soon("the end", relay.closed()).await;
+    assert!(matches!(end, End::SessionGone), "{end:?}");
+    assert_eq!(api.started.load(Ordering::SeqCst), 1);
+}
+
+/// Credentials that end when each of these says, one after the other; the last one stays.
+#[derive(Debug)]
+struct Expiring(std::sync::Mutex<Vec<u64>>);
+
+impl ProvideCredentials for Expiring {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let mut minutes = self.0.lock().expect("no panic");
+        let left = match minutes.as_slice() {
+            [left] => *left,
+            _ => minutes.remove(0),
+        };
+        let expiry = SystemTime::now() + Duration::from_secs(left * 60);
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, Some(expiry), "test");
+        future::ProvideCredentials::ready(provider::Result::Ok(credentials))
+    }
+}
+
+async fn with_credentials(minutes: &[u64]) -> (TcpListener, ssm_relay::Relay) {
+    let (listener, api) = service_with(works).await;
+    let provider = Expiring(std::sync::Mutex::new(minutes.to_vec()));
+    let config = RelayConfig {
+        signer: Some(Signer::new(
+            SharedCredentialsProvider::new(provider),
+            "us-east-1",
+        )),
+        ..config()
+    };
+    (listener, relay_with(config, Arc::new(api)).await)
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_end_and_are_not_renewed_are_warned_of_once() {
+    let (listener, relay) = with_credentials(&[5]).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let left = event(&mut events, "the warning", |event| match event {
+        Event::CredentialsExpiring { in_seconds, .. } => Some(*in_seconds),
+        _ => None,
+    });
+    assert!((240..=300).contains(&left.await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_their_provider_renews_are_not_warned_of() {
+    let (listener, relay) = with_credentials(&[5, 60]).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let serving = tokio::spawn(async move { agent.serve().await });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    soon("the end", relay.close()).await;
+    soon("the agent", serving).await.expect("no panic");
+    while let Some(event) = events.next().await {
+        assert!(
+            !matches!(event, Event::CredentialsExpiring { .. }),
+            "{event:?}"
+        );
+        if matches!(event, Event::Closed { .. }) {
+            break;
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! A service played by hand: its API as functions, its gateway as a listener, its agent as our own
+//! state machine in the agent's role.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use ssm_protocol::payload::{HandshakeRequest, SessionProperties};
+use ssm_protocol::{Event, Session, SessionConfig};
+use ssm_relay::{
+    ApiError, BoxFuture, Events, Relay, RelayConfig, SessionApi, StreamEndpoint, Ticket, Token,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const AGENT: &str = "3.3.4851.0";
+
+/// What ResumeSession answers to the call of this number, from 0.
+pub(crate) type Resume = fn(usize) -> BoxFuture<'static, Answer>;
+/// A new ticket, none, or an error.
+pub(crate) type Answer = Result<bool, ApiError>;
+
+pub(crate) struct Api {
+    pub(crate) url: String,
+    pub(crate) starts_more: bool,
+    pub(crate) resume: Resume,
+    /// StartSession waits until it is allowed.
+    pub(crate) start_held: AtomicBool,
+    pub(crate) allowed: tokio::sync::Notify,
+    /// TerminateSession never answers.
+    pub(crate) terminate_hangs: AtomicBool,
+    pub(crate) started: AtomicUsize,
+    pub(crate) resumed: AtomicUsize,
+    pub(crate) terminated: AtomicUsize,
+}
+
+impl Api {
+    fn ticket(&self, number: usize) -> Ticket {
+        Ticket {
+            session_id: format!("session-{number}"),
+            stream_url: self.url.clone(),
+            token: Token::new("token"),
+        }
+    }
+}
+
+impl SessionApi for Api {
+    fn start(&self) -> BoxFuture<'_, Result<Ticket, ApiError>> {
+        let number = self.started.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            if self.start_held.load(Ordering::SeqCst) {
+                self.allowed.notified().await;
+            }
+            Ok(self.ticket(number))
+        })
+    }
+
+    fn resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
+        let number = self.resumed.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move { Ok((self.resume)(number).await?.then(|| self.ticket(0))) })
+    }
+
+    fn terminate<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+        self.terminated.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async {
+            if self.terminate_hangs.load(Ordering::SeqCst) {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        })
+    }
+
+    fn starts_more(&self) -> bool {
+        self.starts_more
+    }
+}
+
+pub(crate) fn gone(_: usize) -> BoxFuture<'static, Answer> {
+    Box::pin(async { Ok(false) })
+}
+
+pub(crate) fn works(_: usize) -> BoxFuture<'static, Answer> {
+    Box::pin(async { Ok(true) })
+}
+
+pub(crate) async fn service(starts_more: bool) -> (TcpListener, Arc<Api>) {
+    let (listener, api) = service_with(gone).await;
+    let api = Api { starts_more, ..api };
+    (listener, Arc::new(api))
+}
+
+pub(crate) async fn service_with(resume: Resume) -> (TcpListener, Api) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let api = Api {
+        url: format!("ws://{address}/v1/data-channel/s"),
+        starts_more: true,
+        resume,
+        start_held: AtomicBool::new(false),
+        allowed: tokio::sync::Notify::new(),
+        terminate_hangs: AtomicBool::new(false),
+        started: AtomicUsize::new(0),
+        resumed: AtomicUsize::new(0),
+        terminated: AtomicUsize::new(0),
+    };
+    (listener, api)
+}
+
+pub(crate) fn config() -> RelayConfig {
+    RelayConfig {
+        endpoint: StreamEndpoint::aws().or_loopback(),
+        ..RelayConfig::default()
+    }
+}
+
+pub(crate) async fn relay(api: Arc<Api>) -> Relay {
+    relay_with(config(), api).await
+}
+
+pub(crate) async fn relay_with(config: RelayConfig, api: Arc<Api>) -> Relay {
+    Relay::open(config, api, None)
+        .await
+        .expect("StartSession answers")
+}
+
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    within(PATIENCE, what, future).await
+}
+
+pub(crate) async fn within<T>(limit: Duration, what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(limit, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} took longer than {limit:?}"),
+    }
+}
+
+/// The first event that `wanted` picks; the ones before it are passed over.
+pub(crate) async fn event<T>(
+    events: &mut Events,
+    what: &str,
+    wanted: impl Fn(&ssm_relay::Event) -> Option<T>,
+) -> T {
+    soon(what, async {
+        while let Some(event) = events.next().await {
+            if let Some(found) = wanted(&event) {
+                return found;
+            }
+        }
+        panic!("the events ended before {what}");
+    })
+    .await
+}
+
+/// An agent of some version, on one websocket after the other.
+pub(crate) struct Agent {
+    pub(crate) websocket: WebSocketStream<TcpStream>,
+    pub(crate) session: Session,
+}
+
+impl Agent {
+    pub(crate) async fn accept(listener: &TcpListener, version: &str) -> Self {
+        let websocket = accept(listener).await;
+        let properties: SessionProperties = [("type", "LocalPortForwarding")].into_iter().collect();
+        let now = tokio::time::Instant::now().into_std();
+        let request = HandshakeRequest::port(version, &properties);
+        let unix = Duration::from_secs(1_795_000_000);
+        let mut session = Session::agent(SessionConfig::default(), request, [1; 32], now, unix);
+        session.connected(now);
+        Self { websocket, session }
+    }
+
+    /// The client comes back.
+    pub(crate) async fn accept_again(&mut self, listener: &TcpListener) {
+        self.session.disconnected();
+        self.websocket = accept(listener).await;
+        self.session
+            .connected(tokio::time::Instant::now().into_std());
+    }
+
+    /// Runs until the agent has something to tell; `None` when the client is gone.
+    pub(crate) async fn event(&mut self) -> Option<Event> {
+        loop {
+            let now = tokio::time::Instant::now().into_std();
+            while let Some(message) = self.session.poll_transmit(now) {
+                self.websocket.send(Frame::Binary(message)).await.ok()?;
+            }
+            if let Some(event) = self.session.poll_event() {
+                return Some(event);
+            }
+            match self.websocket.next().await?.ok()? {
+                Frame::Binary(data) => self.session.handle_message(data, now).expect("sound"),
+                Frame::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Runs until the client's data is here, or it is gone.
+    pub(crate) async fn data(&mut self) -> Option<bytes::Bytes> {
+        loop {
+            if let Event::Data(data) = self.event().await? {
+                return Some(data);
+            }
+        }
+    }
+
+    /// Runs until data arrived that ends so; streams are begun by messages of their own.
+    pub(crate) async fn received(&mut self, end: &[u8]) {
+        soon("the data", async {
+            while let Some(data) = self.data().await {
+                if data.ends_with(end) {
+                    return;
+                }
+            }
+            panic!("the client is gone");
+        })
+        .await;
+    }
+
+    /// Runs until the client is gone.
+    pub(crate) async fn serve(&mut self) {
+        while self.event().await.is_some() {}
+    }
+
+    pub(crate) async fn ready(&mut self) {
+        let event = soon("the handshake", self.event()).await;
+        assert!(matches!(event, Some(Event::Ready(_))), "{event:?}");
+    }
+
+    pub(crate) fn send(&mut self, data: &[u8]) {
+        let now = tokio::time::Instant::now().into_std();
+        self.session.send(data, now).expect("the window is open");
+    }
+}
+
+/// A client's websocket, its first message read.
+pub(crate) async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
+    let (tcp, _) = soon("a client", listener.accept())
+        .await
+        .expect("a connection");
+    let mut websocket = tokio_tungstenite::accept_async(tcp)
+        .await
+        .expect("an upgrade");
+    let first = websocket.next().await.expect("a message").expect("sound");
+    assert!(
+        first
+            .to_text()
+            .expect("text")
+            .contains("\"TokenValue\":\"token\"")
+    );
+    websocket
+}

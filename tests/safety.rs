@@ -1,0 +1,186 @@
+//! Who may use a tunnel, and where it listens.
+
+use std::net::SocketAddr;
+
+use e2e::{config, connect, echo, echoed, event, instance, open, sandbox, soon, tunnel};
+use ssm_tunnel::{Error, Event, Limits, Tunnel};
+use tokio::io::AsyncReadExt as _;
+
+/// Opens a tunnel that cannot be opened, at no cost.
+async fn refused(change: impl Fn(ssm_tunnel::TunnelBuilder) -> ssm_tunnel::TunnelBuilder) -> Error {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let error = soon("the refusal", change(tunnel(&sandbox)).open())
+        .await
+        .expect_err("cannot be opened");
+    assert_eq!(sandbox.request_count("StartSession"), 0);
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_machines_are_let_in_only_when_asked_for_in_so_many_words() {
+    let everywhere = ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:0.0.0.0]:0"];
+    for address in everywhere {
+        let address: SocketAddr = address.parse().expect("an address");
+        let error = refused(|builder| builder.local_address(address)).await;
+        assert!(matches!(error, Error::Settings(_)), "{error}");
+        assert!(error.to_string().contains("expose it"), "{error}");
+    }
+    let sandbox = sandbox(instance(echo().await)).await;
+    let anywhere = "0.0.0.0:0".parse().expect("an address");
+    let exposed = tunnel(&sandbox).local_address(anywhere).expose_to_network();
+    let tunnel = open(exposed).await;
+    assert!(tunnel.local_addr().ip().is_unspecified());
+    echoed(connect(&tunnel).await, 1, 10_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_port_is_one_of_loopback_and_may_be_another_loopback_address() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let default = open(tunnel(&sandbox).local_port(0)).await;
+    assert!(default.local_addr().ip().is_loopback());
+    let mut addresses = vec!["127.0.0.1:0"];
+    if cfg!(target_os = "linux") {
+        addresses.push("127.0.0.77:0");
+    }
+    if tokio::net::TcpListener::bind("[::1]:0").await.is_ok() {
+        addresses.push("[::1]:0");
+    }
+    for address in addresses {
+        let address: SocketAddr = address.parse().expect("an address");
+        let tunnel = open(tunnel(&sandbox).local_address(address)).await;
+        assert_eq!(tunnel.local_addr().ip(), address.ip());
+        echoed(connect(&tunnel).await, 1, 10_000).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_cannot_work_are_refused() {
+    let cases: [(&str, fn(&mut Limits)); 4] = [
+        ("ping_interval", |limits| {
+            limits.ping_interval = Default::default();
+        }),
+        ("max_payload", |limits| limits.max_payload = 0),
+        ("max_connections", |limits| limits.max_connections = 0),
+        ("keep_alive", |limits| {
+            limits.keep_alive = Some(Default::default());
+        }),
+    ];
+    for (name, change) in cases {
+        let error = refused(|builder| {
+            let mut limits = Limits::default();
+            change(&mut limits);
+            builder.limits(limits)
+        })
+        .await;
+        assert!(matches!(error, Error::Settings(_)), "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_the_same_user_are_admitted() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0).same_user_only()).await;
+    for seed in 0..3 {
+        echoed(connect(&tunnel).await, seed, 10_000).await;
+    }
+}
+
+/// Needs another user to be, which root can.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_of_another_user_are_reset() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0).same_user_only()).await;
+    let mut events = tunnel.events();
+    let port = tunnel.local_addr().port().to_string();
+    // 65534 is nobody.
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && cat <&3");
+    let tried = tokio::process::Command::new("setpriv")
+        .args(["--reuid=65534", "--clear-groups", "bash", "-c", &script])
+        .output()
+        .await;
+    let Ok(tried) = tried else {
+        return skipped("there is no setpriv");
+    };
+    let said = String::from_utf8_lossy(&tried.stderr).into_owned();
+    if said.contains("setpriv:") {
+        return skipped(&said);
+    }
+    assert!(!tried.status.success(), "it was let in");
+    let reason = event(&mut events, "the refusal", |event| match event {
+        Event::ConnectionFailed { reason, .. } => Some(reason.clone()),
+        Event::ConnectionOpened { .. } => panic!("it was let in"),
+        _ => None,
+    });
+    assert!(reason.await.contains("not of this user"));
+}
+
+#[cfg(target_os = "linux")]
+#[expect(clippy::print_stderr, reason = "a test that could not be run says so")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_carries_connections_and_is_removed_at_the_end() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("tunnel");
+    let sandbox = sandbox(instance(echo().await)).await;
+    let builder = tunnel(&sandbox).local_socket(&path).same_user_only();
+    let tunnel = open(builder.clone()).await;
+    let mut events = tunnel.events();
+    let listening = event(&mut events, "listening", |event| match event {
+        Event::ListeningOnSocket { path } => Some(path.clone()),
+        _ => None,
+    });
+    assert_eq!(listening.await, path);
+    for seed in 0..3 {
+        let socket = tokio::net::UnixStream::connect(&path)
+            .await
+            .expect("connects");
+        echoed(socket, seed, 100_000).await;
+    }
+    let error = soon("the refusal", builder.open()).await;
+    let error = error.expect_err("in use");
+    assert!(
+        matches!(&error, Error::LocalSocket { path: of, .. } if *of == path),
+        "{error}"
+    );
+    assert!(error.to_string().contains("listens there"), "{error}");
+    soon("closing", tunnel.close()).await.expect("a clean end");
+    assert!(!path.exists(), "the socket's file is left behind");
+}
+
+/// The session's end reaches who is connected to a Unix socket too.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_ends_with_its_session() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("tunnel");
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(
+        Tunnel::builder(e2e::TARGET)
+            .remote_port(1)
+            .sdk_config(&config(&sandbox))
+            .local_socket(&path),
+    )
+    .await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    let mut socket = tokio::net::UnixStream::connect(&path)
+        .await
+        .expect("connects");
+    sandbox.terminate_sessions();
+    soon("the end", tunnel.closed()).await.expect("in order");
+    let end = soon("its end", socket.read(&mut [0])).await;
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+}
+
+#[cfg(not(unix))]
+#[tokio::test]
+async fn there_are_no_unix_sockets_here_and_it_is_said() {
+    let error = refused(|builder| builder.local_socket("tunnel")).await;
+    assert!(error.to_string().contains("use a local port"), "{error}");
+}
