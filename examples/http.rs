@@ -19,12 +19,14 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use ssm_tunnel::{HyperConnector, Tunnel};
+use support::open::{open, or_leave};
 use support::options::Aws;
 use support::output::Output;
-use support::session;
+use support::signals::Signals;
+use support::{exit, program, session};
 
 #[derive(Debug, Parser)]
-#[command(about = "Get a page of a private web server through AWS Systems Manager")]
+#[command(about = "Get a page of a private web server through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
     /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
     #[arg(long)]
@@ -35,17 +37,10 @@ struct Options {
     aws: Aws,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
     let output = Output::new(options.aws.output).on_stderr().problems_only();
-    match run(options, output).await {
-        Ok(code) => code,
-        Err(error) => {
-            output.fail(&error);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
@@ -60,13 +55,24 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     if host != "localhost" {
         builder = builder.remote_host(host);
     }
-    let tunnel = Arc::new(options.aws.apply(builder).open().await?);
-    let session_id = tunnel.session_id().to_owned();
+    // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
+    let mut signals = Signals::new()?;
+    let Some(tunnel) = open(options.aws.apply(builder).open(), output, &mut signals).await? else {
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
+    let tunnel = Arc::new(tunnel);
+    let session_id = tunnel.session_id();
     let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
 
-    let fetched = fetch(tunnel.clone(), options.url).await;
-    let closed = tunnel.close().await;
+    let fetched = tokio::select! {
+        fetched = fetch(tunnel.clone(), options.url) => Some(fetched),
+        () = signals.next() => None,
+    };
+    let closed = or_leave(tunnel.close(), output, &mut signals).await;
     events.await?;
+    let Some(fetched) = fetched else {
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
     fetched?;
     closed.context("the tunnel ended")?;
     Ok(ExitCode::SUCCESS)

@@ -8,14 +8,18 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use ssm_tunnel::Tunnel;
+use support::exit;
+use support::local::Local;
 use support::login::Login;
+use support::open::open;
 use support::options::Aws;
 use support::output::Output;
+use support::program;
 use support::session;
 use support::signals::Signals;
 
 #[derive(Debug, Parser)]
-#[command(about = "Forward a local port through AWS Systems Manager")]
+#[command(about = "Forward a local port through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
     /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
     #[arg(long)]
@@ -33,29 +37,23 @@ struct Options {
     #[arg(long, value_name = "NAME")]
     document_name: Option<String>,
     #[command(flatten)]
+    local: Local,
+    #[command(flatten)]
     aws: Aws,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
     let output = Output::new(options.aws.output);
-    match run(options, output).await {
-        Ok(code) => code,
-        Err(error) => {
-            output.fail(&error);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     options.aws.start_log()?;
     let login = Login::new(&options.aws).await?;
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let mut builder = Tunnel::builder(options.target)
         .remote_port(options.port_number)
-        .local_port(options.local_port_number)
         .sdk_config(login.config());
     if let Some(host) = options.host {
         builder = builder.remote_host(host);
@@ -63,6 +61,10 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     if let Some(name) = options.document_name {
         builder = builder.document_name(name);
     }
-    let tunnel = login.open(options.aws.apply(builder)).await?;
-    session::run(tunnel, output, signals, Some(&login)).await
+    let builder = options.local.apply(builder, options.local_port_number);
+    let opening = login.open(options.aws.apply(builder));
+    match open(opening, output, &mut signals).await? {
+        Some(tunnel) => session::run(tunnel, output, signals).await,
+        None => Ok(ExitCode::from(exit::INTERRUPTED)),
+    }
 }

@@ -21,16 +21,18 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use ssm_tunnel::{Tunnel, TunnelStream};
+use support::open::{open, or_leave};
 use support::options::{Aws, Format};
 use support::output::Output;
-use support::session;
+use support::signals::Signals;
+use support::{exit, program, session};
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 #[derive(Debug, Parser)]
-#[command(about = "Query a private PostgreSQL server through AWS Systems Manager")]
+#[command(about = "Query a private PostgreSQL server through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
     /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
     #[arg(long)]
@@ -46,17 +48,10 @@ struct Options {
     aws: Aws,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
     let output = Output::new(options.aws.output).on_stderr().problems_only();
-    match run(options, output).await {
-        Ok(code) => code,
-        Err(error) => {
-            output.fail(&error);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
@@ -82,13 +77,23 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         .remote_host(&host)
         .remote_port(port)
         .sdk_config(&config);
-    let tunnel = options.aws.apply(builder).open().await?;
-    let session_id = tunnel.session_id().to_owned();
+    // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
+    let mut signals = Signals::new()?;
+    let Some(tunnel) = open(options.aws.apply(builder).open(), output, &mut signals).await? else {
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
+    let session_id = tunnel.session_id();
     let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
 
-    let answered = query(&tunnel, &database, tls, &host, &options.query).await;
-    let closed = tunnel.close().await;
+    let answered = tokio::select! {
+        answered = query(&tunnel, &database, tls, &host, &options.query) => Some(answered),
+        () = signals.next() => None,
+    };
+    let closed = or_leave(tunnel.close(), output, &mut signals).await;
     events.await?;
+    let Some(answered) = answered else {
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
     print(&answered?, options.aws.output)?;
     closed.context("the tunnel ended")?;
     Ok(ExitCode::SUCCESS)

@@ -8,16 +8,20 @@ use std::process::ExitCode;
 use aws_config::SdkConfig;
 use clap::Parser;
 use ssm_tunnel::{Tunnel, TunnelBuilder};
+use support::exit;
 use support::launch;
+use support::local::Local;
 use support::login::Login;
+use support::open::{open, or_leave};
 use support::options::Aws;
 use support::output::Output;
+use support::program;
 use support::session;
 use support::signals::Signals;
 use support::story::{self, Story};
 
 #[derive(Debug, Parser)]
-#[command(about = "Remote Desktop through AWS Systems Manager, under MFA")]
+#[command(about = "Remote Desktop through AWS Systems Manager, under MFA", after_help = exit::HELP)]
 struct Options {
     /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
     #[arg(long, required_unless_present = "sandbox")]
@@ -41,20 +45,15 @@ struct Options {
     #[arg(long, value_name = "ADDRESS", requires = "sandbox")]
     sandbox_destination: Option<std::net::SocketAddr>,
     #[command(flatten)]
+    local: Local,
+    #[command(flatten)]
     aws: Aws,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::parse();
     let output = Output::new(options.aws.output);
-    match run(options, output).await {
-        Ok(code) => code,
-        Err(error) => {
-            output.fail(&error);
-            ExitCode::FAILURE
-        }
-    }
+    program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
@@ -63,34 +62,39 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         let story = Story::begin(output, options.sandbox_destination).await?;
         story.show_denial(tunnel(&options, &story.config())).await?;
         let config = story.log_in().await?;
-        let signals = Signals::new()?;
-        let tunnel = tunnel(&options, &config).open().await?;
-        return story.finish(tunnel, signals).await;
+        let mut signals = Signals::new()?;
+        return match open(tunnel(&options, &config).open(), output, &mut signals).await? {
+            Some(tunnel) => story.finish(tunnel, signals).await,
+            None => Ok(ExitCode::from(exit::INTERRUPTED)),
+        };
     }
     let login = Login::new(&options.aws).await?;
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
-    let tunnel = login.open(tunnel(&options, login.config())).await?;
+    let opening = login.open(tunnel(&options, login.config()));
+    let Some(tunnel) = open(opening, output, &mut signals).await? else {
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
     if options.launch {
         tokio::select! {
             ready = tunnel.ready() => ready?,
             () = signals.next() => {
-                tunnel.close().await?;
-                return Ok(ExitCode::from(session::INTERRUPTED));
+                or_leave(tunnel.close(), output, &mut signals).await?;
+                return Ok(ExitCode::from(exit::INTERRUPTED));
             }
         }
         launch::remote_desktop(tunnel.local_addr())?;
     }
-    session::run(tunnel, output, signals, Some(&login)).await
+    session::run(tunnel, output, signals).await
 }
 
 fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
     let mut builder = Tunnel::builder(options.target.as_deref().unwrap_or(story::TARGET))
         .remote_port(options.port_number)
-        .local_port(options.local_port_number)
         .sdk_config(config);
     if let Some(host) = &options.host {
         builder = builder.remote_host(host);
     }
+    let builder = options.local.apply(builder, options.local_port_number);
     options.aws.apply(builder)
 }

@@ -24,13 +24,14 @@ use anyhow::Context as _;
 use clap::Parser;
 use ssm_tunnel::Tunnel;
 use support::login::Login;
+use support::open::{open, or_leave};
 use support::options::Aws;
 use support::output::Output;
 use support::signals::Signals;
-use support::{session, stdio};
+use support::{exit, session, stdio};
 
 #[derive(Debug, Parser)]
-#[command(about = "ProxyCommand of ssh through AWS Systems Manager")]
+#[command(about = "ProxyCommand of ssh through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
     /// Instance id or managed node (mi-…): `%h` in ssh's configuration
     #[arg(long)]
@@ -59,7 +60,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             output.fail(&error);
-            ExitCode::FAILURE
+            ExitCode::from(exit::code(&error))
         }
     };
     // Standard input may still be read from, and that cannot be called off.
@@ -76,8 +77,11 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         .remote_port(options.port_number)
         .document_name(options.document_name)
         .sdk_config(login.config());
-    let tunnel = login.open(options.aws.apply(builder)).await?;
-    let session_id = tunnel.session_id().to_owned();
+    let opening = login.open(options.aws.apply(builder));
+    let Some(tunnel) = open(opening, output, &mut signals).await? else {
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
+    let session_id = tunnel.session_id();
     let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
     let carry = async {
         let stream = tunnel.connect().await?;
@@ -88,7 +92,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         () = signals.next() => Ok(()),
     };
     // Its end is news only if the connection had none: the document ends with the connection.
-    let closed = tunnel.close().await;
+    let closed = or_leave(tunnel.close(), output, &mut signals).await;
     events.await?;
     carried?;
     closed

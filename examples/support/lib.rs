@@ -1,10 +1,14 @@
 //! What the examples share: options, output, signals, and the sandbox's demo.
 
 pub mod demo;
+pub mod exit;
 pub mod launch;
+pub mod local;
 pub mod login;
+pub mod open;
 pub mod options;
 pub mod output;
+pub mod program;
 pub mod session;
 pub mod signals;
 pub mod stdio;

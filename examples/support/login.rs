@@ -1,7 +1,5 @@
 //! Credentials for a tunnel: of the profile, under MFA where it names a device.
 
-use std::time::{Duration, SystemTime};
-
 use anyhow::Context as _;
 use aws_config::SdkConfig;
 use ssm_mfa::{Interaction, MfaProvider, MfaProviderBuilder, StaticCode};
@@ -9,8 +7,17 @@ use ssm_tunnel::{Error, ServiceError, Tunnel, TunnelBuilder};
 
 use crate::options::Aws;
 
-/// Long enough to fetch the device and log in again.
-const AHEAD: Duration = Duration::from_secs(600);
+/// A denial, with what may help.
+#[derive(Debug)]
+pub struct Denied(String);
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Denied {}
 
 /// Credentials that the tunnel uses, and what they come from.
 #[derive(Debug)]
@@ -59,21 +66,8 @@ impl Login {
         let denied = matches!(&error, Error::Service(cause)
             if matches!(**cause, ServiceError::AccessDenied { .. }));
         match self.provider.hint_after_denial().filter(|_| denied) {
-            Some(hint) => Err(anyhow::anyhow!("{error}\nhint: {hint}")),
+            Some(hint) => Err(Denied(format!("{error}\nhint: {hint}")).into()),
             None => Err(error.into()),
         }
-    }
-
-    /// Waits until the session is about to end, and tells what that means.
-    pub async fn ends_soon(&self) -> String {
-        let info = self.provider.code_needed_within(AHEAD).await;
-        let left = info
-            .code_needed
-            .and_then(|end| end.duration_since(SystemTime::now()).ok());
-        format!(
-            "The MFA session ends in {} min. What is open stays open, but a connection lost after that \
-             cannot be resumed: log in again from another terminal, with the same profile.",
-            left.unwrap_or_default().as_secs().div_ceil(60)
-        )
     }
 }

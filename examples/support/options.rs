@@ -1,11 +1,12 @@
 //! Options named as the AWS CLI names them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, ValueEnum};
-use ssm_tunnel::TunnelBuilder;
+use ssm_tunnel::{Limits, OnSessionEnd, TunnelBuilder};
 
 /// Options that every example takes.
 #[derive(Debug, Clone, Args)]
@@ -31,12 +32,45 @@ pub struct Aws {
     /// Why the session is started, for the session history
     #[arg(long)]
     pub reason: Option<String>,
+    /// How long a lost connection is tried again, in seconds, or `unlimited`
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = budget)]
+    pub resume_budget: Budget,
+    /// What to do when the session ends for good
+    #[arg(long, value_enum, default_value_t = SessionEnd::Stop)]
+    pub on_session_end: SessionEnd,
+    /// Keep an idle session alive with a message every so many seconds, which defeats the account's
+    /// idle time-out
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub keep_alive: Option<u64>,
     /// Text for people, or one JSON object a line for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// Append a log to this file (levels by SSM_TUNNEL_LOG, default debug; never secrets)
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
+}
+
+/// How long a lost connection is tried again; `None` for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget(Option<Duration>);
+
+fn budget(text: &str) -> Result<Budget, String> {
+    if text == "unlimited" {
+        return Ok(Budget(None));
+    }
+    let seconds = text
+        .parse()
+        .map_err(|_| "give a number of seconds, or `unlimited`".to_owned())?;
+    Ok(Budget(Some(Duration::from_secs(seconds))))
+}
+
+/// What to do when the session ends for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SessionEnd {
+    /// End too, and say why.
+    Stop,
+    /// Reset its connections, and start a new session for the next one.
+    Restart,
 }
 
 /// How an example speaks.
@@ -65,7 +99,16 @@ impl Aws {
     }
 
     /// The same tunnel with what these options say of it.
-    pub fn apply(&self, mut builder: TunnelBuilder) -> TunnelBuilder {
+    pub fn apply(&self, builder: TunnelBuilder) -> TunnelBuilder {
+        let mut limits = Limits::default();
+        limits.resume_budget = self.resume_budget.0;
+        let mut builder = builder.limits(limits);
+        if let Some(seconds) = self.keep_alive {
+            builder = builder.keep_alive(Duration::from_secs(seconds));
+        }
+        if self.on_session_end == SessionEnd::Restart {
+            builder = builder.on_session_end(OnSessionEnd::Restart);
+        }
         if let Some(reason) = &self.reason {
             builder = builder.reason(reason);
         }

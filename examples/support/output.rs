@@ -93,7 +93,8 @@ fn is_problem(event: &Event) -> bool {
         Event::ConnectionFailed { .. }
         | Event::DestinationRefused { .. }
         | Event::Interrupted { .. }
-        | Event::Resumed { .. } => true,
+        | Event::Resumed { .. }
+        | Event::CredentialsExpiring { .. } => true,
         _ => false,
     }
 }
@@ -108,8 +109,12 @@ fn text(event: &Event, session_id: &str) -> Option<String> {
             "Port {} opened for sessionId {session_id}.\nWaiting for connections...",
             address.port()
         ),
+        Event::ListeningOnSocket { path } => format!(
+            "Socket {} opened for sessionId {session_id}.\nWaiting for connections...",
+            path.display()
+        ),
         Event::Ready { message, .. } if !message.is_empty() => message.clone(),
-        Event::ConnectionOpened { peer: Some(_), .. } => {
+        Event::ConnectionOpened { .. } => {
             format!("\nConnection accepted for session [{session_id}]")
         }
         Event::ConnectionClosed {
@@ -133,6 +138,14 @@ fn text(event: &Event, session_id: &str) -> Option<String> {
         }
         Event::DestinationRefused { message } => format!("The agent says: {message}"),
         Event::Interrupted { reason, .. } => format!("Connection lost ({reason}), resuming..."),
+        Event::CredentialsExpiring { in_seconds, .. } => format!(
+            "The credentials end in {} min. What is open stays open, but a connection lost after that \
+             cannot be resumed: log in again from another terminal, with the same profile.",
+            in_seconds.div_ceil(60)
+        ),
+        Event::SessionEnded { reason, .. } => {
+            format!("Session ended ({reason}); the next connection gets a new one")
+        }
         Event::Resumed { after, .. } => format!("Resumed after {:.1} s", after.as_secs_f64()),
         Event::Closed { clean: true, .. } => {
             format!("\n\nExiting session with sessionId: {session_id}.")

@@ -5,12 +5,9 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use ssm_tunnel::{Event, Events, Tunnel};
 
-use crate::login::Login;
+use crate::open::or_leave;
 use crate::output::Output;
 use crate::signals::Signals;
-
-/// Exit code of a program that a second Ctrl-C ended at once, as shells count it.
-pub const INTERRUPTED: u8 = 130;
 
 /// Prints the tunnel's events up to the last.
 pub async fn report(mut events: Events, output: Output, session_id: String) {
@@ -27,37 +24,17 @@ pub async fn report(mut events: Events, output: Output, session_id: String) {
 ///
 /// # Errors
 /// With what ended the tunnel, if that was not asked for.
-pub async fn run(
-    tunnel: Tunnel,
-    output: Output,
-    mut signals: Signals,
-    login: Option<&Login>,
-) -> anyhow::Result<ExitCode> {
-    let print = report(tunnel.events(), output, tunnel.session_id().to_owned());
+pub async fn run(tunnel: Tunnel, output: Output, mut signals: Signals) -> anyhow::Result<ExitCode> {
+    let print = report(tunnel.events(), output, tunnel.session_id());
     let end = async {
         tokio::select! {
             end = tunnel.closed() => return end,
             () = signals.next() => {}
         }
         output.say("Terminating session...");
-        tokio::select! {
-            end = tunnel.close() => end,
-            () = signals.next() => {
-                output.say("Left at once; the session may stay listed until it times out.");
-                std::process::exit(i32::from(INTERRUPTED));
-            }
-        }
+        or_leave(tunnel.close(), output, &mut signals).await
     };
-    let warn = async {
-        if let Some(login) = login {
-            output.say(&login.ends_soon().await);
-        }
-        std::future::pending().await
-    };
-    let end = tokio::select! {
-        ((), end) = async { tokio::join!(print, end) } => end,
-        end = warn => end,
-    };
+    let ((), end) = tokio::join!(print, end);
     end.context("the tunnel ended")?;
     Ok(ExitCode::SUCCESS)
 }

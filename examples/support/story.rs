@@ -14,6 +14,8 @@ use ssm_sandbox::{Instance, Sandbox};
 use ssm_tunnel::{Tunnel, TunnelBuilder};
 
 use crate::demo;
+use crate::exit;
+use crate::open::or_leave;
 use crate::output::Output;
 use crate::session;
 use crate::signals::Signals;
@@ -130,25 +132,34 @@ impl Story {
     ///
     /// # Errors
     /// When a byte is wrong or the tunnel ends otherwise than asked.
-    pub async fn finish(self, tunnel: Tunnel, signals: Signals) -> anyhow::Result<ExitCode> {
+    pub async fn finish(self, tunnel: Tunnel, mut signals: Signals) -> anyhow::Result<ExitCode> {
         if self.stays_open {
-            return session::run(tunnel, self.output, signals, None).await;
+            return session::run(tunnel, self.output, signals).await;
         }
         self.output.say("\n3. The tunnel:");
         let address = tunnel.local_addr();
         let mut events = tunnel.events();
-        let session_id = tunnel.session_id().to_owned();
+        let session_id = tunnel.session_id();
         let output = self.output;
         let printing = tokio::spawn(async move {
             while let Some(event) = events.next().await {
                 output.event(&event, &session_id);
             }
         });
-        tunnel.ready().await?;
-        let transfer = demo::transfer(address, UPLOAD, DOWNLOAD).await;
-        let ended = tunnel.close().await;
+        let using = async {
+            tunnel.ready().await?;
+            demo::transfer(address, UPLOAD, DOWNLOAD).await
+        };
+        let transfer = tokio::select! {
+            transfer = using => Some(transfer),
+            () = signals.next() => None,
+        };
+        let ended = or_leave(tunnel.close(), output, &mut signals).await;
         drop(tunnel);
         printing.await?;
+        let Some(transfer) = transfer else {
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        };
         let transfer = transfer?;
         ended?;
         let mb = |rate: f64| rate / 1e6;

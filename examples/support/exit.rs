@@ -1,0 +1,150 @@
+//! Exit codes: one for each kind of end, so that scripts can tell them apart.
+
+use ssm_mfa::MfaError;
+use ssm_tunnel::{ConnectError, End, EndKind, Error, ServiceError};
+
+use crate::login::Denied;
+
+/// For `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0    ended as asked, or by the service without a complaint
+  1    anything else
+  2    wrong options
+  3    the settings cannot work, or the local port or socket is taken
+  4    not permitted: MFA, credentials, or the IAM policy
+  5    the target is not connected to Systems Manager
+  6    AWS could not be reached, or failed
+  7    the service or the agent ended the session with a complaint
+  8    the session is gone: it timed out or was terminated while disconnected
+  9    the connection was lost and could not be resumed in time
+  10   the agent broke the protocol
+  130  interrupted a second time: the session may stay listed until it times out";
+
+/// Of a program that was interrupted before it was done, as shells count it.
+pub const INTERRUPTED: u8 = 130;
+
+/// The exit code that tells of this error.
+pub fn code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<Error>() {
+            return of_tunnel(error);
+        }
+        let denied = cause.downcast_ref::<Denied>().is_some();
+        if denied || cause.downcast_ref::<MfaError>().is_some() {
+            return 4;
+        }
+    }
+    1
+}
+
+fn of_tunnel(error: &Error) -> u8 {
+    match error {
+        Error::Settings(_)
+        | Error::LocalAddress { .. }
+        | Error::LocalSocket { .. }
+        | Error::NoRegion
+        | Error::StreamEndpoint(_) => 3,
+        Error::NoCredentials => 4,
+        Error::Service(error) => of_service(error),
+        Error::Ended(end) => of_end(end),
+        _ => 1,
+    }
+}
+
+fn of_service(error: &ServiceError) -> u8 {
+    match error {
+        ServiceError::InvalidDocument { .. } | ServiceError::InvalidParameters { .. } => 3,
+        ServiceError::AccessDenied { .. }
+        | ServiceError::ExpiredToken { .. }
+        | ServiceError::InvalidCredentials { .. }
+        | ServiceError::Credentials { .. } => 4,
+        ServiceError::TargetNotConnected { .. } => 5,
+        ServiceError::NoSuchSession { .. } => 8,
+        _ => 6,
+    }
+}
+
+fn of_end(end: &End) -> u8 {
+    match end.kind() {
+        EndKind::Closed => 0,
+        EndKind::ByService if end.is_clean() => 0,
+        EndKind::ByService => 7,
+        EndKind::SessionGone => 8,
+        EndKind::ConnectionLost => 9,
+        EndKind::Protocol => 10,
+        EndKind::Connect => match end {
+            End::Connect(error) => of_connecting(error),
+            _ => 6,
+        },
+        EndKind::Api => match end {
+            End::Api(error) => error
+                .cause()
+                .downcast_ref::<ServiceError>()
+                .map_or(6, of_service),
+            _ => 6,
+        },
+        _ => 1,
+    }
+}
+
+fn of_connecting(error: &ConnectError) -> u8 {
+    match error {
+        ConnectError::Credentials(_)
+        | ConnectError::Refused {
+            status: 401 | 403, ..
+        } => 4,
+        ConnectError::Url(_) => 3,
+        _ => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_different_kinds_have_different_codes() {
+        let text = || "x".to_owned();
+        let denied = ConnectError::Refused {
+            status: 403,
+            text: text(),
+        };
+        let expired = ServiceError::ExpiredToken {
+            action: "ResumeSession",
+            request_id: None,
+        };
+        for (error, expected) in [
+            (Error::Settings(text()), 3),
+            (Error::NoCredentials, 4),
+            (Error::Ended(End::Closed), 0),
+            (
+                Error::Ended(End::ByService {
+                    output: String::new(),
+                }),
+                0,
+            ),
+            (Error::Ended(End::ByService { output: text() }), 7),
+            (Error::Ended(End::SessionGone), 8),
+            (
+                Error::Ended(End::ConnectionLost {
+                    within: std::time::Duration::ZERO,
+                    last: text(),
+                }),
+                9,
+            ),
+            (Error::Ended(End::Aborted), 1),
+            (Error::Service(std::sync::Arc::new(expired)), 4),
+            (Error::Ended(End::Connect(std::sync::Arc::new(denied))), 4),
+        ] {
+            let shown = error.to_string();
+            let error = anyhow::Error::from(error).context("the tunnel ended");
+            assert_eq!(code(&error), expected, "{shown}");
+            assert!(
+                HELP.contains(&format!("\n  {expected} ")),
+                "{expected} is not in the help"
+            );
+        }
+        assert_eq!(code(&anyhow::anyhow!("anything")), 1);
+    }
+}
