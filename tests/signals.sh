@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# What signals do to a running tunnel, with the example programs as a user runs them.
+#
+#   SIGINT, SIGTERM, SIGHUP   the session is terminated, the exit code is 0
+#   a second SIGINT           leaves at once with 130, whatever the service does
+#   a service that is stopped  (TCP accepts, nothing answers): closing still ends, in bounded time
+#   SIGSTOP and SIGCONT        a connection that was open before goes on, as after a laptop's sleep
+#   SIGKILL                   nothing can be done: the session stays until the service ends it
+#
+# Everything runs on loopback. `EXAMPLES` names a folder with the programs, built already.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+examples=${EXAMPLES:-}
+if [[ -z $examples ]]; then
+  cargo build --quiet --locked -p examples --example sandbox --example port_forward
+  examples=${CARGO_TARGET_DIR:-target}/debug/examples
+fi
+
+work=$(mktemp -d)
+processes=()
+finish() {
+  local code=$?
+  for process in "${processes[@]}"; do
+    kill -CONT "$process" 2>/dev/null || true
+    kill -KILL "$process" 2>/dev/null || true
+    wait "$process" 2>/dev/null || true
+  done
+  rm -rf "$work"
+  ((code == 0)) || echo "signals: FAILED"
+}
+trap finish EXIT
+
+fail() { echo "signals: $*"; exit 1; }
+
+# Waits for a line in a file; the limit is for a machine that hangs.
+await() { # file, pattern
+  local _
+  for _ in {1..600}; do
+    grep -qE "$2" "$1" 2>/dev/null && return
+    sleep 0.1
+  done
+  cat "$1"
+  fail "no line '$2' in $1"
+}
+
+start_sandbox() { # more options
+  rm -f "$work/sandbox"
+  "$examples/sandbox" --no-mfa "$@" >"$work/sandbox" &
+  sandbox=$!
+  processes+=("$sandbox")
+  await "$work/sandbox" 'next code'
+  eval "$(grep '^export' "$work/sandbox")"
+}
+
+start_tunnel() { # more options
+  rm -f "$work/tunnel" "$work/log"
+  "$examples/port_forward" --target i-0123456789abcdef0 --port-number 1 --output json \
+    --log "$work/log" "$@" >"$work/tunnel" 2>"$work/errors" &
+  tunnel=$!
+  processes+=("$tunnel")
+}
+
+ready() {
+  await "$work/tunnel" '"event":"ready"'
+  port=$(sed -nE 's/.*"address":"127\.0\.0\.1:([0-9]+)".*/\1/p' "$work/tunnel")
+}
+
+# Waits for the tunnel's end, and sets `code`.
+ended() {
+  code=0
+  wait "$tunnel" 2>/dev/null || code=$?
+}
+
+# The destination is another sandbox's API: an HTTP server, which answers whatever it is asked.
+start_sandbox
+start_sandbox --destination "${AWS_ENDPOINT_URL#http://}"
+
+for signal in INT TERM HUP; do
+  start_tunnel
+  ready
+  kill "-$signal" "$tunnel"
+  ended
+  [[ $code == 0 ]] || fail "SIG$signal: exit code $code"
+  grep -q 'session terminated' "$work/log" || fail "SIG$signal: the session is not terminated"
+  await "$work/tunnel" '"event":"closed","end":"closed"'
+  echo "signals: SIG$signal terminates the session"
+done
+
+# A second signal, while nothing answers any more.
+start_tunnel
+ready
+kill -STOP "$sandbox"
+kill -INT "$tunnel"
+await "$work/errors" 'Terminating session'
+kill -INT "$tunnel"
+ended
+[[ $code == 130 ]] || fail "a second SIGINT: exit code $code"
+echo "signals: a second SIGINT leaves at once"
+kill -CONT "$sandbox"
+
+# The same with StartSession itself unanswered.
+kill -STOP "$sandbox"
+start_tunnel
+await "$work/log" 'DEBUG'
+kill -INT "$tunnel"
+await "$work/errors" 'Interrupted'
+kill -INT "$tunnel"
+ended
+[[ $code == 130 ]] || fail "interrupted while opening: exit code $code"
+echo "signals: a second SIGINT leaves at once while the session is being started"
+kill -CONT "$sandbox"
+
+# Without a second one it ends by itself.
+start_tunnel
+ready
+kill -STOP "$sandbox"
+kill -INT "$tunnel"
+before=$SECONDS
+ended
+[[ $code == 0 ]] || fail "closing against a silent service: exit code $code"
+((SECONDS - before <= 30)) || fail "closing took $((SECONDS - before)) s"
+grep -q 'TerminateSession timed out' "$work/log" || fail "the time-out is not logged"
+echo "signals: closing against a silent service ends in $((SECONDS - before)) s"
+kill -CONT "$sandbox"
+
+# Asleep for longer than every deadline the tunnel has by default for a lost websocket.
+start_tunnel
+ready
+exec 3<>"/dev/tcp/127.0.0.1/$port"
+printf 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >&3
+read -r -t 60 answer <&3 || fail "no answer before the sleep"
+[[ $answer == HTTP/1.1* ]] || fail "another answer: $answer"
+kill -STOP "$tunnel"
+sleep "${ASLEEP:-15}"
+kill -CONT "$tunnel"
+printf 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >&3
+answer=
+while read -r -t 60 line <&3; do
+  # It follows the first answer's body on the same line.
+  [[ $line == *HTTP/1.1* ]] && answer=$line && break
+done
+[[ -n $answer ]] || fail "no answer on the same connection after the sleep"
+exec 3>&-
+grep -q 'the machine slept' "$work/log" || fail "the sleep was not noticed"
+kill -INT "$tunnel"
+ended
+[[ $code == 0 ]] || fail "after a sleep: exit code $code"
+echo "signals: a connection goes on after ${ASLEEP:-15} s of sleep"
+
+# Documented, and so shown: nobody can terminate a session for a killed program.
+start_tunnel
+ready
+kill -KILL "$tunnel"
+ended
+[[ $code == 137 ]] || fail "SIGKILL: exit code $code"
+! grep -q 'session terminated' "$work/log" || fail "a killed program terminated its session"
+echo "signals: everything held"
