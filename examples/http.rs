@@ -19,6 +19,7 @@ use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use ssm_tunnel::{HyperConnector, Tunnel};
+use support::login::Login;
 use support::open::{open, or_leave};
 use support::options::Aws;
 use support::output::Output;
@@ -45,19 +46,20 @@ fn main() -> ExitCode {
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     options.aws.start_log()?;
-    let config = options.aws.load().await;
+    let login = Login::new(&options.aws).await?;
     let host = options.url.host().context("the URL names no host")?;
     let tls = options.url.scheme_str() == Some("https");
     let port = options.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
     let mut builder = Tunnel::builder(options.target)
         .remote_port(port)
-        .sdk_config(&config);
+        .sdk_config(login.config());
     if host != "localhost" {
         builder = builder.remote_host(host);
     }
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
-    let Some(tunnel) = open(options.aws.apply(builder).open(), output, &mut signals).await? else {
+    let Some(tunnel) = open(login.open(options.aws.apply(builder)), output, &mut signals).await?
+    else {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     let tunnel = Arc::new(tunnel);

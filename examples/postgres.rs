@@ -21,6 +21,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use ssm_tunnel::{Tunnel, TunnelStream};
+use support::login::Login;
 use support::open::{open, or_leave};
 use support::options::{Aws, Format};
 use support::output::Output;
@@ -72,14 +73,15 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let port = database.get_ports().first().copied().unwrap_or(5432);
     let tls = MakeRustlsConnect::new(tls(options.sslrootcert.as_deref())?);
 
-    let config = options.aws.load().await;
+    let login = Login::new(&options.aws).await?;
     let builder = Tunnel::builder(options.target)
         .remote_host(&host)
         .remote_port(port)
-        .sdk_config(&config);
+        .sdk_config(login.config());
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
-    let Some(tunnel) = open(options.aws.apply(builder).open(), output, &mut signals).await? else {
+    let Some(tunnel) = open(login.open(options.aws.apply(builder)), output, &mut signals).await?
+    else {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     let session_id = tunnel.session_id();

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use e2e::{TARGET, config, echo, echoed, instance, soon};
-use ssm_mfa::{MemoryStore, MfaCode, MfaProvider, StaticCode};
+use ssm_mfa::{FileStore, MemoryStore, MfaCode, MfaProvider, RoleSpec, StaticCode, Strategy};
 use ssm_sandbox::{ApiFault, Sandbox};
 use ssm_tunnel::Tunnel;
 use tracing_subscriber::fmt::MakeWriter;
@@ -81,6 +81,25 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     let provider = builder.build().expect("complete");
     let session = soon("the login", provider.login()).await.expect("good");
     texts.push(format!("{provider:?} {session:?}"));
+    secrets.push(code);
+
+    // A role's answer that does not parse holds keys too.
+    let place = tempfile::tempdir().expect("a place");
+    let code = sandbox.next_unused_code();
+    sandbox.fail_next("AssumeRole", ApiFault::MalformedBody);
+    let role = MfaProvider::builder()
+        .sts_config(&config(&sandbox))
+        .serial(sandbox.mfa_serial().parse().expect("a serial"))
+        .role(RoleSpec::new("arn:aws:iam::123456789012:role/dev"))
+        .strategy(Strategy::Direct)
+        .code_source(StaticCode::new(code.parse().expect("six digits")))
+        .store(FileStore::at(place.path()))
+        .build()
+        .expect("complete");
+    let error = soon("the failure", role.login())
+        .await
+        .expect_err("unreadable");
+    texts.push(format!("{error} {error:?} {role:?}"));
     secrets.push(code);
 
     // A StartSession answer that does not parse holds a token.

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
-use ssm_mfa::{Interaction, MfaProvider, MfaProviderBuilder, StaticCode};
+use ssm_mfa::{Interaction, MfaProvider, MfaProviderBuilder};
 use ssm_tunnel::{Error, ServiceError, Tunnel, TunnelBuilder};
 
 use crate::options::Aws;
@@ -41,7 +41,7 @@ impl Login {
             builder = builder.serial(serial.parse()?);
         }
         if let Some(code) = &options.mfa_code {
-            builder = builder.code_source(StaticCode::new(code.parse()?));
+            builder = builder.code(code.parse()?);
         }
         let provider = builder.build()?;
         provider.login().await.context("no credentials")?;

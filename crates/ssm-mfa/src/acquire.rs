@@ -323,8 +323,8 @@ impl Inner {
         tracing::info!("the role does not accept the MFA session");
         let direct = self.over(Root::Role, base, identity, how, Reason::RoleWantsCode);
         match Box::pin(direct).await {
-            // A source of one code has none for this; the denial says more.
-            Err(MfaError::Code(CodeError::UsedUp)) => Err(denial),
+            // Nobody has a code for this; the denial says more.
+            Err(MfaError::Code(CodeError::UsedUp) | MfaError::NoTerminal { .. }) => Err(denial),
             outcome => outcome,
         }
     }
