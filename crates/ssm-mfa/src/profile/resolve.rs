@@ -61,7 +61,12 @@ pub(super) fn resolve(
         }
         return Ok(alone(BaseSource::Program));
     };
-    let (mut hops, end, mfa_process) = follow(set, profile)?;
+    let (mut hops, mut end, mfa_process) = follow(set, profile)?;
+    if name.is_none() && hops.is_empty() && matches!(end.base, BaseSource::Profile(_)) {
+        // The program's own chain begins with the same profile, and goes on to containers and
+        // instances where that has only a region, say.
+        end.base = BaseSource::Program;
+    }
     #[cfg(feature = "cli-cache")]
     let cli_key = cli_key(set, selected, &hops, &end.base);
     // The device that is used is that of the profile next to the keys whose user it belongs to.

@@ -477,6 +477,13 @@ async fn the_environment_is_heeded_as_by_every_aws_tool() {
     let bad = resolved(Some("keys"), &[("AWS_MFA_SERIAL", "x")]).await;
     assert!(matches!(bad, Err(MfaError::Serial(_))), "{bad:?}");
 
+    // A profile that was not asked for by name need not have credentials.
+    let found = resolved(None, &[]).await.expect("the default");
+    assert_eq!(told(&found), "Program |  | none");
+    assert_eq!(found.region.as_deref(), Some("eu-central-1"));
+    let found = of(resolved(None, &[("AWS_PROFILE", "sso")]).await);
+    assert_eq!(found, "Program |  | none");
+
     let elsewhere = [
         ("AWS_CONFIG_FILE", "/other/config"),
         ("AWS_SHARED_CREDENTIALS_FILE", "/other/credentials"),
