@@ -40,12 +40,12 @@
 //! | what there is | calls | asks again |
 //! |---|---|---|
 //! | a user and a device | GetSessionToken, 12 hours | when that ends |
-//! | a role for up to an hour | GetSessionToken, then AssumeRole without a code, renewed 2 to 5 minutes ahead of its end | when the 12 hours end, once for all of the user's roles |
+//! | a role for up to an hour | GetSessionToken, then AssumeRole without a code, renewed ahead of its end | when the 12 hours end, once for all of the user's roles |
 //! | a role for longer | AssumeRole with the code: a role over a session lasts an hour at most | when that ends |
 //! | a role that turns the session down (`aws:MultiFactorAuthAge`) | AssumeRole with a fresh code, once | when that ends |
 //! | temporary credentials and a role | AssumeRole with the code | when that ends |
 //!
-//! [`Strategy`] says otherwise. Credentials with less than 5 minutes left are replaced;
+//! [`Strategy`] says otherwise. Credentials with less than 5 minutes left are replaced, those that take no code with less than 11;
 //! [`MfaProvider::code_needed_within`] tells in time that a code is going to be needed.
 //!
 //! # Where sessions are kept

@@ -213,9 +213,18 @@ impl MfaProvider {
     }
 
     async fn session(&self, how: How) -> Result<Session, MfaError> {
-        match self.usable() {
-            Some(session) => Ok(session),
-            None => Flight::fly(&self.inner, how).await,
+        if let Some(session) = self.usable() {
+            return Ok(session);
+        }
+        let outcome = Flight::fly(&self.inner, how).await;
+        let last = self.inner.lock().session.clone();
+        match (outcome, last) {
+            // There may be better luck later.
+            (Err(error), Some(last)) if error.is_retryable() && last.is_valid(self.inner.now()) => {
+                tracing::warn!(%error, "the credentials are not renewed yet");
+                Ok(last)
+            }
+            (outcome, _) => outcome,
         }
     }
 

@@ -4,6 +4,9 @@ use aws_credential_types::Credentials;
 
 /// Credentials with less left than this are replaced.
 pub(crate) const MARGIN: Duration = Duration::from_secs(300);
+/// Those that cost nobody a code are replaced earlier: before whoever uses them warns of their end.
+/// ssm-relay does so at 10 minutes.
+const SILENT_MARGIN: Duration = Duration::from_secs(660);
 
 /// What there is to know of a session, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +81,11 @@ impl Session {
 
     /// Whether more is left than the margin.
     pub(crate) fn is_fresh(&self, now: SystemTime) -> bool {
-        self.left(now) > MARGIN
+        let margin = match self.kind {
+            SessionKind::Role | SessionKind::RoleWithoutMfa => SILENT_MARGIN,
+            _ => MARGIN,
+        };
+        self.left(now) > margin
     }
 
     /// Whether it still works at all.
