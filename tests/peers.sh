@@ -1,28 +1,33 @@
 #!/usr/bin/env bash
-# Installs what the tests with real peers need, as root on Debian: OpenSSH, PostgreSQL, Python. Nothing
-# is started.
+# Installs what the tests with real peers need, as root on Debian: OpenSSH, PostgreSQL, Python, and with its
+# pip the AWS CLI. Nothing is started.
 set -euo pipefail
 
 # Every program, and the Debian package that brings it.
 needed=(ssh:openssh-client scp:openssh-client sshd:openssh-server script:bsdutils initdb:postgresql
-  python3:python3 openssl:openssl)
+  python3:python3 pip3:python3-pip openssl:openssl bash:bash)
 
 postgresql=$(printf '%s:' /usr/lib/postgresql/*/bin) # Debian keeps them out of PATH
 missing=()
 for pair in "${needed[@]}"; do
   PATH=$PATH:/usr/sbin:$postgresql command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 done
-((${#missing[@]})) || exit 0
-if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
-  echo "peers.sh: not installed: ${missing[*]} (as root on Debian this script installs them)" >&2
-  exit 1
-fi
-# Installing a server must not start it.
-policy=/usr/sbin/policy-rc.d
-if [[ ! -e $policy ]]; then
-  trap 'rm -f "$policy"' EXIT
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod +x "$policy"
-fi
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+install_missing() {
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    echo "peers.sh: not installed: ${missing[*]} (as root on Debian this script installs them)" >&2
+    exit 1
+  fi
+  # Installing a server must not start it.
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    trap 'rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+((${#missing[@]} == 0)) || (install_missing)
+# Debian's Python belongs to apt; the AWS CLI alone is added beside it.
+command -v aws >/dev/null || PIP_BREAK_SYSTEM_PACKAGES=1 pip3 install --quiet --root-user-action ignore awscli

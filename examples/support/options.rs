@@ -1,6 +1,6 @@
 //! Options named as the AWS CLI names them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -123,22 +123,32 @@ impl Aws {
     /// # Errors
     /// When the file cannot be written.
     pub fn start_log(&self) -> anyhow::Result<()> {
-        let Some(path) = &self.log else { return Ok(()) };
-        let file = std::fs::OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(path)
-            .with_context(|| format!("cannot write the log {}", path.display()))?;
-        let levels = std::env::var("SSM_TUNNEL_LOG").unwrap_or_else(|_| "debug".to_owned());
-        // These two would print tokens and payloads at their TRACE level.
-        let filter = tracing_subscriber::EnvFilter::new(format!(
-            "{levels},aws_smithy_runtime=info,tungstenite=info"
-        ));
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_ansi(false)
-            .with_writer(std::sync::Mutex::new(file))
-            .init();
-        Ok(())
+        match &self.log {
+            Some(path) => log_to(path),
+            None => Ok(()),
+        }
     }
+}
+
+/// Appends a log to this file, without secrets.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn log_to(path: &Path) -> anyhow::Result<()> {
+    let file = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .with_context(|| format!("cannot write the log {}", path.display()))?;
+    let levels = std::env::var("SSM_TUNNEL_LOG").unwrap_or_else(|_| "debug".to_owned());
+    // These two would print tokens and payloads at their TRACE level.
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "{levels},aws_smithy_runtime=info,tungstenite=info"
+    ));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(std::sync::Mutex::new(file))
+        .init();
+    Ok(())
 }

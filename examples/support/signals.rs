@@ -1,12 +1,23 @@
 //! What ends a program from outside: Ctrl-C and its kin on every platform.
 
-use std::io;
+/// What was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// Ctrl-C, or another key of the terminal: every program in its foreground got it.
+    Interrupt,
+    /// Somebody asked this program to end.
+    Terminate,
+    /// The terminal, or the user's whole session, is going away.
+    HangUp,
+}
 
 /// Waits for the signals that ask a program to end.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
-    streams: [tokio::signal::unix::Signal; 3],
+    interrupts: Vec<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    streams: [tokio::signal::unix::Signal; 2],
     #[cfg(windows)]
     streams: (
         tokio::signal::windows::CtrlC,
@@ -16,55 +27,104 @@ pub struct Signals {
     ),
 }
 
+#[cfg(unix)]
+mod system {
+    use std::io;
+    use std::task::Poll;
+
+    use tokio::signal::unix::{SignalKind, signal};
+
+    use super::{Received, Signals};
+
+    impl Signals {
+        /// Takes the signals over from the system.
+        ///
+        /// # Errors
+        /// When the system does not hand them over.
+        pub fn new() -> io::Result<Self> {
+            Ok(Self {
+                interrupts: vec![signal(SignalKind::interrupt())?],
+                streams: [
+                    signal(SignalKind::terminate())?,
+                    signal(SignalKind::hangup())?,
+                ],
+            })
+        }
+
+        /// The same, and the terminal's other keys: Ctrl-\ and Ctrl-Z.
+        ///
+        /// # Errors
+        /// When the system does not hand them over.
+        pub fn with_job_control() -> io::Result<Self> {
+            let mut signals = Self::new()?;
+            let stop = SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw());
+            signals.interrupts.push(signal(SignalKind::quit())?);
+            signals.interrupts.push(signal(stop)?);
+            Ok(signals)
+        }
+
+        /// Waits for the next one.
+        pub async fn received(&mut self) -> Received {
+            let [terminate, hangup] = &mut self.streams;
+            let interrupts = &mut self.interrupts;
+            let interrupt = std::future::poll_fn(|cx| {
+                let any = interrupts
+                    .iter_mut()
+                    .any(|one| one.poll_recv(cx).is_ready());
+                if any { Poll::Ready(()) } else { Poll::Pending }
+            });
+            tokio::select! {
+                () = interrupt => Received::Interrupt,
+                _ = terminate.recv() => Received::Terminate,
+                _ = hangup.recv() => Received::HangUp,
+            }
+        }
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::io;
+
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    use super::{Received, Signals};
+
+    impl Signals {
+        /// Takes the signals over from the system.
+        ///
+        /// # Errors
+        /// When the system does not hand them over.
+        pub fn new() -> io::Result<Self> {
+            Ok(Self {
+                streams: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?),
+            })
+        }
+
+        /// The same: the terminal has no other keys here.
+        ///
+        /// # Errors
+        /// When the system does not hand them over.
+        pub fn with_job_control() -> io::Result<Self> {
+            Self::new()
+        }
+
+        /// Waits for the next one.
+        pub async fn received(&mut self) -> Received {
+            let (c, brk, close, shutdown) = &mut self.streams;
+            tokio::select! {
+                _ = c.recv() => Received::Interrupt,
+                _ = brk.recv() => Received::Interrupt,
+                _ = close.recv() => Received::HangUp,
+                _ = shutdown.recv() => Received::Terminate,
+            }
+        }
+    }
+}
+
 impl Signals {
-    /// Takes the signals over from the system.
-    ///
-    /// # Errors
-    /// When the system does not hand them over.
-    #[cfg(unix)]
-    pub fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            streams: [
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-                signal(SignalKind::hangup())?,
-            ],
-        })
-    }
-
-    /// Takes the signals over from the system.
-    ///
-    /// # Errors
-    /// When the system does not hand them over.
-    #[cfg(windows)]
-    pub fn new() -> io::Result<Self> {
-        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
-        Ok(Self {
-            streams: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?),
-        })
-    }
-
-    /// Waits for the next one.
-    #[cfg(unix)]
+    /// Waits for the next one, whichever it is.
     pub async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.streams;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-
-    /// Waits for the next one.
-    #[cfg(windows)]
-    pub async fn next(&mut self) {
-        let (c, brk, close, shutdown) = &mut self.streams;
-        tokio::select! {
-            _ = c.recv() => {}
-            _ = brk.recv() => {}
-            _ = close.recv() => {}
-            _ = shutdown.recv() => {}
-        }
+        self.received().await;
     }
 }

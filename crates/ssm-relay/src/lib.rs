@@ -62,6 +62,7 @@ pub use listener::Listener;
 pub use proxy::Proxy;
 pub use relay::{OnSessionEnd, Relay, RelayConfig};
 pub use signer::Signer;
+pub use ssm_protocol::CLIENT_VERSION;
 pub use ssm_protocol::payload::Token;
 pub use stream::TunnelStream;
 pub use stream_url::{StreamEndpoint, StreamUrlError};

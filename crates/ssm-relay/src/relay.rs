@@ -221,6 +221,29 @@ impl Relay {
             .unwrap_or_else(|| self.tunnel.parts().events.subscribe())
     }
 
+    /// Accepts local connections on a further listener, until the relay is over.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn listen(&self, listener: Listener) {
+        if let Some(listening) = listener.event() {
+            self.tunnel.parts().events.send(listening);
+        }
+        let tunnel = self.tunnel.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = listener::accept(listener, tunnel.clone()) => {}
+                _ = tunnel.closed() => {}
+            }
+        });
+    }
+
+    /// A property of the session document, such as `portNumber`, as the agent's handshake brought
+    /// it; `None` before the handshake.
+    pub fn property(&self, name: &str) -> Option<String> {
+        self.tunnel.current().property(name)
+    }
+
     /// Waits for the end and says why.
     pub async fn closed(&self) -> End {
         self.tunnel.closed().await
@@ -265,6 +288,12 @@ impl Core {
 
     pub(crate) fn session_id(&self) -> &str {
         &self.first.id
+    }
+
+    pub(crate) fn property(&self, name: &str) -> Option<String> {
+        let inner = self.first.shared.lock();
+        let properties = &inner.forward.ready()?.properties;
+        properties.value(name).map(str::to_owned)
     }
 
     /// Whether the agent ever was ready.

@@ -106,6 +106,8 @@ impl Document {
                 ("host", false),
                 ("portNumber", false),
                 ("localPortNumber", false),
+                ("localConnectionType", false),
+                ("localUnixSocket", false),
             ],
             forwarding: true,
         }

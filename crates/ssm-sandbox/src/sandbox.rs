@@ -97,7 +97,7 @@ impl SandboxBuilder {
     }
 
     /// Adds a session document of the account, of type `Port` with `portNumber`,
-    /// `localPortNumber` and `host`.
+    /// `host`, `localPortNumber`, `localConnectionType` and `localUnixSocket`.
     pub fn document(mut self, name: impl Into<String>) -> Self {
         self.documents.push(name.into());
         self

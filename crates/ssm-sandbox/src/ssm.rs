@@ -164,7 +164,7 @@ fn properties(
                 format!("Parameter \"{name}\" takes one value."),
             ));
         };
-        let is_port = name != "host";
+        let is_port = name.ends_with("PortNumber") || name == "portNumber";
         if is_port && value.parse::<u16>().is_err() {
             return Err(failure(
                 "InvalidParameters",

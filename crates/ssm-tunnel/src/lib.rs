@@ -134,9 +134,11 @@ pub use builder::TunnelBuilder;
 pub use connector::{HyperConnector, HyperStream};
 pub use error::{Error, ServiceError};
 pub use network::http_client;
+/// The version of session-manager-plugin whose place this crate takes, as announced to the agent.
+pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
 pub use ssm_relay::{
     CaBundle, CaBundleError, ConnectError, End, EndKind, Event, Events, ForwardError, Limits,
-    OnSessionEnd, OpenError, Outcome, Proxy, StreamUrlError, TunnelStream,
+    Listener, OnSessionEnd, OpenError, Outcome, Proxy, StreamUrlError, TunnelStream,
 };
 pub use started::StartedSession;
 pub use tunnel::Tunnel;

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use ssm_relay::{End, Events, Relay, TunnelStream};
+use ssm_relay::{End, Events, Listener, Relay, TunnelStream};
 
 use crate::builder::TunnelBuilder;
 use crate::error::Error;
@@ -61,6 +61,18 @@ impl Tunnel {
     /// 3.0.196.0 and the SSH document carry one connection a session).
     pub async fn connect(&self) -> Result<TunnelStream, Error> {
         self.relay.connect().await.map_err(Error::from)
+    }
+
+    /// Accepts local connections on a further listener, until the tunnel is over:
+    /// [`Listener::tcp`] or [`Listener::socket`].
+    pub fn listen(&self, listener: Listener) {
+        self.relay.listen(listener);
+    }
+
+    /// A property of the session document, such as `portNumber`, as the agent's handshake brought
+    /// it; `None` before the agent was [`ready`](Self::ready).
+    pub fn property(&self, name: &str) -> Option<String> {
+        self.relay.property(name)
     }
 
     /// The tunnel's events: at the first call everything since it was opened, later from now on.
