@@ -1,7 +1,9 @@
 //! What the examples share: options, output, signals, and the sandbox's demo.
 
+pub mod command;
 pub mod demo;
 pub mod exit;
+pub mod forward;
 pub mod launch;
 pub mod local;
 pub mod login;
@@ -13,3 +15,4 @@ pub mod session;
 pub mod signals;
 pub mod stdio;
 pub mod story;
+pub mod tunnels;

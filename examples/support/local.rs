@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use ssm_tunnel::TunnelBuilder;
 
+use crate::forward::LocalSide;
+
 /// Beside `--local-port-number`.
 #[derive(Debug, Clone, Args)]
 pub struct Local {
@@ -27,10 +29,19 @@ pub struct Local {
 impl Local {
     /// The same tunnel with a listener as asked.
     pub fn apply(&self, builder: TunnelBuilder, port: u16) -> TunnelBuilder {
-        let mut builder = match &self.local_socket {
-            Some(path) => builder.local_socket(path),
-            None => builder.local_address(SocketAddr::new(self.local_address, port)),
-        };
+        self.admit(self.side(port).apply(builder))
+    }
+
+    /// Where to listen.
+    pub fn side(&self, port: u16) -> LocalSide {
+        match &self.local_socket {
+            Some(path) => LocalSide::Socket(path.clone()),
+            None => LocalSide::Address(SocketAddr::new(self.local_address, port)),
+        }
+    }
+
+    /// The same tunnel, admitting whom these options say.
+    pub fn admit(&self, mut builder: TunnelBuilder) -> TunnelBuilder {
         if self.expose_to_network {
             builder = builder.expose_to_network();
         }

@@ -72,7 +72,7 @@ impl Output {
     pub fn event(&self, event: &Event, session_id: &str) {
         match self.format {
             Format::Json => {
-                if let Ok(line) = serde_json::to_string(event) {
+                if let Some(line) = json(event, session_id) {
                     self.line(&line, true);
                 }
             }
@@ -84,6 +84,17 @@ impl Output {
             }
         }
     }
+}
+
+/// The event as one object that says which session it belongs to, `event` first.
+fn json(event: &Event, session_id: &str) -> Option<String> {
+    let line = serde_json::to_string(event).ok()?;
+    let value: serde_json::Value = serde_json::from_str(&line).ok()?;
+    if value.get("session_id").is_some() {
+        return Some(line);
+    }
+    let id = serde_json::Value::from(session_id);
+    Some(format!("{},\"session_id\":{id}}}", line.strip_suffix('}')?))
 }
 
 /// Whether it is worth a line among another program's.

@@ -1,0 +1,103 @@
+//! Several tunnels that stand and fall together.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use ssm_tunnel::{End, Error, Tunnel};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::forward::LocalSide;
+use crate::output::Output;
+use crate::session;
+
+/// Open tunnels, whose events are printed.
+#[derive(Debug, Default)]
+pub struct Tunnels {
+    open: Vec<(LocalSide, Arc<Tunnel>)>,
+    reports: Vec<JoinHandle<()>>,
+}
+
+impl Tunnels {
+    /// Adds one, with the local side that was asked for.
+    pub fn add(&mut self, local: LocalSide, tunnel: Tunnel, output: Output) {
+        let id = tunnel.session_id().to_owned();
+        let report = session::report(tunnel.events(), output, id);
+        self.reports.push(tokio::spawn(report));
+        self.open.push((local, Arc::new(tunnel)));
+    }
+
+    /// Where each listens.
+    pub fn locals(&self) -> Vec<(LocalSide, SocketAddr)> {
+        let address =
+            |(local, tunnel): &(LocalSide, Arc<Tunnel>)| (local.clone(), tunnel.local_addr());
+        self.open.iter().map(address).collect()
+    }
+
+    /// Waits until all of them forward.
+    ///
+    /// # Errors
+    /// Why one does not.
+    pub async fn ready(&self) -> Result<(), Error> {
+        for (_, tunnel) in &self.open {
+            tunnel.ready().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the first of them is over.
+    ///
+    /// # Errors
+    /// With what went wrong.
+    pub async fn ended(&self) -> Result<End, Error> {
+        let mut ends = JoinSet::new();
+        for (_, tunnel) in &self.open {
+            let tunnel = tunnel.clone();
+            ends.spawn(async move { tunnel.closed().await });
+        }
+        match ends.join_next().await {
+            Some(Ok(end)) => end,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Ends all of them at once, and prints their last events.
+    ///
+    /// # Errors
+    /// With what had ended one before.
+    pub async fn close(self) -> Result<(), Error> {
+        let mut ends = JoinSet::new();
+        for (_, tunnel) in self.open {
+            ends.spawn(async move { tunnel.close().await });
+        }
+        let mut outcome = Ok(());
+        for end in ends.join_all().await {
+            outcome = outcome.and(end.map(drop));
+        }
+        for report in self.reports {
+            let _ = report.await;
+        }
+        outcome
+    }
+}
+
+/// Writes the addresses to a file, a line each. It appears complete: whoever waits for it may read
+/// it at once.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_ready_file(path: &Path, locals: &[(LocalSide, SocketAddr)]) -> anyhow::Result<()> {
+    let lines: String = locals
+        .iter()
+        .map(|(local, address)| match local {
+            LocalSide::Address(_) => format!("{address}\n"),
+            LocalSide::Socket(path) => format!("{}\n", path.display()),
+        })
+        .collect();
+    let failed = || format!("cannot write the ready file {}", path.display());
+    let mut part = path.as_os_str().to_owned();
+    part.push(format!(".{}", std::process::id()));
+    std::fs::write(&part, lines).with_context(failed)?;
+    std::fs::rename(&part, path).with_context(failed)
+}

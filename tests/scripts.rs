@@ -1,0 +1,220 @@
+//! The example `port_forward` as scripts use it: a command run inside, several forwards, a ready
+//! file, JSON. The commands are those of any Debian: bash, sh, cat.
+#![cfg(unix)]
+
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+use e2e::peers::{command, example, output, printed};
+use e2e::{TARGET, echo, echoed, no_sessions, sandbox, service, soon};
+use serde_json::Value;
+use ssm_sandbox::{Instance, Sandbox};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::process::Command;
+
+async fn port_forward(sandbox: &Sandbox, home: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(sandbox, example("port_forward").await, home);
+    command.args(["--target", TARGET]).args(arguments);
+    command
+}
+
+/// A sandbox whose hosts `first` and `second` answer with their names.
+async fn two_hosts() -> Sandbox {
+    let named = async |name: &'static str| {
+        service(move |mut tcp| async move {
+            let _ = tcp.write_all(name.as_bytes()).await;
+        })
+        .await
+    };
+    let instance = Instance::new(TARGET)
+        .host("first", named("the first\n").await)
+        .host("second", named("the second\n").await)
+        .paced(false);
+    sandbox(instance).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn a_command_runs_inside_the_tunnel_and_its_exit_code_comes_out() {
+    let sandbox = two_hosts().await;
+    let home = tempfile::tempdir().expect("a folder");
+    let script = r#"
+        exec 3<>"/dev/tcp/$SSM_TUNNEL_HOST/$SSM_TUNNEL_PORT" && cat <&3
+        exec 3<>"/dev/tcp/$SSM_TUNNEL_HOST_2/$SSM_TUNNEL_PORT_2" && cat <&3
+        [ "$SSM_TUNNEL_ADDR" = "$SSM_TUNNEL_HOST:$SSM_TUNNEL_PORT" ] || exit 1
+        exit 42"#;
+    let arguments = [
+        "--host",
+        "first",
+        "--port-number",
+        "1",
+        "--forward",
+        "second:2",
+    ];
+    let mut command = port_forward(&sandbox, home.path(), &arguments).await;
+    let ended = output("the command", command.args(["--", "bash", "-c", script])).await;
+    assert_eq!(ended.status.code(), Some(42), "{}", printed(&ended));
+    // Nothing but the command's own.
+    assert_eq!(
+        String::from_utf8_lossy(&ended.stdout),
+        "the first\nthe second\n"
+    );
+    assert_eq!(sandbox.request_count("StartSession"), 2);
+    assert_eq!(sandbox.request_count("TerminateSession"), 2);
+    no_sessions(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn exit_codes_tell_the_tunnel_s_failure_from_the_command_s() {
+    let sandbox = two_hosts().await;
+    let home = tempfile::tempdir().expect("a folder");
+    let code = async |target: &[&str], inside: &[&str]| {
+        let mut command = command(&sandbox, example("port_forward").await, home.path());
+        command
+            .args(target)
+            .args(["--port-number", "1", "--"])
+            .args(inside);
+        let ended = output("the command", &mut command).await;
+        assert_eq!(ended.status.signal(), None, "{}", printed(&ended));
+        assert_eq!(String::from_utf8_lossy(&ended.stdout), "");
+        ended.status.code()
+    };
+    let there = ["--target", TARGET];
+    assert_eq!(code(&there, &["true"]).await, Some(0));
+    assert_eq!(
+        code(&there, &["sh", "-c", "kill -9 $$"]).await,
+        Some(128 + 9)
+    );
+    assert_eq!(code(&there, &["there-is-no-such-command"]).await, Some(127));
+    assert_eq!(code(&there, &["/etc/passwd"]).await, Some(126));
+    assert_eq!(
+        code(&["--target", "i-00000000000000000"], &["true"]).await,
+        Some(125)
+    );
+    no_sessions(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn the_ready_file_appears_with_the_addresses_and_sigterm_ends_every_session() {
+    let sandbox = sandbox(Instance::new(TARGET).destination(echo().await).paced(false)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let (ready, socket) = (home.path().join("ready"), home.path().join("socket"));
+    let forward = format!("{}=3389", socket.display());
+    let arguments = [
+        "--port-number",
+        "1",
+        "--forward",
+        &forward,
+        "--output",
+        "json",
+        "--ready-file",
+    ];
+    let mut command = port_forward(&sandbox, home.path(), &arguments).await;
+    let mut child = command.arg(&ready).spawn().expect("starts");
+    let mut tries = tokio::time::interval(std::time::Duration::from_millis(20));
+    let addresses = soon("the ready file", async {
+        loop {
+            tries.tick().await;
+            if let Ok(text) = std::fs::read_to_string(&ready) {
+                return text;
+            }
+        }
+    })
+    .await;
+    let lines: Vec<&str> = addresses.lines().collect();
+    let [address, path] = lines.as_slice() else {
+        panic!("not two lines: {addresses}");
+    };
+    assert_eq!(Path::new(path), socket);
+    echoed(
+        TcpStream::connect(address).await.expect("accepts"),
+        1,
+        100_000,
+    )
+    .await;
+    echoed(
+        UnixStream::connect(&socket).await.expect("accepts"),
+        2,
+        100_000,
+    )
+    .await;
+
+    let id = child.id().expect("running").to_string();
+    let killed = Command::new("kill").args(["-TERM", &id]).status().await;
+    assert!(killed.expect("kill runs").success());
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut closed = 0;
+    let status = soon("the end", async {
+        while let Some(line) = lines.next_line().await.expect("readable") {
+            let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            assert!(
+                event["session_id"].is_string(),
+                "it does not say which: {line}"
+            );
+            closed += usize::from(event["event"] == "closed");
+        }
+        child.wait().await.expect("ends")
+    })
+    .await;
+    assert_eq!((status.code(), closed), (Some(0), 2));
+    assert!(!socket.exists(), "the socket's file stays");
+    no_sessions(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn when_one_of_several_forwards_cannot_be_opened_none_is_left() {
+    let sandbox = two_hosts().await;
+    let home = tempfile::tempdir().expect("a folder");
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback");
+    let port = taken.local_addr().expect("bound").port();
+    let forward = format!("{port}=second:2");
+    let arguments = [
+        "--host",
+        "first",
+        "--port-number",
+        "1",
+        "--forward",
+        &forward,
+    ];
+    let mut command = port_forward(&sandbox, home.path(), &arguments).await;
+    let ended = output("port_forward", &mut command).await;
+    assert_eq!(ended.status.code(), Some(3), "{}", printed(&ended));
+    let text = String::from_utf8_lossy(&ended.stderr);
+    assert!(text.contains("cannot listen on"), "{text}");
+    drop(taken);
+    no_sessions(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn sigterm_reaches_the_command_and_the_session_is_ended_after_it() {
+    let sandbox = two_hosts().await;
+    let home = tempfile::tempdir().expect("a folder");
+    let script = "trap 'echo told; exit 5' TERM; echo running; while :; do sleep 0.05; done";
+    let arguments = ["--port-number", "1", "--", "sh", "-c", script];
+    let mut child = port_forward(&sandbox, home.path(), &arguments)
+        .await
+        .spawn()
+        .expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let line = soon("the command", lines.next_line())
+        .await
+        .expect("readable");
+    assert_eq!(line.as_deref(), Some("running"));
+    let id = child.id().expect("running").to_string();
+    let killed = Command::new("kill").args(["-TERM", &id]).status().await;
+    assert!(killed.expect("kill runs").success());
+    let line = soon("the command", lines.next_line())
+        .await
+        .expect("readable");
+    assert_eq!(line.as_deref(), Some("told"));
+    let status = soon("the end", child.wait()).await.expect("ends");
+    assert_eq!(status.code(), Some(5));
+    no_sessions(&sandbox).await;
+}
