@@ -1,5 +1,11 @@
 //! What ends a program from outside: Ctrl-C and its kin on every platform.
 
+use std::time::{Duration, Instant};
+
+/// Programs that pass a signal on, such as `timeout`, often send it to the process and to its group:
+/// what follows so closely is the same Ctrl-C.
+const SAME: Duration = Duration::from_millis(300);
+
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
@@ -14,6 +20,7 @@ pub enum Received {
 /// Waits for the signals that ask a program to end.
 #[derive(Debug)]
 pub struct Signals {
+    last: Option<Instant>,
     #[cfg(unix)]
     interrupts: Vec<tokio::signal::unix::Signal>,
     #[cfg(unix)]
@@ -43,6 +50,7 @@ mod system {
         /// When the system does not hand them over.
         pub fn new() -> io::Result<Self> {
             Ok(Self {
+                last: None,
                 interrupts: vec![signal(SignalKind::interrupt())?],
                 streams: [
                     signal(SignalKind::terminate())?,
@@ -97,6 +105,7 @@ mod system {
         /// When the system does not hand them over.
         pub fn new() -> io::Result<Self> {
             Ok(Self {
+                last: None,
                 streams: (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?),
             })
         }
@@ -123,8 +132,16 @@ mod system {
 }
 
 impl Signals {
-    /// Waits for the next one, whichever it is.
+    /// Waits for the next one, whichever it is. One that is passed on twice counts once.
     pub async fn next(&mut self) {
-        self.received().await;
+        loop {
+            self.received().await;
+            let now = Instant::now();
+            let same = |last| now.duration_since(last) < SAME;
+            if !self.last.is_some_and(same) {
+                self.last = Some(now);
+                return;
+            }
+        }
     }
 }

@@ -17,6 +17,8 @@ use crate::terminate::TerminateGuard;
 
 /// How long before their end credentials are asked for again, and warned of.
 const EXPIRY_WARNING: Duration = Duration::from_secs(600);
+/// Between two times that it is asked.
+const BETWEEN_CHECKS: Duration = Duration::from_secs(60);
 /// How long the provider may take for that.
 const PROVIDER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A session that lived so long was no failed attempt.
@@ -234,14 +236,11 @@ impl Supervisor {
     async fn check_credentials(self: Arc<Self>, expiry: SystemTime) {
         let signer = self.parts.connector.signer();
         let renewed = async { signer?.renewed_expiry().await };
-        let expiry = match tokio::time::timeout(PROVIDER_TIMEOUT, renewed).await {
-            Ok(Some(renewed)) => renewed,
-            _ => expiry,
-        };
-        let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
-        if left > EXPIRY_WARNING {
+        let renewed = tokio::time::timeout(PROVIDER_TIMEOUT, renewed).await;
+        if renewed.is_ok_and(|renewed| renewed.is_some_and(|renewed| renewed > expiry)) {
             return;
         }
+        let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
         let unix = expiry.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.parts.events.send(Event::CredentialsExpiring {
             expires_at: unix.as_secs(),
@@ -270,17 +269,21 @@ impl Drop for EndGuard<'_> {
 /// Notices that the machine slept, and that credentials end.
 async fn watch_over(tunnel: Weak<Supervisor>) {
     let mut wakes = 0;
+    let mut checked: Option<Instant> = None;
     loop {
         tokio::time::sleep(TICK).await;
         let Some(tunnel) = tunnel.upgrade() else {
             return;
         };
-        tunnel.now();
+        let now = tunnel.now();
         if std::mem::replace(&mut wakes, tunnel.parts.clock.wakes()) != wakes {
             tracing::debug!("the machine slept");
             tunnel.current().wake();
         }
-        if let Some(expiry) = tunnel.expiry_to_check() {
+        // Some providers start a program each time they are asked.
+        let due = checked.is_none_or(|at| now.saturating_duration_since(at) >= BETWEEN_CHECKS);
+        if due && let Some(expiry) = tunnel.expiry_to_check() {
+            checked = Some(now);
             tokio::spawn(tunnel.check_credentials(expiry));
         }
     }

@@ -147,22 +147,28 @@ async fn a_websocket_that_is_refused_after_its_opening_was_no_resumption() {
         websocket.close(Some(frame)).await.expect("taken");
     }
     agent.accept_again(&listener).await;
+    event(&mut events, "the interruption", interruption).await;
     let serving = tokio::spawn(async move { agent.serve().await });
-    let mut story = Vec::new();
-    soon("the resumption", async {
-        while story.last() != Some(&"resumed") {
-            match events.next().await.expect("goes on") {
-                Event::Interrupted { .. } => story.push("interrupted"),
-                Event::Resumed { .. } => story.push("resumed"),
-                _ => {}
-            }
-        }
-    })
-    .await;
-    assert_eq!(story, ["interrupted", "resumed"]);
+    event(&mut events, "the resumption", resumption).await;
     assert_eq!(api.resumed.load(Ordering::SeqCst), 4);
-    drop(relay);
+    // That was the only one, and one interruption was all there was.
+    soon("the end", relay.close()).await;
     soon("the agent", serving).await.expect("no panic");
+    let rest = rest(&mut events).await;
+    let again = |event: &Event| matches!(event, Event::Interrupted { .. } | Event::Resumed { .. });
+    assert!(!rest.iter().any(again), "{rest:?}");
+}
+
+/// Every event up to the last.
+async fn rest(events: &mut ssm_relay::Events) -> Vec<Event> {
+    soon("the last event", async {
+        let mut rest = Vec::new();
+        while !matches!(rest.last(), Some(Event::Closed { .. })) {
+            rest.push(events.next().await.expect("a last one"));
+        }
+        rest
+    })
+    .await
 }
 
 /// Unavailable, throttled, or without an answer, until two minutes have passed.
@@ -191,14 +197,9 @@ async fn resume_session_may_fail_for_two_minutes() {
     let mut stream = soon("connecting", relay.connect()).await.expect("opens");
     let mut agent = close_with(agent, CloseCode::Away, "").await;
     stream.write_all(b"later").await.expect("taken");
-    let (tcp, _) = within(Duration::from_secs(200), "the client", listener.accept())
-        .await
-        .expect("comes back");
-    agent.session.disconnected();
-    agent.websocket = tokio_tungstenite::accept_async(tcp)
-        .await
-        .expect("an upgrade");
-    agent.session.connected(Instant::now().into_std());
+    agent
+        .accept_again_within(&listener, Duration::from_secs(200))
+        .await;
     agent.received(b"later").await;
     let after = event(&mut events, "the resumption", resumption).await;
     assert!(
@@ -397,21 +398,22 @@ async fn a_session_that_never_worked_is_not_restarted() {
     assert_eq!(api.started.load(Ordering::SeqCst), 1);
 }
 
-/// Credentials that end when each of these says, one after the other; the last one stays.
+/// Credentials that end so many minutes after the beginning, one after the other; the last ones
+/// stay.
 #[derive(Debug)]
-struct Expiring(std::sync::Mutex<Vec<u64>>);
+struct Expiring(SystemTime, std::sync::Mutex<Vec<u64>>);
 
 impl ProvideCredentials for Expiring {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
     {
-        let mut minutes = self.0.lock().expect("no panic");
+        let mut minutes = self.1.lock().expect("no panic");
         let left = match minutes.as_slice() {
             [left] => *left,
             _ => minutes.remove(0),
         };
-        let expiry = SystemTime::now() + Duration::from_secs(left * 60);
+        let expiry = self.0 + Duration::from_secs(left * 60);
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, Some(expiry), "test");
         future::ProvideCredentials::ready(provider::Result::Ok(credentials))
     }
@@ -419,7 +421,7 @@ impl ProvideCredentials for Expiring {
 
 async fn with_credentials(minutes: &[u64]) -> (TcpListener, ssm_relay::Relay) {
     let (listener, api) = service_with(works).await;
-    let provider = Expiring(std::sync::Mutex::new(minutes.to_vec()));
+    let provider = Expiring(SystemTime::now(), std::sync::Mutex::new(minutes.to_vec()));
     let config = RelayConfig {
         signer: Some(Signer::new(
             SharedCredentialsProvider::new(provider),
@@ -436,30 +438,34 @@ async fn credentials_that_end_and_are_not_renewed_are_warned_of_once() {
     let mut events = relay.events();
     let mut agent = Agent::accept(&listener, AGENT).await;
     agent.ready().await;
-    let left = event(&mut events, "the warning", |event| match event {
+    let serving = tokio::spawn(async move { agent.serve().await });
+    let warning = |event: &Event| match event {
         Event::CredentialsExpiring { in_seconds, .. } => Some(*in_seconds),
         _ => None,
-    });
-    assert!((240..=300).contains(&left.await));
+    };
+    let left = event(&mut events, "the warning", warning).await;
+    assert!((240..=300).contains(&left), "{left} s");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    soon("the end", relay.close()).await;
+    soon("the agent", serving).await.expect("no panic");
+    let rest = rest(&mut events).await;
+    assert_eq!(rest.iter().find_map(warning), None, "warned again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn credentials_that_their_provider_renews_are_not_warned_of() {
-    let (listener, relay) = with_credentials(&[5, 60]).await;
+    let (listener, relay) = with_credentials(&[5, 7, 60]).await;
     let mut events = relay.events();
     let mut agent = Agent::accept(&listener, AGENT).await;
     agent.ready().await;
     let serving = tokio::spawn(async move { agent.serve().await });
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
     soon("the end", relay.close()).await;
     soon("the agent", serving).await.expect("no panic");
-    while let Some(event) = events.next().await {
+    for event in rest(&mut events).await {
         assert!(
             !matches!(event, Event::CredentialsExpiring { .. }),
             "{event:?}"
         );
-        if matches!(event, Event::Closed { .. }) {
-            break;
-        }
     }
 }

@@ -175,8 +175,13 @@ impl Agent {
 
     /// The client comes back.
     pub(crate) async fn accept_again(&mut self, listener: &TcpListener) {
+        self.accept_again_within(listener, PATIENCE).await;
+    }
+
+    /// The client comes back after no longer than this.
+    pub(crate) async fn accept_again_within(&mut self, listener: &TcpListener, limit: Duration) {
         self.session.disconnected();
-        self.websocket = accept(listener).await;
+        self.websocket = accept_within(listener, limit).await;
         self.session
             .connected(tokio::time::Instant::now().into_std());
     }
@@ -239,7 +244,11 @@ impl Agent {
 
 /// A client's websocket, its first message read.
 pub(crate) async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
-    let (tcp, _) = soon("a client", listener.accept())
+    accept_within(listener, PATIENCE).await
+}
+
+async fn accept_within(listener: &TcpListener, limit: Duration) -> WebSocketStream<TcpStream> {
+    let (tcp, _) = within(limit, "a client", listener.accept())
         .await
         .expect("a connection");
     let mut websocket = tokio_tungstenite::accept_async(tcp)
