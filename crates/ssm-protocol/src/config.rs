@@ -13,9 +13,11 @@ pub struct SessionConfig {
     /// Largest payload of one message, in bytes. Default 1024, what both reference peers send;
     /// the agent takes more, what the service takes is unknown.
     pub max_payload: usize,
-    /// Most bytes unacknowledged at any time. Default 4 MiB: 40 MB/s at a round trip of 100 ms.
+    /// Most bytes unacknowledged at any time, but at least two messages of `max_payload`. Default
+    /// 4 MiB: 40 MB/s at a round trip of 100 ms.
     pub max_window: usize,
-    /// Window before anything is known of the path, and its floor, in bytes. Default 16 KiB.
+    /// Window before anything is known of the path, and its floor, in bytes; above `max_window` it
+    /// is taken as that. Default 16 KiB.
     pub min_window: usize,
     /// Most bytes kept of messages that arrived ahead of a missing one. Default 4 MiB. What does
     /// not fit is not acknowledged, so the peer sends it again.

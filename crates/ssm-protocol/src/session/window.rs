@@ -63,14 +63,16 @@ pub(super) struct Stamp {
 }
 
 impl Window {
-    /// A window below two messages of `max_payload` could never be filled.
+    /// A window below two messages of `max_payload` could never be filled; otherwise the cap wins
+    /// over the floor, since it bounds memory.
     pub(super) fn new(max_payload: usize, floor: usize, cap: usize, now: Instant) -> Self {
         let least = max_payload.saturating_mul(2);
-        let floor = floor.max(least);
+        let cap = cap.max(least);
+        let floor = floor.clamp(least, cap);
         Self {
             least,
             floor,
-            cap: cap.max(floor),
+            cap,
             delivered: 0,
             delivered_at: now,
             acked_sent_at: now,

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::MS;
 use super::path::Path;
+use super::peer::Client;
 use crate::SessionConfig;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -243,4 +244,19 @@ fn keystrokes_neither_grow_nor_shrink_the_window() {
     }
     let after = path.client.session.stats().window;
     assert!(after.abs_diff(before) <= before / 10, "{before} -> {after}");
+}
+
+#[test]
+fn the_most_unacknowledged_holds_even_where_the_floor_is_set_above_it() {
+    let config = SessionConfig {
+        min_window: 100_000,
+        max_window: 5000,
+        ..SessionConfig::default()
+    };
+    let mut client = Client::ready_with(config);
+    while client.session.send_room() > 0 {
+        client.send(&"x".repeat(client.session.send_room()));
+    }
+    let stats = client.session.stats();
+    assert!((4000..=5000).contains(&stats.unacknowledged), "{stats:?}");
 }
