@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs what the tests with real peers need, as root on Debian: OpenSSH, PostgreSQL, Python, and with its
-# pip the AWS CLI. Nothing is started.
+# Installs what the tests with real peers and the fuzzers need, as root on Debian: OpenSSH, PostgreSQL, a
+# C++ compiler, Python, and with its pip the AWS CLI. Nothing is started.
 set -euo pipefail
 
 # Every program, and the Debian package that brings it.
 needed=(ssh:openssh-client scp:openssh-client sshd:openssh-server script:bsdutils initdb:postgresql
-  python3:python3 pip3:python3-pip openssl:openssl bash:bash)
+  python3:python3 pip3:python3-pip openssl:openssl bash:bash c++:g++)
 
 postgresql=$(printf '%s:' /usr/lib/postgresql/*/bin) # Debian keeps them out of PATH
 missing=()

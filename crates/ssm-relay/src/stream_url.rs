@@ -41,7 +41,7 @@ pub enum StreamUrlError {
     /// Not a URL, or one without a host.
     #[error("the stream URL {url:?} is not a websocket URL")]
     Malformed {
-        /// As it came, without its query.
+        /// As it came, without its query and any user's name and password.
         url: String,
     },
     /// Neither `wss` nor, on loopback, `ws`.
@@ -96,7 +96,7 @@ impl StreamEndpoint {
         let mut url = parse(stream_url)?;
         if let Some(named) = &self.named {
             let malformed = || StreamUrlError::Malformed {
-                url: without_query(stream_url),
+                url: without_secrets(stream_url),
             };
             url.set_scheme(named.scheme()).map_err(|()| malformed())?;
             url.set_host(named.host_str()).map_err(|_| malformed())?;
@@ -121,13 +121,21 @@ fn parse(text: &str) -> Result<Url, StreamUrlError> {
         .filter(Url::has_host)
         .filter(|url| url.username().is_empty() && url.password().is_none())
         .ok_or_else(|| StreamUrlError::Malformed {
-            url: without_query(text),
+            url: without_secrets(text),
         })
 }
 
-/// A presigned URL's query holds credentials.
-fn without_query(text: &str) -> String {
-    text.chars().take_while(|c| *c != '?').take(200).collect()
+/// A presigned URL's query holds credentials, and what stands before an `@` may.
+fn without_secrets(text: &str) -> String {
+    let visible = text.split(['?', '#']).next().unwrap_or_default();
+    let visible = match visible.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://...@{host}")
+        }
+        None => visible.to_owned(),
+    };
+    visible.chars().take(200).collect()
 }
 
 fn check_scheme(url: &Url) -> Result<(), StreamUrlError> {
@@ -306,9 +314,14 @@ mod tests {
         for url in [
             "not a url?X-Amz-Security-Token=MARKER",
             "wss://u:MARKER@h/?a=MARKER",
+            "wss://MARKER@h/#MARKER",
+            "u:MARKER@h",
         ] {
             let error = resolved(url).expect_err("refused");
-            assert!(!format!("{error}").contains("?X-Amz"), "{error}");
+            assert!(
+                !format!("{error} {error:?}").contains("MARKER"),
+                "{error:?}"
+            );
         }
         let error = resolved("https://h/?X-Amz-Signature=MARKER").expect_err("refused");
         assert!(!format!("{error} {error:?}").contains("MARKER"));

@@ -1,0 +1,18 @@
+//! Files of crates that bring the AWS SDK, alone: without it the fuzzers are built in a minute. The
+//! property tests take the crates themselves.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each file is made for its own crate"
+)]
+
+#[path = "../../../ssm-mfa/src/code.rs"]
+mod code;
+#[path = "../../../ssm-mfa/src/serial.rs"]
+mod serial;
+#[path = "../../../ssm-relay/src/stream_url.rs"]
+mod stream_url;
+
+pub use code::MfaCode;
+pub use serial::MfaSerial;
+pub use stream_url::StreamEndpoint;
