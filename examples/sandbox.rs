@@ -7,12 +7,14 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, ensure};
 use clap::Parser;
 use ssm_sandbox::{Faults, Instance, Lossy, Role, Sandbox, User};
 use support::options::Format;
+use support::output::Output;
 use support::signals::Signals;
 use support::story::TARGET;
 
@@ -45,7 +47,7 @@ struct Options {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
     /// Version of the instance's agent, which decides what it can do
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", value_parser = version)]
     agent_version: Option<String>,
     /// Let the agent send as fast as it can, instead of a message a millisecond
     #[arg(long)]
@@ -54,13 +56,13 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Share of messages dropped in each direction, 0 to 1
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
     drop: f64,
     /// Share of messages that arrive twice
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
     duplicate: f64,
     /// Share of messages that arrive late
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
     reorder: f64,
     /// One-way delay in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
@@ -71,8 +73,17 @@ struct Options {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match run(Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            Output::new(Format::Text).fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut instance = Instance::new(TARGET).paced(!options.unpaced);
     if let Some(address) = options.destination {
@@ -122,6 +133,24 @@ async fn main() -> anyhow::Result<()> {
     out.flush()?;
     signals.next().await;
     Ok(())
+}
+
+fn share(text: &str) -> anyhow::Result<f64> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| anyhow!("a share is a number from 0 to 1, such as 0.05"))
+}
+
+fn version(text: &str) -> anyhow::Result<String> {
+    let numbers = text.split('.').map(str::parse::<u32>);
+    let sound = numbers.clone().count() == 4 && numbers.into_iter().all(|number| number.is_ok());
+    ensure!(
+        sound,
+        "an agent's version has four numbers, such as 3.3.1142.0"
+    );
+    Ok(text.to_owned())
 }
 
 /// The environment of the first user, to be read by `eval`; the rest as comments.

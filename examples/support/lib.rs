@@ -6,6 +6,7 @@ pub mod exit;
 pub mod forward;
 pub mod launch;
 pub mod local;
+pub mod log;
 pub mod login;
 pub mod open;
 pub mod options;

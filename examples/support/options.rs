@@ -8,6 +8,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, ValueEnum};
 use ssm_tunnel::{Limits, OnSessionEnd, TunnelBuilder};
 
+use crate::log;
+
 /// Options that every example takes.
 #[derive(Debug, Clone, Args)]
 pub struct Aws {
@@ -140,11 +142,8 @@ pub fn log_to(path: &Path) -> anyhow::Result<()> {
         .create(true)
         .open(path)
         .with_context(|| format!("cannot write the log {}", path.display()))?;
-    let levels = std::env::var("SSM_TUNNEL_LOG").unwrap_or_else(|_| "debug".to_owned());
-    // These two would print tokens and payloads at their TRACE level.
-    let filter = tracing_subscriber::EnvFilter::new(format!(
-        "{levels},aws_smithy_runtime=info,tungstenite=info"
-    ));
+    let levels = std::env::var(log::VARIABLE).unwrap_or_else(|_| "debug".to_owned());
+    let filter = log::filter(&levels)?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)

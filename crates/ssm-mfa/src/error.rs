@@ -162,7 +162,9 @@ pub enum MfaError {
         context: Box<CallContext>,
     },
     /// There are no credentials to begin with.
-    #[error("no AWS credentials to begin with: {0}")]
+    #[error(
+        "no AWS credentials to begin with; name a profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: {0}"
+    )]
     NoBase(String),
     /// Asking is not allowed here, and there is no session.
     #[error("an MFA login is required{}: log in first, where a code can be asked for", for_profile(.profile))]

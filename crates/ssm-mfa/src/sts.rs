@@ -69,10 +69,11 @@ impl Sts {
             && !is_protected(url)
         {
             return Err(MfaError::Settings(format!(
-                "the STS endpoint {url} is plain http: an MFA code goes to https only, or to this machine"
+                "the STS endpoint {url:?} cannot be used: an MFA code goes to https:// only, or by http:// to this machine; check the option, AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_STS"
             )));
         }
-        let Some(region) = config.region() else {
+        let named = |region: &&aws_config::Region| !region.as_ref().trim().is_empty();
+        let Some(region) = config.region().filter(named) else {
             return Err(MfaError::Settings(
                 "no AWS region: give one, or set AWS_REGION or `region` in the profile".to_owned(),
             ));

@@ -14,6 +14,7 @@ use ssm_relay::{
 use crate::aws::SystemsManager;
 use crate::error::Error;
 use crate::network;
+use crate::settings;
 use crate::started::{Attached, StartedSession};
 use crate::tunnel::Tunnel;
 
@@ -249,16 +250,23 @@ impl TunnelBuilder {
             }
         };
         let region = sdk_config.region().ok_or(Error::NoRegion)?.to_string();
+        settings::region(&region)?;
         let credentials = sdk_config
             .credentials_provider()
             .ok_or(Error::NoCredentials)?;
 
-        let api_url = self.endpoint_url.as_deref().or(sdk_config.endpoint_url());
+        let api_url = self
+            .endpoint_url
+            .clone()
+            .or_else(|| settings::configured_endpoint(&sdk_config));
+        if let Some(url) = &api_url {
+            settings::endpoint_url(url)?;
+        }
         let mut endpoint = match &self.stream_endpoint {
             Some(url) => StreamEndpoint::named(url).map_err(Error::StreamEndpoint)?,
             None => StreamEndpoint::aws(),
         };
-        if api_url.is_some_and(is_loopback) {
+        if api_url.as_deref().is_some_and(settings::is_loopback) {
             endpoint = endpoint.or_loopback();
         }
         let document = self.document_name.unwrap_or_else(|| {
@@ -329,36 +337,21 @@ impl TunnelBuilder {
         if self.started.is_some() {
             return Ok(());
         }
-        let wrong = |text: &str| Err(Error::Settings(text.to_owned()));
-        if self.target.trim().is_empty() {
-            return wrong("the target is empty: give an instance id such as i-0123456789abcdef0");
+        settings::target(&self.target)?;
+        if let Some(name) = &self.document_name {
+            settings::document_name(name)?;
         }
         let custom = self
             .document_name
             .as_deref()
             .is_some_and(|name| !name.starts_with("AWS-"));
-        match self.remote_port {
-            Some(0) => {
-                return wrong("remote port 0 cannot be reached: give a port from 1 to 65535");
-            }
-            None if !custom && !self.parameters.contains_key("portNumber") => {
-                return wrong("no remote port: call `remote_port`, 3389 for Remote Desktop");
-            }
-            _ => {}
+        let required = !custom && !self.parameters.contains_key("portNumber");
+        settings::remote_port(self.remote_port, required)?;
+        if let Some(host) = &self.remote_host {
+            settings::remote_host(host)?;
         }
-        if self
-            .remote_host
-            .as_deref()
-            .is_some_and(|host| host.trim().is_empty())
-        {
-            return wrong("the remote host is empty: leave it out to reach the target itself");
-        }
-        if self
-            .reason
-            .as_ref()
-            .is_some_and(|reason| reason.chars().count() > 256)
-        {
-            return wrong("the reason is longer than the 256 characters the service takes");
+        if let Some(reason) = &self.reason {
+            settings::reason(reason)?;
         }
         Ok(())
     }
@@ -435,16 +428,4 @@ fn local(address: SocketAddr, error: io::Error) -> Error {
         address,
         error: Arc::new(error),
     }
-}
-
-fn is_loopback(url: &str) -> bool {
-    let Ok(uri) = url.parse::<http::Uri>() else {
-        return false;
-    };
-    let host = uri.host().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost")
-        || bare
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
 }

@@ -166,7 +166,9 @@ pub enum ServiceError {
         reason: String,
     },
     /// There are no credentials to sign the call with.
-    #[error("no credentials for {action}: {reason}")]
+    #[error(
+        "no credentials for {action}: {reason}; check the profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
     Credentials {
         /// The API call.
         action: &'static str,

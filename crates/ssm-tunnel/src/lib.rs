@@ -121,6 +121,7 @@ mod builder;
 mod connector;
 mod error;
 mod network;
+mod settings;
 mod started;
 mod tunnel;
 

@@ -1,0 +1,54 @@
+//! Which levels the log has.
+
+use anyhow::ensure;
+use tracing_subscriber::EnvFilter;
+
+/// The variable that names them, such as `info` or `info,ssm_relay=trace`.
+pub const VARIABLE: &str = "SSM_TUNNEL_LOG";
+
+/// At their own `TRACE` level these print tokens and payloads.
+const KEPT_QUIET: [&str; 2] = ["aws_smithy_runtime", "tungstenite"];
+
+/// The filter for what [`VARIABLE`] says.
+///
+/// # Errors
+/// When it is no list of levels. `tracing` would take a mistyped level for a module's name.
+pub fn filter(levels: &str) -> anyhow::Result<EnvFilter> {
+    for part in levels.split(',').map(str::trim) {
+        let (module, level) = part.rsplit_once('=').unwrap_or(("", part));
+        let known = ["off", "error", "warn", "info", "debug", "trace"];
+        ensure!(
+            known.contains(&level.to_ascii_lowercase().as_str()),
+            "{VARIABLE} has no level {level:?}: it is off, error, warn, info, debug or trace, for a module MODULE=LEVEL, with commas between"
+        );
+        ensure!(
+            !KEPT_QUIET.iter().any(|name| module.contains(name)),
+            "{VARIABLE} cannot set {module}: it would print tokens and payloads"
+        );
+    }
+    let quiet = KEPT_QUIET.map(|name| format!("{name}=info"));
+    Ok(EnvFilter::try_new(format!("{levels},{}", quiet.join(",")))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_levels_are_taken_and_none_that_would_show_secrets() {
+        for levels in ["debug", "INFO", "warn,ssm_relay=trace", "off"] {
+            filter(levels).expect(levels);
+        }
+        for levels in ["", "loud", "ssm_relay=", "ssm_relay", "=!!", "debug,,info"] {
+            let error = filter(levels).expect_err(levels).to_string();
+            assert!(error.contains("has no level"), "{error}");
+        }
+        for levels in [
+            "trace,tungstenite=trace",
+            "aws_smithy_runtime::client=trace",
+        ] {
+            let error = filter(levels).expect_err(levels).to_string();
+            assert!(error.contains("it would print tokens"), "{error}");
+        }
+    }
+}
