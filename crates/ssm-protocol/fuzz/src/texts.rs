@@ -53,12 +53,15 @@ fn stream_url(text: &str) {
         assert!(allowed, "{url}");
         assert!(url.username().is_empty() && url.password().is_none());
     }
-    // What may be a secret is not shown: the query.
-    if !text.contains(MARKER)
-        && let Err(error) = StreamEndpoint::aws().resolve(&format!("{text}?{MARKER}"))
-    {
-        let shown = format!("{error} {error:?}");
-        assert!(!shown.contains(MARKER) && shown.len() < 5000, "{shown}");
+    // What may be a secret is not shown: the query. (The host is, and may hold the same words.)
+    let shown = |text: &str| match StreamEndpoint::aws().resolve(text) {
+        Ok(_) => String::new(),
+        Err(error) => format!("{error} {error:?}"),
+    };
+    let with_query = shown(&format!("{text}?{MARKER}"));
+    assert!(with_query.len() < 5000, "{with_query}");
+    if !shown(text).contains(MARKER) {
+        assert!(!with_query.contains(MARKER), "{with_query}");
     }
     if let Ok(endpoint) = StreamEndpoint::named(text) {
         let url = endpoint
