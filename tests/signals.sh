@@ -114,7 +114,7 @@ kill -CONT "$sandbox"
 # The same with StartSession itself unanswered.
 kill -STOP "$sandbox"
 start_tunnel
-await "$work/log" 'DEBUG'
+await "$work/log" 'StartSession'
 kill -INT "$tunnel"
 await "$work/errors" 'Interrupted'
 sleep 0.5

@@ -61,7 +61,7 @@ pub enum OnSessionEnd {
     /// The session's connections are reset, and the next one gets a new session. Until it comes
     /// there is none, so that an account's idle time-out keeps its meaning. Not before the tunnel
     /// was ready once; and where no session can be started within
-    /// [`Limits::resume_budget`], the tunnel ends.
+    /// [`Limits::resume_budget`], or none may be ([`SessionApi::starts_more`]), the tunnel ends.
     Restart,
 }
 
