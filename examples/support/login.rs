@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
-use ssm_mfa::{Interaction, MfaProvider, MfaProviderBuilder};
+use ssm_mfa::{CliCache, Interaction, MfaCode, MfaProvider, MfaProviderBuilder};
 use ssm_tunnel::{Error, ServiceError, Tunnel, TunnelBuilder};
 
 use crate::options::Aws;
@@ -18,6 +18,20 @@ impl std::fmt::Display for Denied {
 }
 
 impl std::error::Error for Denied {}
+
+/// A code of the command line; `-` reads it from standard input.
+///
+/// # Errors
+/// When it is not six digits.
+pub fn mfa_code(text: &str) -> anyhow::Result<MfaCode> {
+    if text != "-" {
+        return Ok(text.parse()?);
+    }
+    let mut line = String::new();
+    let read = std::io::stdin().read_line(&mut line);
+    read.context("no code on standard input")?;
+    Ok(line.parse()?)
+}
 
 /// Credentials that the tunnel uses, and what they come from.
 #[derive(Debug)]
@@ -36,12 +50,13 @@ impl Login {
         let base = options.load().await;
         let mut builder = MfaProviderBuilder::from_profile(options.profile.as_deref(), &base)
             .await?
+            .cli_cache(CliCache::Read)
             .interaction(Interaction::LoginOnly);
         if let Some(serial) = &options.mfa_serial {
             builder = builder.serial(serial.parse()?);
         }
         if let Some(code) = &options.mfa_code {
-            builder = builder.code(code.parse()?);
+            builder = builder.code(mfa_code(code)?);
         }
         let provider = builder.build()?;
         provider.login().await.context("no credentials")?;

@@ -1,0 +1,330 @@
+//! `cargo run --example mfa -- login --profile work`
+//!
+//! One MFA session a day for everything on this machine. `login` asks for the code on the terminal;
+//! `status` and `logout` ask nothing. `export` prints the credentials for other programs; in
+//! `~/.aws/config` it serves the AWS CLI, Terraform and every SDK:
+//!
+//! ```text
+//! [profile work-mfa]
+//! credential_process = /path/to/mfa export --profile work
+//! ```
+//!
+//! Exit code: 0 when there is a session (`logout`: when there is none any more), 1 when not, 2 for
+//! wrong options. The code is asked for on the terminal itself, so that standard input and output
+//! stay the other program's.
+
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, bail};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format as DateFormat;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::json;
+use ssm_mfa::{
+    CliCache, MfaProvider, MfaProviderBuilder, RoleSpec, SessionInfo, SessionKind, SessionSource,
+    Strategy, TerminalPrompt,
+};
+use support::login::mfa_code;
+use support::options::Format;
+use support::output::Output;
+
+#[derive(Debug, Parser)]
+#[command(about = "MFA sessions of AWS for every program on this machine")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make sure that there is a session, asking for a code if there is none
+    Login {
+        /// Ask for a code even if there is a session
+        #[arg(long)]
+        renew: bool,
+        #[command(flatten)]
+        profile: Profile,
+    },
+    /// Say what session there is; ask nothing, call nobody
+    Status {
+        #[command(flatten)]
+        profile: Profile,
+    },
+    /// Forget the session (AWS accepts it until it ends all the same)
+    Logout {
+        #[command(flatten)]
+        profile: Profile,
+    },
+    /// Print the credentials, asking for a code if there is no session
+    Export {
+        /// JSON for `credential_process`, or lines for a shell
+        #[arg(long, value_enum, default_value_t = Export::Process)]
+        format: Export,
+        #[command(flatten)]
+        profile: Profile,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Export {
+    /// For `credential_process`, version 1
+    Process,
+    /// `export AWS_ACCESS_KEY_ID=…` for POSIX shells
+    Env,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Cache {
+    Off,
+    Read,
+    ReadWrite,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Spend {
+    Auto,
+    Session,
+    Direct,
+}
+
+#[derive(Debug, Args)]
+struct Profile {
+    /// Profile of the AWS configuration
+    #[arg(long)]
+    profile: Option<String>,
+    /// AWS region
+    #[arg(long)]
+    region: Option<String>,
+    /// Call STS here instead of AWS's own endpoint
+    #[arg(long, value_name = "URL")]
+    endpoint_url: Option<String>,
+    /// Serial number of the MFA device, instead of the profile's
+    #[arg(long, value_name = "SERIAL")]
+    mfa_serial: Option<String>,
+    /// The code, or - to read it from standard input (other users may see the command line)
+    #[arg(long, value_name = "CODE")]
+    mfa_code: Option<String>,
+    /// Take on this role, after those of the profile
+    #[arg(long, value_name = "ARN")]
+    role_arn: Option<String>,
+    /// Seconds: of the role named here, otherwise of the MFA session
+    #[arg(long, value_name = "SECONDS")]
+    duration: Option<u64>,
+    /// What the code is spent on: a session for every role, or the role itself
+    #[arg(long, value_enum, default_value_t = Spend::Auto)]
+    strategy: Spend,
+    /// Share role sessions with the AWS CLI
+    #[arg(long, value_enum, default_value_t = Cache::Read)]
+    cli_cache: Cache,
+    /// Do not show the code while it is typed
+    #[arg(long)]
+    hide_code: bool,
+    /// Text for people, or one JSON object for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::parse();
+    let format = match &options.command {
+        Command::Login { profile, .. }
+        | Command::Status { profile }
+        | Command::Logout { profile } => profile.output,
+        // Standard output is the other program's.
+        Command::Export { .. } => Format::Text,
+    };
+    let output = Output::new(format);
+    match run(options.command, output).await {
+        Ok(code) => code,
+        Err(error) => {
+            output.fail(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Login { renew, profile } => {
+            let provider = profile.provider().await?;
+            let session = if renew {
+                provider.renew().await?
+            } else {
+                provider.login().await?
+            };
+            show(output, profile.output, &session);
+        }
+        Command::Status { profile } => match profile.provider().await?.peek().await? {
+            Some(session) => show(output, profile.output, &session),
+            None if profile.output == Format::Json => {
+                print(&json!({ "event": "no_session" }).to_string());
+                return Ok(ExitCode::FAILURE);
+            }
+            None => bail!("there is no session: log in with `mfa login`"),
+        },
+        Command::Logout { profile } => {
+            profile.provider().await?.logout().await?;
+            if profile.output == Format::Json {
+                print(&json!({ "event": "logged_out" }).to_string());
+            } else {
+                output.say("The session is forgotten. AWS accepts it until it ends all the same.");
+            }
+        }
+        Command::Export { format, profile } => {
+            let provider = profile.provider().await?;
+            let text = export(&provider, format).await?;
+            print(&text);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Profile {
+    async fn config(&self) -> SdkConfig {
+        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+        if let Some(profile) = &self.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &self.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(url) = &self.endpoint_url {
+            loader = loader.endpoint_url(url);
+        }
+        loader.load().await
+    }
+
+    async fn provider(&self) -> anyhow::Result<MfaProvider> {
+        let config = self.config().await;
+        let mut builder = MfaProviderBuilder::from_profile(self.profile.as_deref(), &config)
+            .await?
+            .terminal(TerminalPrompt::new().hide_code(self.hide_code))
+            .strategy(match self.strategy {
+                Spend::Auto => Strategy::Auto,
+                Spend::Session => Strategy::Session,
+                Spend::Direct => Strategy::Direct,
+            })
+            .cli_cache(match self.cli_cache {
+                Cache::Off => CliCache::Off,
+                Cache::Read => CliCache::Read,
+                Cache::ReadWrite => CliCache::ReadWrite,
+            });
+        if let Some(serial) = &self.mfa_serial {
+            builder = builder.serial(serial.parse()?);
+        }
+        if let Some(code) = &self.mfa_code {
+            builder = builder.code(mfa_code(code)?);
+        }
+        let duration = self.duration.map(Duration::from_secs);
+        match (&self.role_arn, duration) {
+            (Some(arn), duration) => {
+                let mut role = RoleSpec::new(arn);
+                role.duration = duration;
+                builder = builder.role(role);
+            }
+            (None, Some(duration)) => builder = builder.session_duration(duration),
+            (None, None) => {}
+        }
+        Ok(builder.build()?)
+    }
+}
+
+/// What there is to know of a session, without its secrets.
+fn show(output: Output, format: Format, session: &SessionInfo) {
+    let kind = match session.kind {
+        SessionKind::Mfa => "mfa",
+        SessionKind::Role => "role",
+        SessionKind::RoleWithCode => "role_with_code",
+        SessionKind::RoleWithoutMfa => "role_without_mfa",
+        _ => "configured",
+    };
+    let source = match session.source {
+        SessionSource::Cache => "cache",
+        SessionSource::CliCache => "cli_cache",
+        _ => "fresh",
+    };
+    if format == Format::Json {
+        let event = json!({
+            "event": "session",
+            "kind": kind,
+            "source": source,
+            "account": session.account,
+            "arn": session.arn,
+            "access_key_id": session.access_key_id,
+            "expires": session.expires.and_then(date),
+            "code_needed": session.code_needed.and_then(date),
+        });
+        return print(&event.to_string());
+    }
+    let what = match session.kind {
+        SessionKind::Mfa => "MFA session".to_owned(),
+        SessionKind::Configured => {
+            "Credentials without MFA: the profile names no device".to_owned()
+        }
+        _ => format!("Session {}", session.arn.as_deref().unwrap_or("of a role")),
+    };
+    let until = |time: Option<SystemTime>| time.and_then(date);
+    let ends = match (until(session.expires), until(session.code_needed)) {
+        (Some(ends), Some(needed)) if ends == needed => format!(" until {ends}"),
+        (Some(ends), Some(needed)) => {
+            format!(" until {ends}, renewed without a code until {needed}")
+        }
+        (Some(ends), None) => format!(" until {ends}"),
+        _ => String::new(),
+    };
+    let from = match session.source {
+        SessionSource::Cache => " (kept from an earlier login)",
+        SessionSource::CliCache => " (from the AWS CLI)",
+        _ => "",
+    };
+    output.say(&format!("{what}{ends}{from}"));
+}
+
+async fn export(provider: &MfaProvider, format: Export) -> anyhow::Result<String> {
+    provider.login().await?;
+    let keys = provider.provide_credentials().await;
+    let keys = keys.context("no credentials")?;
+    let (id, secret) = (keys.access_key_id(), keys.secret_access_key());
+    let token = keys.session_token();
+    Ok(match format {
+        Export::Process => {
+            let mut body = json!({
+                "Version": 1,
+                "AccessKeyId": id,
+                "SecretAccessKey": secret,
+            });
+            if let Some(token) = token {
+                body["SessionToken"] = token.into();
+            }
+            if let Some(expires) = keys.expiry().and_then(date) {
+                body["Expiration"] = expires.into();
+            }
+            body.to_string()
+        }
+        Export::Env => {
+            let token = match token {
+                Some(token) => format!("export AWS_SESSION_TOKEN='{token}'"),
+                None => "unset AWS_SESSION_TOKEN".to_owned(),
+            };
+            format!(
+                "export AWS_ACCESS_KEY_ID='{id}'\nexport AWS_SECRET_ACCESS_KEY='{secret}'\n{token}"
+            )
+        }
+    })
+}
+
+/// `2026-11-24T12:00:00Z`
+fn date(time: SystemTime) -> Option<String> {
+    let whole = DateTime::from_secs(DateTime::from(time).secs());
+    whole.fmt(DateFormat::DateTime).ok()
+}
+
+/// To standard output; a reader that went away is not an error.
+fn print(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
