@@ -23,7 +23,7 @@ use crate::payload::{
     Acknowledge, ActionStatus, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest,
     HandshakeResponse,
 };
-use crate::version::Capabilities;
+use crate::version::{Capabilities, settling_time};
 use crate::wire::{
     DecodeError, Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType,
     SequenceNumber,
@@ -304,10 +304,14 @@ impl Session {
     fn process(&mut self, message: Message, now: Instant) -> Result<(), SessionError> {
         self.stats.received += 1;
         let payload = message.payload;
+        if message.header.payload_type == PayloadType::Output {
+            // Its port is connected, so it keeps data.
+            self.settle();
+        }
         match message.header.payload_type {
             PayloadType::HandshakeRequest => self.handle_handshake_request(&payload, now),
             PayloadType::HandshakeResponse => self.handle_handshake_response(&payload, now),
-            PayloadType::HandshakeComplete => self.handle_handshake_complete(&payload),
+            PayloadType::HandshakeComplete => self.handle_handshake_complete(&payload, now),
             _ if !self.is_ready() => match self.side {
                 Side::Client => Err(SessionError::DataBeforeHandshake),
                 // Acknowledged, then thrown away: `aws/amazon-ssm-agent`
@@ -384,7 +388,7 @@ impl Session {
         Ok(())
     }
 
-    fn handle_handshake_complete(&mut self, body: &[u8]) -> Result<(), SessionError> {
+    fn handle_handshake_complete(&mut self, body: &[u8], now: Instant) -> Result<(), SessionError> {
         let Handshake::AwaitingComplete {
             agent_version,
             properties,
@@ -394,14 +398,21 @@ impl Session {
             return Ok(());
         };
         let complete: HandshakeComplete = read("HandshakeComplete", body)?;
+        let until = now + settling_time(agent_version);
         let ready = Ready {
             capabilities: Capabilities::of(agent_version, properties),
             peer_version: std::mem::take(agent_version),
             properties: std::mem::take(properties),
             customer_message: complete.customer_message,
         };
-        self.become_ready(ready);
+        self.handshake = Handshake::Settling { until, ready };
         Ok(())
+    }
+
+    fn settle(&mut self) {
+        if let Handshake::Settling { ready, .. } = &self.handshake {
+            self.become_ready(ready.clone());
+        }
     }
 
     fn become_ready(&mut self, ready: Ready) {
@@ -409,7 +420,7 @@ impl Session {
         self.events.push_back(Event::Ready(ready));
     }
 
-    /// Whether the handshake is complete.
+    /// Whether the handshake is complete, and the agent keeps what it is sent.
     pub fn is_ready(&self) -> bool {
         matches!(self.handshake, Handshake::Complete)
     }
@@ -561,7 +572,11 @@ impl Session {
         if self.closed {
             return None;
         }
-        let handshake = self.handshake_deadline.filter(|_| !self.is_ready());
+        let (handshake, settled) = match self.handshake {
+            Handshake::Complete => (None, None),
+            Handshake::Settling { until, .. } => (None, Some(until)),
+            _ => (self.handshake_deadline, None),
+        };
         let retransmit = (self.connected && !self.paused)
             .then(|| self.outbox.deadline())
             .flatten();
@@ -569,6 +584,7 @@ impl Session {
             .then(|| self.silent_since + self.config.peer_timeout);
         timer::earliest([
             (Timer::Handshake, handshake),
+            (Timer::Settled, settled),
             (Timer::Retransmit, retransmit),
             (Timer::PeerSilent, silent),
         ])
@@ -593,6 +609,7 @@ impl Session {
                         after: self.config.peer_timeout,
                     });
                 }
+                Timer::Settled => self.settle(),
                 Timer::Retransmit => self.outbox.handle_timeout(now),
             }
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use ssm_protocol::payload::{Flag, HandshakeRequest};
 use ssm_protocol::wire::{Flags, Message, MessageId, MessageType, PayloadType, SequenceNumber};
-use ssm_protocol::{Event, Session, SessionConfig};
+use ssm_protocol::{Event, Session, SessionConfig, Timer};
 
 #[derive(Deserialize)]
 struct Vector {
@@ -180,7 +180,9 @@ impl Replay {
     }
 
     fn at(&mut self, recorded: &Recorded) {
-        self.now = self.start + Duration::from_micros(recorded.t_us);
+        self.now = self
+            .now
+            .max(self.start + Duration::from_micros(recorded.t_us));
         self.session
             .handle_timeout(self.now)
             .expect("no deadline passes in a recorded session");
@@ -197,6 +199,7 @@ impl Replay {
     fn originate(&mut self, message: &Message) {
         match message.header.payload_type {
             PayloadType::Output => {
+                self.settle();
                 self.session
                     .send(&message.payload, self.now)
                     .expect("the window has room");
@@ -208,6 +211,15 @@ impl Replay {
             _ => {} // The handshake's messages come by themselves.
         }
         self.drain();
+    }
+
+    /// The reference client sends sooner after the handshake than ours.
+    fn settle(&mut self) {
+        if let Some((at, Timer::Settled)) = self.session.poll_timeout() {
+            self.now = at;
+            self.session.handle_timeout(at).expect("nothing fatal");
+            self.drain();
+        }
     }
 
     fn drain(&mut self) {

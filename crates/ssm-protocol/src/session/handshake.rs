@@ -1,4 +1,7 @@
+use std::time::Instant;
+
 use crate::error::SessionError;
+use crate::event::Ready;
 use crate::payload::{
     ActionStatus, HandshakeRequest, HandshakeResponse, ProcessedAction, RequestedAction,
     SessionProperties,
@@ -14,6 +17,8 @@ pub(super) enum Handshake {
         agent_version: String,
         properties: SessionProperties,
     },
+    /// Client: complete, but the agent may still throw data away.
+    Settling { until: Instant, ready: Ready },
     /// Agent: asked.
     AwaitingResponse { request: HandshakeRequest },
     /// Both: data may flow.

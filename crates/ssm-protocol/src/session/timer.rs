@@ -6,6 +6,8 @@ use std::time::Instant;
 pub enum Timer {
     /// When the handshake counts as failed.
     Handshake,
+    /// When the agent can be trusted to keep data, and the session becomes ready.
+    Settled,
     /// When the oldest unacknowledged message is sent again.
     Retransmit,
     /// When the silent peer counts as dead.

@@ -2,11 +2,11 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::peer::{Client, acknowledgement, message, port_request, request, stream_data};
+use super::peer::{Client, SETTLING, acknowledgement, message, port_request, request, stream_data};
 use super::{UNIX_TIME, start};
 use crate::payload::{Flag, HandshakeRequest, SessionProperties};
 use crate::wire::{Flags, Message, MessageType, PayloadType};
-use crate::{Event, Ready, Session, SessionConfig, SessionError};
+use crate::{Event, Ready, Session, SessionConfig, SessionError, Timer};
 
 const NOTHING: [i64; 0] = [];
 
@@ -218,13 +218,48 @@ fn unknown_fields_and_nulls_are_tolerated_everywhere() {
         PayloadType::HandshakeComplete,
         r#"{"HandshakeTimeToComplete":null,"CustomerMessage":null,"News":0}"#,
     );
-    let output = client.receive(frame).expect("tolerated");
+    client.receive(frame).expect("tolerated");
+    client.acknowledge(0);
+    let (_, _, output) = client.wake();
+    let output = output.expect("not fatal");
     let [Event::Ready(ready)] = &output.events[..] else {
         panic!("{output:?}");
     };
     assert_eq!(ready.customer_message, "");
     // A version that is not there counts as old.
     assert!(!ready.capabilities.multiplexing && !ready.capabilities.terminate_flag);
+}
+
+/// The agent completes the handshake before it knows it: data that arrives in between is
+/// acknowledged and thrown away.
+#[test]
+fn no_data_goes_out_until_the_agent_keeps_it() {
+    let mut client = client();
+    client.ask(&port_request()).expect("sound");
+    client.acknowledge(0);
+    assert!(client.complete_at_once().events.is_empty());
+    assert_eq!(client.session.send_room(), 0);
+    assert!(client.session.send(b"early", client.now).is_err());
+    let (waited, timer, output) = client.wake();
+    assert_eq!((waited, timer), (SETTLING, Timer::Settled));
+    assert!(matches!(
+        output.expect("not fatal").events[..],
+        [Event::Ready(_)]
+    ));
+    assert_eq!(client.send("now").numbers(), [1]);
+}
+
+#[test]
+fn data_of_the_agent_shows_that_it_keeps_ours() {
+    let mut client = client();
+    client.ask(&port_request()).expect("sound");
+    client.complete_at_once();
+    let output = client.output(2, "220 ready");
+    assert!(matches!(
+        output.events[..],
+        [Event::Ready(_), Event::Data(_)]
+    ));
+    assert_eq!(client.send("now").numbers(), [1]);
 }
 
 #[test]

@@ -50,6 +50,8 @@ impl Pair {
             events: Vec::new(),
         };
         pair.settle();
+        // Until the agent keeps what it is sent.
+        pair.pass(Duration::from_millis(250));
         assert!(pair.events.contains(&Event::Ready));
         pair
     }
