@@ -218,6 +218,8 @@ impl Session {
                 self.handle_acknowledge(&message.payload, now);
             }
             MessageType::ChannelClosed => {
+                // The handshake did not fail: the port did.
+                self.settle();
                 self.closed = true;
                 let body = ChannelClosed::read(&message.payload).unwrap_or_default();
                 self.events.push_back(Event::ChannelClosed {

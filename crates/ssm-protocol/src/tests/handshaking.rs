@@ -2,7 +2,9 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::peer::{Client, SETTLING, acknowledgement, message, port_request, request, stream_data};
+use super::peer::{
+    Client, SETTLING, acknowledgement, control, message, port_request, request, stream_data,
+};
 use super::{UNIX_TIME, start};
 use crate::payload::{Flag, HandshakeRequest, SessionProperties};
 use crate::wire::{Flags, Message, MessageType, PayloadType};
@@ -260,6 +262,20 @@ fn data_of_the_agent_shows_that_it_keeps_ours() {
         [Event::Ready(_), Event::Data(_)]
     ));
     assert_eq!(client.send("now").numbers(), [1]);
+}
+
+#[test]
+fn a_session_that_ends_before_the_agent_has_settled_had_its_handshake() {
+    let mut client = client();
+    client.ask(&port_request()).expect("sound");
+    client.complete_at_once();
+    let closed = br#"{"Output":"Unable to connect to specified port"}"#;
+    let frame = control(MessageType::ChannelClosed, &closed[..]);
+    let output = client.receive(frame).expect("an end, no error");
+    assert!(matches!(
+        output.events[..],
+        [Event::Ready(_), Event::ChannelClosed { .. }]
+    ));
 }
 
 #[test]
