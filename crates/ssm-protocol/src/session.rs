@@ -188,6 +188,8 @@ impl Session {
 
     /// The websocket is gone. Nothing is lost; nothing is transmitted until the next one.
     pub fn disconnected(&mut self) {
+        // The agent will have settled before the next one is open.
+        self.settle();
         self.connected = false;
         // The peer sends again what it has no acknowledgement of.
         self.acknowledgements.clear();

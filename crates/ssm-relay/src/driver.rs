@@ -125,7 +125,9 @@ impl Driver {
                 LinkEnd::Lost(reason) => {
                     let progress = {
                         let mut inner = self.shared.lock();
-                        inner.forward.disconnected();
+                        if let Err(error) = inner.forward.disconnected(self.shared.now()) {
+                            return (End::Protocol(error), None);
+                        }
                         inner.forward.progress() > before
                     };
                     if outage.as_ref().is_none_or(|outage| outage.resumed) {

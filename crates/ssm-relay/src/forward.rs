@@ -134,8 +134,10 @@ impl Forward {
         self.session.connected(now);
     }
 
-    pub(crate) fn disconnected(&mut self) {
+    pub(crate) fn disconnected(&mut self, now: Instant) -> Result<(), ForwardError> {
         self.session.disconnected();
+        // It may have become ready.
+        self.drain(now)
     }
 
     pub(crate) fn handle_message(

@@ -279,6 +279,18 @@ fn a_session_that_ends_before_the_agent_has_settled_had_its_handshake() {
 }
 
 #[test]
+fn a_websocket_lost_while_the_agent_settles_is_that_of_a_ready_session() {
+    let mut client = client();
+    client.ask(&port_request()).expect("sound");
+    client.complete_at_once();
+    client.session.disconnected();
+    assert!(matches!(client.drain().events[..], [Event::Ready(_)]));
+    assert!(client.session.send(b"early", client.now).is_err());
+    client.reconnect();
+    assert_eq!(client.send("now").numbers(), [1]);
+}
+
+#[test]
 fn a_document_without_the_port_forwarding_type_is_not_multiplexed() {
     let ready = ready(&request(json!([session_type(
         json!({"SessionType": "Port", "Properties": {"portNumber": "22"}})
