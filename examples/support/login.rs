@@ -47,7 +47,7 @@ impl Login {
     /// # Errors
     /// Why there are no credentials.
     pub async fn new(options: &Aws) -> anyhow::Result<Self> {
-        let base = options.load().await;
+        let base = options.load().await?;
         let mut builder = MfaProviderBuilder::from_profile(options.profile.as_deref(), &base)
             .await?
             .cli_cache(CliCache::Read)

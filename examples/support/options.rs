@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, ValueEnum};
-use ssm_tunnel::{Limits, OnSessionEnd, TunnelBuilder};
+use ssm_tunnel::{CaBundle, Limits, OnSessionEnd, TunnelBuilder};
 
 use crate::log;
 
@@ -86,7 +86,10 @@ pub enum Format {
 
 impl Aws {
     /// Region, credentials and endpoints from the options, environment and profile.
-    pub async fn load(&self) -> SdkConfig {
+    ///
+    /// # Errors
+    /// When `AWS_CA_BUNDLE` names a file without certificates.
+    pub async fn load(&self) -> anyhow::Result<SdkConfig> {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(profile) = &self.profile {
             loader = loader.profile_name(profile);
@@ -97,7 +100,10 @@ impl Aws {
         if let Some(url) = &self.endpoint_url {
             loader = loader.endpoint_url(url);
         }
-        loader.load().await
+        if let Some(bundle) = CaBundle::from_env()? {
+            loader = loader.http_client(ssm_tunnel::http_client(&bundle));
+        }
+        Ok(loader.load().await)
     }
 
     /// The same tunnel with what these options say of it.

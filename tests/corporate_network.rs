@@ -1,0 +1,267 @@
+//! `port_forward` out of a company's network: through a proxy that wants a password (Debian:
+//! tinyproxy), to endpoints whose certificates a private authority signed (Debian: stunnel4,
+//! openssl).
+#![cfg(unix)]
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use e2e::peers::{accepts, command, example, installed, output, printed, succeed};
+use e2e::{TARGET, closed_port, echo, echoed, instance, no_sessions, sandbox, soon};
+use ssm_sandbox::Sandbox;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+
+const PACKAGES: &str = "apt-get install tinyproxy-bin stunnel4 openssl";
+const LENGTH: usize = 300_000;
+
+/// Everything between a workstation and the sandbox.
+struct Company {
+    folder: TempDir,
+    sandbox: Sandbox,
+    /// TLS in front of the API and of the gateway.
+    api: SocketAddr,
+    gateway: SocketAddr,
+    proxy: SocketAddr,
+    _servers: Vec<Child>,
+}
+
+impl Company {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let sandbox = sandbox(instance(echo().await)).await;
+        let (api, gateway, proxy) = (
+            closed_port().await,
+            closed_port().await,
+            closed_port().await,
+        );
+        let company = Self {
+            folder,
+            sandbox,
+            api,
+            gateway,
+            proxy,
+            _servers: Vec::new(),
+        };
+        company.certificates().await;
+        let servers = vec![company.tls().await, company.tinyproxy().await];
+        for (what, address) in [("TLS", api), ("TLS", gateway), ("the proxy", proxy)] {
+            accepts(what, address).await;
+        }
+        Self {
+            _servers: servers,
+            ..company
+        }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.at(name), text).expect("written");
+    }
+
+    /// A private authority, `ca.crt`, and a certificate of it for `localhost`.
+    async fn certificates(&self) {
+        let at = |name: &str| self.at(name).display().to_string();
+        let openssl = async |arguments: &str| {
+            let mut command = Command::new(installed("openssl", PACKAGES));
+            let arguments = arguments
+                .split(' ')
+                .map(|word| match word.strip_prefix('@') {
+                    Some(name) => at(name),
+                    None => word.to_owned(),
+                });
+            succeed("openssl", command.args(arguments)).await;
+        };
+        self.write("server.ext", "subjectAltName=DNS:localhost\n");
+        openssl(
+            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=company -keyout @ca.key -out @ca.crt",
+        )
+        .await;
+        openssl(
+            "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout @server.key -out @server.csr",
+        )
+        .await;
+        openssl(
+            "x509 -req -days 2 -in @server.csr -CA @ca.crt -CAkey @ca.key -CAcreateserial -extfile @server.ext -out @server.crt",
+        )
+        .await;
+    }
+
+    async fn tls(&self) -> Child {
+        let api = self.sandbox.endpoint_url().replace("http://", "");
+        let gateway = self.sandbox.stream_endpoint().replace("ws://", "");
+        let config = format!(
+            "foreground = yes\npid =\ncert = {cert}\nkey = {key}\n\
+             [api]\naccept = {}\nconnect = {api}\n[gateway]\naccept = {}\nconnect = {gateway}\n",
+            self.api,
+            self.gateway,
+            cert = self.at("server.crt").display(),
+            key = self.at("server.key").display(),
+        );
+        self.write("stunnel.conf", &config);
+        let mut command = Command::new(installed("stunnel4", PACKAGES));
+        serve(command.arg(self.at("stunnel.conf")))
+    }
+
+    /// Lets CONNECT through to the two endpoints only.
+    async fn tinyproxy(&self) -> Child {
+        let config = format!(
+            "Listen {}\nPort {}\nBasicAuth user p4ss\nConnectPort {}\nConnectPort {}\n\
+             LogFile \"{}\"\nLogLevel Connect\n",
+            self.proxy.ip(),
+            self.proxy.port(),
+            self.api.port(),
+            self.gateway.port(),
+            self.at("proxy.log").display(),
+        );
+        self.write("tinyproxy.conf", &config);
+        let mut command = Command::new(installed("tinyproxy", PACKAGES));
+        serve(command.arg("-d").arg("-c").arg(self.at("tinyproxy.conf")))
+    }
+
+    /// `port_forward` with VPC endpoints of its own, as such a network has them.
+    async fn port_forward(&self, proxy: &str, bundle: Option<&str>) -> Command {
+        let program = example("port_forward").await;
+        let mut command = command(&self.sandbox, program, self.folder.path());
+        for name in [
+            "ALL_PROXY",
+            "HTTP_PROXY",
+            "NO_PROXY",
+            "all_proxy",
+            "https_proxy",
+            "no_proxy",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .env(
+                "AWS_ENDPOINT_URL",
+                format!("https://localhost:{}", self.api.port()),
+            )
+            .env("HTTPS_PROXY", proxy)
+            .args([
+                "--target",
+                TARGET,
+                "--port-number",
+                "3389",
+                "--output",
+                "json",
+            ])
+            .arg("--stream-endpoint")
+            .arg(format!("wss://localhost:{}", self.gateway.port()));
+        if let Some(bundle) = bundle {
+            command.env("AWS_CA_BUNDLE", self.at(bundle));
+        }
+        command
+    }
+
+    fn proxied(&self, address: SocketAddr) -> usize {
+        let log = std::fs::read_to_string(self.at("proxy.log")).expect("a log");
+        let line = format!("CONNECT localhost:{} ", address.port());
+        log.matches(&line).count()
+    }
+}
+
+fn serve(command: &mut Command) -> Child {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
+async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_authority() {
+    let company = Company::start().await;
+    let proxy = format!("http://user:p4ss@{}", company.proxy);
+    let mut child = company
+        .port_forward(&proxy, Some("ca.crt"))
+        .await
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut address = None;
+    let ready = soon("the tunnel", async {
+        while let Some(line) = lines.next_line().await.expect("readable") {
+            let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            match event["event"].as_str() {
+                Some("listening") => {
+                    address = event["address"].as_str().and_then(|it| it.parse().ok());
+                }
+                Some("ready") => return true,
+                _ => {}
+            }
+        }
+        false
+    })
+    .await;
+    let mut stderr = child.stderr.take().expect("piped");
+    if !ready {
+        let mut text = String::new();
+        let _ = soon("its errors", stderr.read_to_string(&mut text)).await;
+        panic!("the tunnel ended before it was ready: {text}");
+    }
+    let address: SocketAddr = address.expect("the event before");
+    let tcp = TcpStream::connect(address).await.expect("it listens");
+    echoed(tcp, 7, LENGTH).await;
+    let interrupted = Command::new("kill")
+        .arg("-INT")
+        .arg(child.id().expect("running").to_string())
+        .status();
+    assert!(interrupted.await.expect("kill runs").success());
+    let status = soon("its end", child.wait()).await.expect("it ends");
+    assert!(status.success(), "{status}");
+    no_sessions(&company.sandbox).await;
+    assert!(
+        company.proxied(company.api) >= 1,
+        "a call went past the proxy"
+    );
+    assert_eq!(
+        company.proxied(company.gateway),
+        1,
+        "the data channel went past the proxy"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
+async fn what_stands_in_the_way_is_named() {
+    let company = Company::start().await;
+    let with_password = format!("http://user:p4ss@{}", company.proxy);
+    company.write("empty.pem", "");
+    for (proxy, bundle, expected) in [
+        // The certificates of the system do not have the company's.
+        (with_password.as_str(), None, "certificate"),
+        (&with_password, Some("empty.pem"), "must be PEM"),
+        (
+            &with_password,
+            Some("missing.pem"),
+            "missing.pem cannot be read",
+        ),
+        (
+            &format!("http://user:planted-marker@{}", company.proxy),
+            Some("ca.crt"),
+            "407",
+        ),
+    ] {
+        let mut command = company.port_forward(proxy, bundle).await;
+        let ended = output("port_forward", &mut command).await;
+        let text = printed(&ended);
+        assert!(!ended.status.success(), "{text}");
+        assert!(text.contains(expected), "{expected} is missing: {text}");
+        assert!(
+            !text.contains("planted-marker") && !text.contains("p4ss"),
+            "{text}"
+        );
+    }
+    assert_eq!(company.sandbox.request_count("StartSession"), 0);
+}
