@@ -2,7 +2,8 @@
 //!
 //! Forwards a local port to any port of an instance, or with `--host` to any host it reaches.
 //! Credentials come from the environment or the profile, with a code of the MFA device that it
-//! names; it prints as soon as it listens.
+//! names; it prints as soon as it listens. On a terminal its last line tells connections, bytes, rate,
+//! round trip and resumes.
 //!
 //! # Several at once
 //!
@@ -181,6 +182,7 @@ async fn wait(
 ) -> anyhow::Result<ExitCode> {
     tokio::select! {
         end = tunnels.ended() => drop(end.context("the tunnel ended")?),
+        () = tunnels.show_status(output) => {}
         () = signals.next() => output.say("Terminating session..."),
     }
     Ok(ExitCode::SUCCESS)

@@ -509,3 +509,30 @@ async fn a_session_that_is_gone_when_it_is_to_be_terminated_counts_as_terminated
     assert_eq!(sandbox.request_count("TerminateSession"), 2);
     no_sessions(&sandbox).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_tell_what_went_through_while_it_does() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    soon("ready", tunnel.ready()).await.expect("ready");
+    let before = tunnel.stats();
+    assert_eq!(
+        (before.sent, before.received, before.connections),
+        (0, 0, 0)
+    );
+    assert_eq!((before.sessions, before.resumes), (1, 0));
+
+    let mut tcp = connect(&tunnel).await;
+    echoed(&mut tcp, 1, 100_000).await;
+    let stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    echoed(stream, 2, 50_000).await;
+    let open_now = tunnel.stats();
+    assert_eq!((open_now.sent, open_now.received), (150_000, 150_000));
+    assert_eq!((open_now.connections, open_now.open_connections), (2, 1));
+    assert!(open_now.round_trip.is_some());
+
+    sandbox.cut_websockets();
+    echoed(&mut tcp, 3, 1000).await;
+    assert_eq!(tunnel.stats().resumes, 1);
+    soon("closing", tunnel.close()).await.expect("a clean end");
+}

@@ -218,3 +218,50 @@ async fn sigterm_reaches_the_command_and_the_session_is_ended_after_it() {
     assert_eq!(status.code(), Some(5));
     no_sessions(&sandbox).await;
 }
+
+/// `script` gives it a terminal; every other test here shows that there is no such line without one.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn on_a_terminal_a_status_line_tells_what_goes_through() {
+    use e2e::peers::installed;
+    use tokio::io::AsyncReadExt as _;
+
+    let sandbox = sandbox(Instance::new(TARGET).destination(echo().await).paced(false)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let ready = home.path().join("ready");
+    let line = format!(
+        "{} --target {TARGET} --port-number 1 --ready-file {}",
+        example("port_forward").await.display(),
+        ready.display()
+    );
+    let script = installed("script", "apt-get install bsdutils");
+    let mut child = command(&sandbox, script, home.path())
+        .env("TERM", "xterm")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("script starts");
+    let mut screen = child.stdout.take().expect("piped");
+    let mut shown = Vec::new();
+    let mut transferred = false;
+    soon("the status", async {
+        while !String::from_utf8_lossy(&shown).contains("1 open, 97.66 KiB up, 97.66 KiB down") {
+            let read = screen.read_buf(&mut shown).await.expect("readable");
+            assert_ne!(read, 0, "{}", String::from_utf8_lossy(&shown));
+            let address = std::fs::read_to_string(&ready).unwrap_or_default();
+            if !transferred && let Some(address) = address.lines().next() {
+                transferred = true;
+                let mut tcp = TcpStream::connect(address).await.expect("accepts");
+                echoed(&mut tcp, 1, 100_000).await;
+                // Stays open, so that it is counted.
+                std::mem::forget(tcp);
+            }
+        }
+    })
+    .await;
+    let text = String::from_utf8_lossy(&shown);
+    assert!(text.contains("round trip"), "{text}");
+    drop(child);
+    sandbox.terminate_sessions();
+    no_sessions(&sandbox).await;
+}

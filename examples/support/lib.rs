@@ -14,6 +14,7 @@ pub mod output;
 pub mod program;
 pub mod session;
 pub mod signals;
+pub mod status;
 pub mod stdio;
 pub mod story;
 pub mod tunnels;

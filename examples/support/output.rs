@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use ssm_tunnel::{Event, Outcome};
 
 use crate::options::Format;
+use crate::status;
 
 /// Prints to standard output, unless that is somebody else's; a reader that went away is not an
 /// error.
@@ -42,12 +43,19 @@ impl Output {
     }
 
     fn line(&self, text: &str, to_stdout: bool) {
-        let _ = if to_stdout && !self.stdout_taken {
-            let mut out = io::stdout().lock();
-            writeln!(out, "{text}").and_then(|()| out.flush())
-        } else {
-            writeln!(io::stderr(), "{text}")
-        };
+        status::aside(|| {
+            let _ = if to_stdout && !self.stdout_taken {
+                let mut out = io::stdout().lock();
+                writeln!(out, "{text}").and_then(|()| out.flush())
+            } else {
+                writeln!(io::stderr(), "{text}")
+            };
+        });
+    }
+
+    /// Whether lines are for people, and standard output ours: then a status line may follow them.
+    pub fn is_for_people(&self) -> bool {
+        self.format == Format::Text && !self.stdout_taken
     }
 
     /// A line for people: standard output in text mode, standard error in JSON mode.
@@ -65,7 +73,7 @@ impl Output {
     /// What went wrong, on standard error; in JSON mode also an event of its own.
     pub fn fail(&self, error: &anyhow::Error) {
         self.object(&serde_json::json!({ "event": "error", "message": format!("{error:#}") }));
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        self.line(&format!("error: {error:#}"), false);
     }
 
     /// One event of the tunnel.

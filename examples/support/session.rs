@@ -8,6 +8,7 @@ use ssm_tunnel::{Event, Events, Tunnel};
 use crate::open::or_leave;
 use crate::output::Output;
 use crate::signals::Signals;
+use crate::status::Status;
 
 /// Prints the tunnel's events up to the last.
 pub async fn report(mut events: Events, output: Output, session_id: String) {
@@ -27,8 +28,15 @@ pub async fn report(mut events: Events, output: Output, session_id: String) {
 pub async fn run(tunnel: Tunnel, output: Output, mut signals: Signals) -> anyhow::Result<ExitCode> {
     let print = report(tunnel.events(), output, tunnel.session_id());
     let end = async {
+        let status = async {
+            if output.is_for_people() {
+                Status::show().follow(&[&tunnel]).await;
+            }
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             end = tunnel.closed() => return end,
+            () = status => {}
             () = signals.next() => {}
         }
         output.say("Terminating session...");

@@ -11,6 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::forward::LocalSide;
 use crate::output::Output;
 use crate::session;
+use crate::status::Status;
 
 /// Open tunnels, whose events are printed.
 #[derive(Debug, Default)]
@@ -60,6 +61,15 @@ impl Tunnels {
             Some(Ok(end)) => end,
             _ => std::future::pending().await,
         }
+    }
+
+    /// Shows on the terminal what goes through them. Does not return.
+    pub async fn show_status(&self, output: Output) {
+        if !output.is_for_people() {
+            return std::future::pending().await;
+        }
+        let tunnels: Vec<&Tunnel> = self.open.iter().map(|(_, tunnel)| &**tunnel).collect();
+        Status::show().follow(&tunnels).await;
     }
 
     /// Ends all of them at once, and prints their last events.

@@ -1,11 +1,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use tokio::sync::broadcast;
 
 use crate::error::EndKind;
+use crate::stats::Counters;
 
 /// What happens in a tunnel, for programs that follow it. Serialises as one object with `event`
 /// first.
@@ -143,22 +145,41 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
 /// Events kept for a receiver that is behind.
 const BACKLOG: usize = 1024;
 
+pub(crate) fn seconds_if_any<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration
+        .map(|duration| duration.as_secs_f64())
+        .serialize(serializer)
+}
+
 #[derive(Debug, Clone)]
-pub(crate) struct EventSender(broadcast::Sender<Event>);
+pub(crate) struct EventSender {
+    sender: broadcast::Sender<Event>,
+    counters: Arc<Counters>,
+}
 
 impl EventSender {
     pub(crate) fn new() -> (Self, Events) {
         let (sender, receiver) = broadcast::channel(BACKLOG);
-        (Self(sender), Events(receiver))
+        let counters = Arc::default();
+        (Self { sender, counters }, Events(receiver))
     }
 
     pub(crate) fn send(&self, event: Event) {
+        self.counters.record(&event);
         // Nobody listening is fine.
-        let _ = self.0.send(event);
+        let _ = self.sender.send(event);
+    }
+
+    /// What was counted of the events, and counts bytes.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
     }
 
     pub(crate) fn subscribe(&self) -> Events {
-        Events(self.0.subscribe())
+        Events(self.sender.subscribe())
     }
 }
 

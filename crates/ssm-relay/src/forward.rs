@@ -126,6 +126,11 @@ impl Forward {
         stats.received + stats.acknowledged
     }
 
+    /// Smoothed, from a message's transmission to its acknowledgement.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.session.stats().round_trip
+    }
+
     pub(crate) fn uuid(&mut self) -> uuid::Uuid {
         self.session.uuid()
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::event::Event;
 use crate::local::LocalStream;
@@ -214,7 +215,10 @@ async fn carry(
         return failed("it is not of this user, and only this user's are admitted".to_owned());
     }
     match tunnel.connect(peer).await {
-        Ok(connection) => pump::run(local, connection).await,
+        Ok(connection) => {
+            let span = connection.span();
+            pump::run(local, connection).instrument(span).await;
+        }
         Err(error) => failed(error.to_string()),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::Instrument as _;
 
 use crate::api::{ApiError, SessionApi, Ticket};
 use crate::clock::Clock;
@@ -16,6 +17,7 @@ use crate::listener::{self, Listener};
 use crate::proxy::Proxy;
 use crate::shared::{Shared, StreamError, StreamHandle};
 use crate::signer::Signer;
+use crate::stats::Stats;
 use crate::stream::TunnelStream;
 use crate::stream_url::StreamEndpoint;
 use crate::supervisor::{Supervisor, begin};
@@ -244,6 +246,12 @@ impl Relay {
         self.tunnel.current().property(name)
     }
 
+    /// What went through it so far.
+    pub fn stats(&self) -> Stats {
+        let round_trip = self.tunnel.current().round_trip();
+        self.tunnel.parts().events.counters().stats(round_trip)
+    }
+
     /// Waits for the end and says why.
     pub async fn closed(&self) -> End {
         self.tunnel.closed().await
@@ -288,6 +296,10 @@ impl Core {
 
     pub(crate) fn session_id(&self) -> &str {
         &self.first.id
+    }
+
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.first.shared.lock().forward.round_trip()
     }
 
     pub(crate) fn property(&self, name: &str) -> Option<String> {
@@ -469,6 +481,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// For what is logged of it.
+    pub(crate) fn span(&self) -> tracing::Span {
+        tracing::info_span!("connection", number = self.number)
+    }
+
     pub(crate) fn failed(&mut self, error: &StreamError) {
         self.outcome = match error {
             StreamError::Refused => Outcome::Refused,
@@ -500,7 +517,7 @@ fn start(parts: &Parts, ticket: Ticket, guard: TerminateGuard) -> SessionHandle 
         parts.clock.now(),
         unix_time,
     );
-    let shared = Shared::new(forward, parts.clock.clone());
+    let shared = Shared::new(forward, parts.clock.clone(), parts.events.counters());
     let (phase, phase_receiver) = watch::channel(Phase::Connecting);
     let (closing, closing_receiver) = watch::channel(false);
     let driver = Driver {
@@ -514,7 +531,8 @@ fn start(parts: &Parts, ticket: Ticket, guard: TerminateGuard) -> SessionHandle 
         session_id: id.clone(),
         one_connection: parts.api.starts_more(),
     };
-    tokio::spawn(driver.run(ticket, guard));
+    let span = tracing::info_span!("session", id = %id);
+    tokio::spawn(driver.run(ticket, guard).instrument(span));
     SessionHandle {
         id,
         shared,

@@ -12,6 +12,7 @@ use tokio::sync::futures::Notified;
 use crate::clock::Clock;
 use crate::error::End;
 use crate::forward::{Event, Forward, Read};
+use crate::stats::Counters;
 
 /// One session's state machine, shared by the driver task and the streams. Nothing awaits while
 /// it is locked.
@@ -19,6 +20,7 @@ use crate::forward::{Event, Forward, Read};
 pub(crate) struct Shared {
     inner: Mutex<Inner>,
     clock: Arc<Clock>,
+    counters: Arc<Counters>,
     freed: Notify,
 }
 
@@ -38,7 +40,7 @@ struct Wakers {
 }
 
 impl Shared {
-    pub(crate) fn new(forward: Forward, clock: Arc<Clock>) -> Arc<Self> {
+    pub(crate) fn new(forward: Forward, clock: Arc<Clock>, counters: Arc<Counters>) -> Arc<Self> {
         let inner = Inner {
             forward,
             streams: BTreeMap::new(),
@@ -49,6 +51,7 @@ impl Shared {
         Arc::new(Self {
             inner: Mutex::new(inner),
             clock,
+            counters,
             freed: Notify::new(),
         })
     }
@@ -220,6 +223,7 @@ impl StreamHandle {
         match outcome {
             Read::Data(data) => {
                 self.received += data.len() as u64;
+                self.shared.counters.add_received(data.len() as u64);
                 Poll::Ready(Ok(Some(data)))
             }
             Read::Finished => Poll::Ready(Ok(None)),
@@ -266,6 +270,7 @@ impl StreamHandle {
             .map_err(|_| StreamError::Reset)?;
         inner.wake_driver();
         self.sent += length;
+        self.shared.counters.add_sent(length);
         Ok(())
     }
 

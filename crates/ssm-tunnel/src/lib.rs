@@ -139,7 +139,7 @@ pub use network::http_client;
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
 pub use ssm_relay::{
     CaBundle, CaBundleError, ConnectError, End, EndKind, Event, Events, ForwardError, Limits,
-    Listener, OnSessionEnd, OpenError, Outcome, Proxy, StreamUrlError, TunnelStream,
+    Listener, OnSessionEnd, OpenError, Outcome, Proxy, Stats, StreamUrlError, TunnelStream,
 };
 pub use started::StartedSession;
 pub use tunnel::Tunnel;

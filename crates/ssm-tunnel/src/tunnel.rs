@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use ssm_relay::{End, Events, Listener, Relay, TunnelStream};
+use ssm_relay::{End, Events, Listener, Relay, Stats, TunnelStream};
 
 use crate::builder::TunnelBuilder;
 use crate::error::Error;
@@ -78,6 +78,11 @@ impl Tunnel {
     /// The tunnel's events: at the first call everything since it was opened, later from now on.
     pub fn events(&self) -> Events {
         self.relay.events()
+    }
+
+    /// What went through it so far: bytes, connections, resumes, round trip.
+    pub fn stats(&self) -> Stats {
+        self.relay.stats()
     }
 
     /// Waits for the end, and returns it where it was in order: [`End::Closed`], or
