@@ -45,7 +45,7 @@
 //! | what | bound | default |
 //! |---|---|---|
 //! | unacknowledged bytes | [`SessionConfig::max_window`] | 4 MiB |
-//! | messages kept ahead of a missing one | [`SessionConfig::reorder_bytes`] | 4 MiB |
+//! | messages kept ahead of a missing one | [`SessionConfig::reorder_bytes`] | 64 MiB |
 //! | acknowledgements not yet transmitted | one for each message handled since the last drain | |
 //!
 //! Delivered data is handed over as [`Event::Data`] and is the caller's to bound: stop calling

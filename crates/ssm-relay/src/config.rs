@@ -10,7 +10,7 @@ use std::time::Duration;
 /// | what | limit | default |
 /// |---|---|---|
 /// | sent and not acknowledged, a session | [`max_unacknowledged`](Self::max_unacknowledged) | 4 MiB |
-/// | received ahead of a missing message, a session | [`ssm_protocol::SessionConfig::reorder_bytes`] | 4 MiB |
+/// | received ahead of a missing message, a session | [`ssm_protocol::SessionConfig::reorder_bytes`] | 64 MiB, nothing while none is missing |
 /// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; held in memory at most about 4 times that, for peers that send tiny messages ([`ssm_smux::Config::session_receive_budget`]) |
 /// | written and not sent, a stream | [`stream_send_buffer`](Self::stream_send_buffer) | 64 KiB |
 /// | read from a local socket, a connection | fixed | 16 KiB, none while it is idle |
