@@ -1,12 +1,261 @@
-//! The agent, by what `aws/amazon-ssm-agent` does: its own reliability, not our client's turned
-//! round.
+//! The agent of one session, by what `aws/amazon-ssm-agent` does: its own reliability and its own
+//! smux, not our client's turned round. No I/O and no clock: whoever drives it brings the messages,
+//! the time and the connections. The sandbox does so with sockets, the simulator of `ssm-relay` in
+//! virtual time.
 
 mod basic;
 mod channel;
 mod mux;
+mod port;
+mod smux;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use basic::{Basic, Progress};
-pub(crate) use channel::{Channel, Handler, Taken};
-pub(crate) use mux::MuxPort;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ssm_protocol::payload::{Flag, SessionProperties};
+
+use basic::Basic;
+use channel::Channel;
+use mux::MuxPort;
+pub use port::{ConnectionId, ToDestination};
+use port::{Plugin, Port};
+
+/// Largest payload of an agent's message.
+const MAX_PAYLOAD: usize = 1024;
+/// The agent sleeps 1 ms after each message; with what the message itself takes, the real one was
+/// measured at 0.83 MB/s.
+const PACE: Duration = Duration::from_micros(1200);
+/// What a timer that came late may be made up for.
+const CATCH_UP: Duration = Duration::from_millis(5);
+/// The first client version that multiplexes.
+const FIRST_MUX_CLIENT: [u32; 4] = [1, 1, 70, 0];
+/// The last client version that wants smux keep-alives.
+const LAST_KEEPALIVE_CLIENT: [u32; 4] = [1, 2, 331, 0];
+
+/// What an agent is like.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// Decides what it can do.
+    pub version: String,
+    /// The session document's.
+    pub properties: SessionProperties,
+    /// At most one message a millisecond.
+    pub paced: bool,
+    /// HandshakeComplete waits for [`Agent::release_handshake`].
+    pub handshake_held: bool,
+    /// Bytes received and not taken by destinations, of all streams, with which it stops reading.
+    pub receive_buffer: usize,
+}
+
+impl AgentConfig {
+    /// One that works as the real one.
+    pub fn new(version: impl Into<String>, properties: SessionProperties) -> Self {
+        Self {
+            version: version.into(),
+            properties,
+            paced: true,
+            handshake_held: false,
+            receive_buffer: 4 << 20,
+        }
+    }
+}
+
+/// The agent's end of one session.
+#[derive(Debug)]
+pub struct Agent {
+    config: AgentConfig,
+    channel: Channel,
+    port: Port,
+    next_send: Instant,
+    ended: Option<String>,
+}
+
+impl Agent {
+    /// A session's start. `seed` makes the message ids; `unix` is the time since the Unix epoch.
+    pub fn new(config: AgentConfig, seed: u64, now: Instant, unix: Duration) -> Self {
+        let channel = Channel::new(
+            &config.version,
+            config.properties.clone(),
+            config.handshake_held,
+            seed,
+            now,
+            unix,
+        );
+        Self {
+            config,
+            channel,
+            port: Port::NotYet,
+            next_send: now,
+            ended: None,
+        }
+    }
+
+    /// The session's end, with a text for the user.
+    pub fn ended(&self) -> Option<&str> {
+        self.ended.as_deref().or_else(|| self.port.ended())
+    }
+
+    /// It is busy with its destination: do not call [`handle`](Self::handle) now.
+    pub fn is_blocked(&self) -> bool {
+        self.port.is_blocked()
+    }
+
+    /// Takes one websocket message.
+    pub fn handle(&mut self, frame: Bytes, now: Instant) {
+        let mut plugin = Plugin {
+            port: &mut self.port,
+            terminated: false,
+        };
+        self.channel.handle(frame, now, &mut plugin);
+        if plugin.terminated {
+            self.ended.get_or_insert_default();
+        }
+        self.start_port(now);
+    }
+
+    /// HandshakeComplete goes out, if it was held.
+    pub fn release_handshake(&mut self, now: Instant) {
+        self.channel.release(now);
+        self.start_port(now);
+    }
+
+    /// Once the handshake is complete the agent starts its port plugin.
+    fn start_port(&mut self, now: Instant) {
+        if !matches!(self.port, Port::NotYet) {
+            return;
+        }
+        let Some(client_version) = self.channel.client_version() else {
+            return;
+        };
+        let client = parse_version(client_version);
+        let agent = parse_version(&self.config.version);
+        let properties = &self.config.properties;
+        if let Some(host) = properties.value("host").filter(|host| is_forbidden(host)) {
+            self.ended = Some(format!("Forwarding to IP address {host} is forbidden."));
+            return;
+        }
+        let forwarding = properties.is_local_port_forwarding();
+        self.port = if forwarding && agent > [3, 0, 196, 0] && client >= FIRST_MUX_CLIENT {
+            let keepalive = client <= LAST_KEEPALIVE_CLIENT || agent <= [3, 1, 1511, 0];
+            Port::Mux(MuxPort::new(keepalive, self.config.receive_buffer, now))
+        } else {
+            Port::Basic(Basic::new(!forwarding))
+        };
+    }
+
+    /// A connection to be made; tell the outcome with [`dialled`](Self::dialled).
+    pub fn poll_dial(&mut self) -> Option<ConnectionId> {
+        self.port.poll_dial()
+    }
+
+    /// The outcome of a dial.
+    pub fn dialled(&mut self, id: ConnectionId, outcome: Result<(), String>, now: Instant) {
+        if self.port.dialled(id, outcome) {
+            self.channel.send_flag(Flag::ConnectToPortError, now);
+        }
+    }
+
+    /// A connection with something new for its destination.
+    pub fn poll_ready(&mut self) -> Option<ConnectionId> {
+        self.port.poll_ready()
+    }
+
+    /// The next thing to do for a connection's destination.
+    pub fn to_destination(&mut self, id: ConnectionId) -> ToDestination {
+        if self.ended().is_some() {
+            return ToDestination::Close;
+        }
+        self.port.to_destination(id)
+    }
+
+    /// Bytes to be read from the destination now; `None` when nobody wants any more.
+    pub fn room(&self, id: ConnectionId) -> Option<usize> {
+        self.port.room(id)
+    }
+
+    /// The destination's bytes, at most [`room`](Self::room).
+    pub fn from_destination(&mut self, id: ConnectionId, data: &[u8]) {
+        self.port.from_destination(id, data);
+    }
+
+    /// The connection is closed, by whomever.
+    pub fn closed(&mut self, id: ConnectionId) {
+        self.port.closed(id);
+    }
+
+    /// Bytes of the port that the destination never sent.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8], now: Instant) {
+        self.channel.send_output(bytes, now);
+    }
+
+    /// The next message for the websocket; without `more`, nothing new of the port.
+    pub fn poll_transmit(&mut self, now: Instant, more: bool) -> Option<Bytes> {
+        if let Some(message) = self.channel.poll_transmit() {
+            return Some(message);
+        }
+        if !more || !self.has_output() || now < self.next_send {
+            return None;
+        }
+        let payload = self.port.transmit(MAX_PAYLOAD);
+        self.channel.send_output(&payload, now);
+        if self.config.paced {
+            // Timers are coarser than the pace, so it is kept on average.
+            let due = now
+                .checked_sub(CATCH_UP)
+                .map_or(self.next_send, |at| at.max(self.next_send));
+            self.next_send = due + PACE;
+        }
+        self.channel.poll_transmit()
+    }
+
+    /// Nothing is read from the port while publication is paused.
+    fn has_output(&self) -> bool {
+        self.channel.is_active() && self.port.wants_transmit()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout) and
+    /// [`poll_transmit`](Self::poll_transmit) again.
+    pub fn poll_timeout(&self, now: Instant) -> Instant {
+        let send = (self.has_output() && self.next_send > now).then_some(self.next_send);
+        [self.port.poll_timeout(), send]
+            .into_iter()
+            .flatten()
+            .fold(self.channel.poll_timeout(), Instant::min)
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.channel.handle_timeout(now);
+        self.port.handle_timeout(now);
+        if self.channel.has_timed_out(now) {
+            self.ended = Some("The handshake timed out.".to_owned());
+        }
+    }
+}
+
+/// Four numbers; what cannot be read counts as old.
+fn parse_version(version: &str) -> [u32; 4] {
+    let mut numbers = [0; 4];
+    for (number, part) in numbers.iter_mut().zip(version.split('.')) {
+        match part.parse() {
+            Ok(parsed) => *number = parsed,
+            Err(_) => return [0; 4],
+        }
+    }
+    numbers
+}
+
+/// Metadata endpoints, and since 3.3.4851.0 loopback: hosts the agent does not forward to.
+fn is_forbidden(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_link_local() || address.is_loopback(),
+        Ok(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unicast_link_local() || bare == "fd00:ec2::254"
+        }
+        Err(_) => bare.eq_ignore_ascii_case("localhost"),
+    }
+}

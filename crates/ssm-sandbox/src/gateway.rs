@@ -1,5 +1,6 @@
 //! The message gateway: websockets of clients, joined to the agents of their sessions.
 
+mod connections;
 mod control;
 mod messages;
 mod session;

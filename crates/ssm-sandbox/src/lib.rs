@@ -40,7 +40,9 @@
 //! shell sessions, no KMS encryption, no S3 or CloudWatch logging.
 
 mod account;
-mod agent;
+// Not an interface: the simulator of `ssm-relay` runs the same agent in virtual time.
+#[doc(hidden)]
+pub mod agent;
 mod api;
 mod clock;
 mod control;

@@ -1,195 +1,206 @@
-//! The agent's port in basic mode: one TCP connection, its bytes as they are
+//! The agent's port in basic mode: one connection at a time, its bytes as they are
 //! (`agent/session/plugins/port/port_basic.go` @1c217c89).
 
-use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::collections::VecDeque;
 
-use bytes::{Buf as _, Bytes};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::net::TcpStream;
+use bytes::{Bytes, BytesMut};
 
 use super::channel::Taken;
+use super::port::{ConnectionId, ToDestination};
 
 /// Bytes taken from the client before the destination took them: about a socket's buffer.
 const MOST_UNWRITTEN: usize = 256 << 10;
+/// Bytes taken from the destination before the client was sent them.
+const MOST_UNSENT: usize = 32 << 10;
 
-pub(crate) struct Basic {
-    destination: SocketAddr,
-    dial_delay: Duration,
+#[derive(Debug)]
+pub(super) struct Basic {
     /// The SSH document: the session ends with the connection.
     ends_with_connection: bool,
-    state: Connection,
-    writing: std::collections::VecDeque<Bytes>,
-    writing_bytes: usize,
+    state: State,
+    /// The current or next connection.
+    id: ConnectionId,
+    /// What the client asked for and the destination has not got.
+    jobs: VecDeque<Job>,
+    unwritten: usize,
+    unsent: BytesMut,
+    /// There is something new for the destination.
+    ready: bool,
+    /// The destination closed: the session ends when everything is sent.
+    ending: bool,
+    ended: Option<String>,
 }
 
-enum Connection {
-    /// At the start, and after the first byte that follows a disconnection.
-    Dialling {
-        dial: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
-        first: bool,
-    },
-    Open(TcpStream),
-    /// Disconnected once what the client sent before is written.
-    Closing(TcpStream),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To be dialled.
+    Due,
+    Dialling,
+    Open,
     /// Dialled again at the next byte.
     Disconnected,
 }
 
-/// What the port did.
-pub(crate) enum Progress {
-    /// Bytes for the client.
-    Read(usize),
-    /// The session is over, with a text for the user.
-    Ended(String),
-}
-
-impl std::fmt::Debug for Basic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Basic")
-            .field("destination", &self.destination)
-            .finish_non_exhaustive()
-    }
+#[derive(Debug)]
+enum Job {
+    Write(Bytes),
+    Disconnect,
 }
 
 impl Basic {
-    pub(crate) fn start(
-        destination: SocketAddr,
-        dial_delay: Duration,
-        ends_with_connection: bool,
-    ) -> Self {
+    pub(super) fn new(ends_with_connection: bool) -> Self {
         Self {
-            destination,
-            dial_delay,
             ends_with_connection,
-            state: Connection::Dialling {
-                dial: dial(destination, dial_delay),
-                first: true,
-            },
-            writing: Default::default(),
-            writing_bytes: 0,
+            state: State::Due,
+            id: ConnectionId(1),
+            jobs: VecDeque::new(),
+            unwritten: 0,
+            unsent: BytesMut::new(),
+            ready: false,
+            ending: false,
+            ended: None,
         }
     }
 
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.writing_bytes >= MOST_UNWRITTEN
+    fn is_dialling(&self) -> bool {
+        matches!(self.state, State::Due | State::Dialling)
     }
 
-    pub(crate) fn output(&mut self, payload: Bytes) -> Taken {
-        match &self.state {
-            // Rejected: the client sends it again.
-            Connection::Dialling { first: true, .. } | Connection::Closing(_) => {
-                return Taken::NotReady;
-            }
-            Connection::Disconnected => {
-                let dial = dial(self.destination, self.dial_delay);
-                self.state = Connection::Dialling { dial, first: false };
-            }
-            Connection::Dialling { .. } | Connection::Open(_) => {}
+    /// The agent waits for its destination, or dials again, and reads nothing meanwhile.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.unwritten >= MOST_UNWRITTEN || (self.is_dialling() && !self.jobs.is_empty())
+    }
+
+    /// The session's end, with a text for the user.
+    pub(super) fn ended(&self) -> Option<&str> {
+        self.ended.as_deref()
+    }
+
+    pub(super) fn output(&mut self, payload: Bytes) -> Taken {
+        let length = payload.len();
+        let taken = self.take(Job::Write(payload));
+        if taken == Taken::Yes {
+            self.unwritten += length;
         }
-        self.writing_bytes += payload.len();
-        self.writing.push_back(payload);
-        Taken::Yes
+        taken
     }
 
     /// DisconnectToPort.
-    pub(crate) fn disconnect(&mut self) -> Taken {
-        match std::mem::replace(&mut self.state, Connection::Disconnected) {
-            dialling @ Connection::Dialling { .. } => {
-                self.state = dialling;
-                return Taken::NotReady;
-            }
-            Connection::Open(tcp) if !self.writing.is_empty() => {
-                self.state = Connection::Closing(tcp);
-            }
-            Connection::Closing(tcp) => self.state = Connection::Closing(tcp),
-            Connection::Open(_) | Connection::Disconnected => {}
+    pub(super) fn disconnect(&mut self) -> Taken {
+        self.take(Job::Disconnect)
+    }
+
+    fn take(&mut self, job: Job) -> Taken {
+        // Rejected until the first connection is made: the client sends it again.
+        if self.is_dialling() && self.jobs.is_empty() {
+            return Taken::NotReady;
         }
+        self.jobs.push_back(job);
+        self.ready = true;
+        self.redial();
         Taken::Yes
     }
 
-    /// Connects, writes what is queued, and, if `read` is wanted, reads.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, read: Option<&mut [u8]>) -> Poll<Progress> {
-        if let Connection::Dialling { dial, .. } = &mut self.state {
-            match dial.as_mut().poll(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(tcp)) => {
-                    let _ = tcp.set_nodelay(true);
-                    self.state = Connection::Open(tcp);
-                }
-                Poll::Ready(Err(error)) => {
-                    let text = format!("Unable to connect to specified port: {error}");
-                    return Poll::Ready(Progress::Ended(text));
-                }
+    fn redial(&mut self) {
+        if self.state != State::Disconnected {
+            return;
+        }
+        while let Some(Job::Disconnect) = self.jobs.front() {
+            self.jobs.pop_front();
+        }
+        if !self.jobs.is_empty() {
+            self.id.0 = self.id.0.wrapping_add(1);
+            self.state = State::Due;
+        }
+    }
+
+    pub(super) fn poll_dial(&mut self) -> Option<ConnectionId> {
+        if self.state != State::Due {
+            return None;
+        }
+        self.state = State::Dialling;
+        Some(self.id)
+    }
+
+    pub(super) fn dialled(&mut self, id: ConnectionId, outcome: Result<(), String>) {
+        if self.state != State::Dialling || id != self.id {
+            return;
+        }
+        match outcome {
+            Ok(()) => self.state = State::Open,
+            Err(error) => {
+                self.ended = Some(format!("Unable to connect to specified port: {error}"));
             }
         }
-        let (tcp, closing) = match &mut self.state {
-            Connection::Open(tcp) => (tcp, false),
-            Connection::Closing(tcp) => (tcp, true),
-            _ => return Poll::Pending,
-        };
-        let mut failed = false;
-        while let Some(first) = self.writing.front_mut() {
-            match Pin::new(&mut *tcp).poll_write(cx, first) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    first.advance(count);
-                    self.writing_bytes -= count;
-                    if first.is_empty() {
-                        self.writing.pop_front();
-                    }
-                }
-                Poll::Ready(_) => {
-                    failed = true;
-                    break;
-                }
+    }
+
+    pub(super) fn poll_ready(&mut self) -> Option<ConnectionId> {
+        std::mem::take(&mut self.ready).then_some(self.id)
+    }
+
+    fn is_open(&self, id: ConnectionId) -> bool {
+        self.state == State::Open && id == self.id
+    }
+
+    pub(super) fn to_destination(&mut self, id: ConnectionId) -> ToDestination {
+        if !self.is_open(id) {
+            return ToDestination::Close;
+        }
+        match self.jobs.pop_front() {
+            None => ToDestination::Nothing,
+            Some(Job::Write(data)) => {
+                self.unwritten -= data.len();
+                ToDestination::Data(data)
+            }
+            Some(Job::Disconnect) => {
+                self.state = State::Disconnected;
+                self.unsent.clear();
+                self.redial();
+                ToDestination::Close
             }
         }
-        if closing {
-            if failed || self.writing.is_empty() {
-                self.state = Connection::Disconnected;
-                self.writing.clear();
-                self.writing_bytes = 0;
-            }
-            return Poll::Pending;
-        }
-        let Some(buffer) = read.filter(|_| !failed) else {
-            return if failed { self.closed() } else { Poll::Pending };
-        };
-        let mut buffer = ReadBuf::new(buffer);
-        match Pin::new(tcp).poll_read(cx, &mut buffer) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                Poll::Ready(Progress::Read(buffer.filled().len()))
-            }
-            Poll::Ready(_) => self.closed(),
+    }
+
+    pub(super) fn room(&self, id: ConnectionId) -> Option<usize> {
+        self.is_open(id)
+            .then(|| MOST_UNSENT.saturating_sub(self.unsent.len()))
+    }
+
+    pub(super) fn from_destination(&mut self, id: ConnectionId, data: &[u8]) {
+        if self.is_open(id) {
+            self.unsent.extend_from_slice(data);
         }
     }
 
     /// The destination closed. The agent tells nobody, unless the session ends with it.
-    fn closed(&mut self) -> Poll<Progress> {
-        self.state = Connection::Disconnected;
-        self.writing.clear();
-        self.writing_bytes = 0;
-        if self.ends_with_connection {
-            return Poll::Ready(Progress::Ended(String::new()));
+    pub(super) fn closed(&mut self, id: ConnectionId) {
+        if !self.is_open(id) {
+            return;
         }
-        Poll::Pending
+        self.state = State::Disconnected;
+        while let Some(Job::Write(data)) = self.jobs.front() {
+            self.unwritten -= data.len();
+            self.jobs.pop_front();
+        }
+        self.ending = self.ends_with_connection;
+        self.end_if_sent();
+        self.redial();
     }
-}
 
-fn dial(
-    destination: SocketAddr,
-    delay: Duration,
-) -> Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>> {
-    Box::pin(async move {
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+    fn end_if_sent(&mut self) {
+        if self.ending && self.unsent.is_empty() {
+            self.ended.get_or_insert_default();
         }
-        TcpStream::connect(destination).await
-    })
+    }
+
+    pub(super) fn wants_transmit(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    pub(super) fn transmit(&mut self, max: usize) -> Bytes {
+        let length = self.unsent.len().min(max);
+        let data = self.unsent.split_to(length).freeze();
+        self.end_if_sent();
+        data
+    }
 }

@@ -26,7 +26,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The agent's end of one session's data channel.
 #[derive(Debug)]
-pub(crate) struct Channel {
+pub(super) struct Channel {
     version: String,
     properties: SessionProperties,
     started: Instant,
@@ -64,27 +64,27 @@ struct Kept {
 
 /// A stream-data message in its turn.
 #[derive(Debug, Clone)]
-pub(crate) struct Incoming {
-    pub(crate) kind: PayloadType,
-    pub(crate) payload: Bytes,
+pub(super) struct Incoming {
+    pub(super) kind: PayloadType,
+    pub(super) payload: Bytes,
 }
 
 /// Whether the port's handler took a message. What it did not take is not acknowledged, and comes
 /// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(super) enum Taken {
     Yes,
     NotReady,
 }
 
 /// Where the port's bytes go.
-pub(crate) trait Handler {
+pub(super) trait Handler {
     fn output(&mut self, payload: Bytes) -> Taken;
     fn flag(&mut self, flag: Flag) -> Taken;
 }
 
 impl Channel {
-    pub(crate) fn new(
+    pub(super) fn new(
         version: &str,
         properties: SessionProperties,
         complete_held: bool,
@@ -121,27 +121,19 @@ impl Channel {
     }
 
     /// The client's version, once data may flow.
-    pub(crate) fn client_version(&self) -> Option<&str> {
+    pub(super) fn client_version(&self) -> Option<&str> {
         match &self.state {
             Handshake::Complete { client_version } => Some(client_version),
             _ => None,
         }
     }
 
-    pub(crate) fn is_active(&self) -> bool {
+    pub(super) fn is_active(&self) -> bool {
         self.active
     }
 
-    pub(crate) fn version(&self) -> &str {
-        &self.version
-    }
-
-    pub(crate) fn properties(&self) -> &SessionProperties {
-        &self.properties
-    }
-
     /// Takes one websocket message.
-    pub(crate) fn handle(&mut self, frame: Bytes, now: Instant, handler: &mut dyn Handler) {
+    pub(super) fn handle(&mut self, frame: Bytes, now: Instant, handler: &mut dyn Handler) {
         // The agent does not verify digests.
         let message = match Message::decode_unverified(frame) {
             Ok(message) => message,
@@ -225,7 +217,7 @@ impl Channel {
     }
 
     /// Sends HandshakeComplete if it is due.
-    pub(crate) fn release(&mut self, now: Instant) {
+    pub(super) fn release(&mut self, now: Instant) {
         self.complete_held = false;
         self.complete(now);
     }
@@ -268,11 +260,11 @@ impl Channel {
     }
 
     /// Sends bytes of the port: at most 1024 a message.
-    pub(crate) fn send_output(&mut self, payload: &[u8], now: Instant) {
+    pub(super) fn send_output(&mut self, payload: &[u8], now: Instant) {
         self.send(PayloadType::Output, payload, now);
     }
 
-    pub(crate) fn send_flag(&mut self, flag: Flag, now: Instant) {
+    pub(super) fn send_flag(&mut self, flag: Flag, now: Instant) {
         self.send(PayloadType::Flag, &flag.to_bytes(), now);
     }
 
@@ -352,11 +344,11 @@ impl Channel {
     }
 
     /// The next message for the websocket.
-    pub(crate) fn poll_transmit(&mut self) -> Option<Bytes> {
+    pub(super) fn poll_transmit(&mut self) -> Option<Bytes> {
         self.outgoing.pop_front()
     }
 
-    pub(crate) fn poll_timeout(&self) -> Instant {
+    pub(super) fn poll_timeout(&self) -> Instant {
         match self.state {
             Handshake::Asked => self.resend_at.min(self.started + HANDSHAKE_TIMEOUT),
             _ => self.resend_at,
@@ -364,12 +356,12 @@ impl Channel {
     }
 
     /// The client did not answer the handshake in time.
-    pub(crate) fn has_timed_out(&self, now: Instant) -> bool {
+    pub(super) fn has_timed_out(&self, now: Instant) -> bool {
         self.state == Handshake::Asked && now >= self.started + HANDSHAKE_TIMEOUT
     }
 
     /// Every 100 ms: the oldest message, if it is overdue. Only that one.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
         if now < self.resend_at {
             return;
         }

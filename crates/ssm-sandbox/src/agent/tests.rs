@@ -9,7 +9,7 @@ use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
 
-use super::{Channel, Handler, Taken};
+use super::channel::{Channel, Handler, Taken};
 
 const MS: Duration = Duration::from_millis(1);
 

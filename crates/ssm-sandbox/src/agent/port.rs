@@ -1,0 +1,170 @@
+//! The agent's port plugin: what the data channel carries, brought to connections that whoever
+//! drives the agent makes.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use ssm_protocol::payload::Flag;
+
+use super::basic::Basic;
+use super::channel::{Handler, Taken};
+use super::mux::MuxPort;
+
+/// A connection to the destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnectionId(pub u32);
+
+/// What is to be done for a connection's destination.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ToDestination {
+    /// Write this.
+    Data(Bytes),
+    /// Nothing for now.
+    Nothing,
+    /// Close it, both ways, and say so with [`Agent::closed`](super::Agent::closed).
+    Close,
+}
+
+/// Chosen once the client's version is known.
+#[derive(Debug)]
+pub(super) enum Port {
+    NotYet,
+    Mux(MuxPort),
+    Basic(Basic),
+}
+
+impl Port {
+    pub(super) fn is_blocked(&self) -> bool {
+        match self {
+            Self::NotYet => false,
+            Self::Mux(mux) => mux.is_blocked(),
+            Self::Basic(basic) => basic.is_blocked(),
+        }
+    }
+
+    /// The session's end, with a text for the user.
+    pub(super) fn ended(&self) -> Option<&str> {
+        match self {
+            Self::NotYet => None,
+            Self::Mux(mux) => mux.is_dead().then_some(""),
+            Self::Basic(basic) => basic.ended(),
+        }
+    }
+
+    pub(super) fn poll_dial(&mut self) -> Option<ConnectionId> {
+        match self {
+            Self::NotYet => None,
+            Self::Mux(mux) => mux.poll_dial(),
+            Self::Basic(basic) => basic.poll_dial(),
+        }
+    }
+
+    /// Whether the client is to be told of a failure.
+    pub(super) fn dialled(&mut self, id: ConnectionId, outcome: Result<(), String>) -> bool {
+        match self {
+            Self::NotYet => false,
+            Self::Mux(mux) => mux.dialled(id, outcome.is_ok()),
+            Self::Basic(basic) => {
+                basic.dialled(id, outcome);
+                false
+            }
+        }
+    }
+
+    pub(super) fn poll_ready(&mut self) -> Option<ConnectionId> {
+        match self {
+            Self::NotYet => None,
+            Self::Mux(mux) => mux.poll_ready(),
+            Self::Basic(basic) => basic.poll_ready(),
+        }
+    }
+
+    pub(super) fn to_destination(&mut self, id: ConnectionId) -> ToDestination {
+        match self {
+            Self::NotYet => ToDestination::Close,
+            Self::Mux(mux) => mux.to_destination(id),
+            Self::Basic(basic) => basic.to_destination(id),
+        }
+    }
+
+    pub(super) fn room(&self, id: ConnectionId) -> Option<usize> {
+        match self {
+            Self::NotYet => None,
+            Self::Mux(mux) => mux.room(id),
+            Self::Basic(basic) => basic.room(id),
+        }
+    }
+
+    pub(super) fn from_destination(&mut self, id: ConnectionId, data: &[u8]) {
+        match self {
+            Self::NotYet => {}
+            Self::Mux(mux) => mux.from_destination(id, data),
+            Self::Basic(basic) => basic.from_destination(id, data),
+        }
+    }
+
+    pub(super) fn closed(&mut self, id: ConnectionId) {
+        match self {
+            Self::NotYet => {}
+            Self::Mux(mux) => mux.closed(id),
+            Self::Basic(basic) => basic.closed(id),
+        }
+    }
+
+    pub(super) fn wants_transmit(&self) -> bool {
+        match self {
+            Self::NotYet => false,
+            Self::Mux(mux) => mux.wants_transmit(),
+            Self::Basic(basic) => basic.wants_transmit(),
+        }
+    }
+
+    pub(super) fn transmit(&mut self, max: usize) -> Bytes {
+        match self {
+            Self::NotYet => Bytes::new(),
+            Self::Mux(mux) => mux.transmit(max),
+            Self::Basic(basic) => basic.transmit(max),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Mux(mux) => mux.poll_timeout(),
+            Self::NotYet | Self::Basic(_) => None,
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        if let Self::Mux(mux) = self {
+            mux.handle_timeout(now);
+        }
+    }
+}
+
+/// What the data channel sees of the port.
+pub(super) struct Plugin<'a> {
+    pub(super) port: &'a mut Port,
+    pub(super) terminated: bool,
+}
+
+impl Handler for Plugin<'_> {
+    fn output(&mut self, payload: Bytes) -> Taken {
+        match self.port {
+            Port::NotYet => Taken::NotReady,
+            Port::Mux(mux) => {
+                mux.output(&payload);
+                Taken::Yes
+            }
+            Port::Basic(basic) => basic.output(payload),
+        }
+    }
+
+    fn flag(&mut self, flag: Flag) -> Taken {
+        match (flag, &mut *self.port) {
+            (Flag::TerminateSession, _) => self.terminated = true,
+            (Flag::DisconnectToPort, Port::Basic(basic)) => return basic.disconnect(),
+            _ => {}
+        }
+        Taken::Yes
+    }
+}
