@@ -1,16 +1,19 @@
 //! The data channel as a state machine.
 
 mod handshake;
+mod handshaking;
 mod inbox;
 mod outbox;
+mod receiving;
 mod rtt;
+mod sending;
 mod timer;
 mod window;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use thiserror::Error;
@@ -18,18 +21,11 @@ use uuid::Uuid;
 
 use crate::config::SessionConfig;
 use crate::error::SessionError;
-use crate::event::{Event, Ready};
-use crate::payload::{
-    Acknowledge, ActionStatus, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest,
-    HandshakeResponse,
-};
-use crate::version::{Capabilities, settling_time};
-use crate::wire::{
-    DecodeError, Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType,
-    SequenceNumber,
-};
+use crate::event::Event;
+use crate::payload::HandshakeRequest;
+use crate::wire::{MessageId, MessageType, PayloadType};
 use handshake::Handshake;
-use inbox::{Arrival, Inbox};
+use inbox::Inbox;
 use outbox::Outbox;
 pub use timer::Timer;
 
@@ -54,6 +50,8 @@ pub struct Session {
     events: VecDeque<Event>,
     connected: bool,
     paused: bool,
+    /// The caller hands in no messages for now.
+    deaf: bool,
     closed: bool,
     /// Since when the peer owes us a sign of life, if data is unacknowledged.
     silent_since: Instant,
@@ -95,8 +93,12 @@ pub struct NotReady;
 pub struct Stats {
     /// Stream-data messages delivered in order.
     pub received: u64,
+    /// Stream-data messages made: the next one's sequence number.
+    pub sent: u64,
     /// Stream-data messages the peer acknowledged.
     pub acknowledged: u64,
+    /// The lowest sequence number that is not acknowledged.
+    pub confirmed: u64,
     /// Messages that arrived again.
     pub duplicates: u64,
     /// Messages that could not be read and were dropped.
@@ -140,7 +142,7 @@ impl Session {
         now: Instant,
         unix_time: Duration,
     ) -> Self {
-        let body = json(&request);
+        let body = handshaking::json(&request);
         let handshake = Handshake::AwaitingResponse { request };
         let mut session = Self::new(Side::Agent, handshake, config, seed, now, unix_time);
         session.push(PayloadType::HandshakeRequest, &body, now);
@@ -168,6 +170,7 @@ impl Session {
             events: VecDeque::new(),
             connected: false,
             paused: false,
+            deaf: false,
             closed: false,
             silent_since: now,
             bad_in_a_row: 0,
@@ -181,8 +184,9 @@ impl Session {
     pub fn connected(&mut self, now: Instant) {
         self.connected = true;
         self.heard(now);
-        self.handshake_deadline
-            .get_or_insert(now + self.config.handshake_timeout);
+        if self.handshake_deadline.is_none() {
+            self.handshake_deadline = now.checked_add(self.config.handshake_timeout);
+        }
         self.outbox.resend_all();
     }
 
@@ -195,59 +199,25 @@ impl Session {
         self.acknowledgements.clear();
     }
 
-    /// Takes one websocket message.
-    ///
-    /// A message that cannot be read is dropped, counted and not acknowledged, so that the peer
-    /// sends it again.
-    ///
-    /// # Errors
-    /// When the session cannot go on. Drain [`poll_transmit`](Self::poll_transmit) once more: the
-    /// refusal the peer is owed may wait there.
-    pub fn handle_message(&mut self, frame: Bytes, now: Instant) -> Result<(), SessionError> {
-        if self.closed {
-            return Ok(());
-        }
-        let message = match Message::decode(frame).and_then(sequenced) {
-            Ok(message) => message,
-            Err(error) => return self.drop_bad(error),
-        };
-        self.bad_in_a_row = 0;
-        match &message.header.message_type {
-            MessageType::StartPublication => self.heard(now),
-            MessageType::PausePublication => self.set_paused(true),
-            MessageType::Acknowledge => {
-                self.heard(now);
-                self.handle_acknowledge(&message.payload, now);
-            }
-            MessageType::ChannelClosed => {
-                // The handshake did not fail: the port did.
-                self.settle();
-                self.closed = true;
-                let body = ChannelClosed::read(&message.payload).unwrap_or_default();
-                self.events.push_back(Event::ChannelClosed {
-                    output: body.output,
-                });
-            }
-            kind if *kind == self.side.receives() => {
-                self.heard(now);
-                return self.handle_stream_data(message, now);
-            }
-            other => tracing::debug!(message_type = %other, "ignored message"),
-        }
-        Ok(())
+    /// Whether a websocket is open.
+    pub fn is_connected(&self) -> bool {
+        self.connected
     }
 
-    fn drop_bad(&mut self, error: DecodeError) -> Result<(), SessionError> {
-        tracing::warn!(%error, "dropped unreadable message");
-        self.stats.bad += 1;
-        self.bad_in_a_row += 1;
-        if self.bad_in_a_row >= self.config.max_bad_messages {
-            return Err(SessionError::BadMessages {
-                count: self.bad_in_a_row,
-                last: error,
-            });
+    /// Whether the other side's channel is inactive, so that nothing new is sent.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// The caller hands in no messages for a while, because it has no room for more, or does so
+    /// again. Meanwhile no acknowledgement can be heard: nothing is sent again, and the peer's
+    /// silence is nobody's fault.
+    pub fn set_deaf(&mut self, deaf: bool, now: Instant) {
+        if self.deaf && !deaf {
+            self.silent_since = now;
+            self.outbox.restart_timer(now);
         }
-        Ok(())
+        self.deaf = deaf;
     }
 
     fn heard(&mut self, now: Instant) {
@@ -266,267 +236,9 @@ impl Session {
         }
     }
 
-    fn handle_acknowledge(&mut self, payload: &[u8], now: Instant) {
-        match Acknowledge::read(payload) {
-            Ok(body) if body.message_type == self.side.sends() => {
-                if let Ok(number) = u64::try_from(body.sequence_number.0) {
-                    self.stats.acknowledged += u64::from(self.outbox.acknowledge(number, now));
-                }
-            }
-            Ok(body) => tracing::debug!(of = %body.message_type, "ignored acknowledgement"),
-            Err(error) => tracing::debug!(%error, "ignored unreadable acknowledgement"),
-        }
-    }
-
-    fn handle_stream_data(&mut self, message: Message, now: Instant) -> Result<(), SessionError> {
-        let acknowledge = Acknowledge {
-            message_type: message.header.message_type.clone(),
-            message_id: message.header.message_id,
-            sequence_number: message.header.sequence_number,
-        };
-        let number = u64::try_from(message.header.sequence_number.0).unwrap_or_default();
-        match self.inbox.receive(number, message) {
-            Arrival::InOrder(message) => {
-                self.acknowledge(&acknowledge, now);
-                let mut next = Some(message);
-                while let Some(message) = next {
-                    self.process(message, now)?;
-                    next = self.inbox.next_ready();
-                }
-            }
-            Arrival::Ahead => self.acknowledge(&acknowledge, now),
-            Arrival::Duplicate => {
-                self.stats.duplicates += 1;
-                self.acknowledge(&acknowledge, now);
-            }
-            Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
-        }
-        Ok(())
-    }
-
-    /// One stream-data message, in order.
-    fn process(&mut self, message: Message, now: Instant) -> Result<(), SessionError> {
-        self.stats.received += 1;
-        let payload = message.payload;
-        if message.header.payload_type == PayloadType::Output {
-            // Its port is connected, so it keeps data.
-            self.settle();
-        }
-        match message.header.payload_type {
-            PayloadType::HandshakeRequest => self.handle_handshake_request(&payload, now),
-            PayloadType::HandshakeResponse => self.handle_handshake_response(&payload, now),
-            PayloadType::HandshakeComplete => self.handle_handshake_complete(&payload, now),
-            _ if !self.is_ready() => match self.side {
-                Side::Client => Err(SessionError::DataBeforeHandshake),
-                // Acknowledged, then thrown away: `aws/amazon-ssm-agent`
-                // `agent/session/datachannel/datachannel.go` @01dfe74e.
-                Side::Agent => {
-                    tracing::debug!("ignored data before the handshake was complete");
-                    Ok(())
-                }
-            },
-            kind => {
-                let flag = (kind == PayloadType::Flag)
-                    .then(|| Flag::read(&payload))
-                    .flatten();
-                self.events.push_back(match (kind, flag) {
-                    (PayloadType::Output, _) => Event::Data(payload),
-                    (_, Some(flag)) => Event::Flag(flag),
-                    (kind, None) => Event::Other(kind, payload),
-                });
-                Ok(())
-            }
-        }
-    }
-
-    fn handle_handshake_request(&mut self, body: &[u8], now: Instant) -> Result<(), SessionError> {
-        if !matches!(self.handshake, Handshake::AwaitingRequest) {
-            tracing::debug!("ignored handshake request out of turn");
-            return Ok(());
-        }
-        let request: HandshakeRequest = read("HandshakeRequest", body)?;
-        let (response, outcome) = handshake::answer(&request, &self.config.client_version);
-        self.push(PayloadType::HandshakeResponse, &json(&response), now);
-        self.handshake = Handshake::AwaitingComplete {
-            agent_version: request.agent_version,
-            properties: outcome?,
-        };
-        Ok(())
-    }
-
-    fn handle_handshake_response(&mut self, body: &[u8], now: Instant) -> Result<(), SessionError> {
-        let Handshake::AwaitingResponse { request } = &self.handshake else {
-            tracing::debug!("ignored handshake response out of turn");
-            return Ok(());
-        };
-        let response: HandshakeResponse = read("HandshakeResponse", body)?;
-        let refused = response
-            .processed_client_actions
-            .iter()
-            .find(|action| action.action_status != ActionStatus::Success);
-        if let Some(action) = refused {
-            return Err(SessionError::Refused {
-                action: action.action_type.clone(),
-                reason: action.error.clone(),
-            });
-        }
-        let properties = request
-            .requested_client_actions
-            .iter()
-            .find_map(|action| action.session_type())
-            .map(|(_, properties)| properties)
-            .unwrap_or_default();
-        let ready = Ready {
-            capabilities: Capabilities::of(&request.agent_version, &properties),
-            peer_version: response.client_version,
-            properties,
-            customer_message: String::new(),
-        };
-        let took = now.saturating_duration_since(self.started);
-        let complete = HandshakeComplete {
-            handshake_time_to_complete: i64::try_from(took.as_nanos()).unwrap_or(i64::MAX),
-            customer_message: String::new(),
-        };
-        self.push(PayloadType::HandshakeComplete, &json(&complete), now);
-        self.become_ready(ready);
-        Ok(())
-    }
-
-    fn handle_handshake_complete(&mut self, body: &[u8], now: Instant) -> Result<(), SessionError> {
-        let Handshake::AwaitingComplete {
-            agent_version,
-            properties,
-        } = &mut self.handshake
-        else {
-            tracing::debug!("ignored handshake completion out of turn");
-            return Ok(());
-        };
-        let complete: HandshakeComplete = read("HandshakeComplete", body)?;
-        let until = now + settling_time(agent_version);
-        let ready = Ready {
-            capabilities: Capabilities::of(agent_version, properties),
-            peer_version: std::mem::take(agent_version),
-            properties: std::mem::take(properties),
-            customer_message: complete.customer_message,
-        };
-        self.handshake = Handshake::Settling { until, ready };
-        Ok(())
-    }
-
-    fn settle(&mut self) {
-        if let Handshake::Settling { ready, .. } = &self.handshake {
-            self.become_ready(ready.clone());
-        }
-    }
-
-    fn become_ready(&mut self, ready: Ready) {
-        self.handshake = Handshake::Complete;
-        self.events.push_back(Event::Ready(ready));
-    }
-
     /// Whether the handshake is complete, and the agent keeps what it is sent.
     pub fn is_ready(&self) -> bool {
         matches!(self.handshake, Handshake::Complete)
-    }
-
-    /// Most payload bytes the next message may carry now; 0 when it must wait.
-    ///
-    /// The value may change after: [`handle_message`](Self::handle_message),
-    /// [`handle_timeout`](Self::handle_timeout), [`connected`](Self::connected),
-    /// [`disconnected`](Self::disconnected), [`send_with`](Self::send_with).
-    #[must_use]
-    pub fn send_room(&self) -> usize {
-        // Stream data before HandshakeComplete is acknowledged by the agent and thrown away.
-        let may = self.is_ready() && self.connected && !self.paused && !self.closed;
-        if may && self.outbox.room() >= self.config.max_payload {
-            self.config.max_payload
-        } else {
-            0
-        }
-    }
-
-    /// Sends one message of port bytes that `fill` appends to a buffer, straight behind the
-    /// reserved header; `fill` gets the most bytes it may append. Returns what was appended.
-    /// Without [`send_room`](Self::send_room), `fill` is not called.
-    pub fn send_with(&mut self, now: Instant, fill: impl FnOnce(&mut BytesMut, usize)) -> usize {
-        let room = self.send_room();
-        if room == 0 {
-            return 0;
-        }
-        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + room);
-        frame.resize(PAYLOAD_OFFSET, 0);
-        fill(&mut frame, room);
-        let appended = frame.len().saturating_sub(PAYLOAD_OFFSET);
-        if appended > 0 {
-            self.push_frame(PayloadType::Output, frame, now);
-        }
-        appended
-    }
-
-    /// Sends one message of port bytes.
-    ///
-    /// # Errors
-    /// [`NotReady`] when it must wait, or `payload` is longer than
-    /// [`send_room`](Self::send_room).
-    pub fn send(&mut self, payload: &[u8], now: Instant) -> Result<(), NotReady> {
-        if payload.len() > self.send_room() {
-            return Err(NotReady);
-        }
-        self.send_with(now, |frame, _| frame.extend_from_slice(payload));
-        Ok(())
-    }
-
-    /// Sends a flag, whatever the window. Before the handshake is complete it is not sent.
-    pub fn send_flag(&mut self, flag: Flag, now: Instant) {
-        if self.is_ready() && !self.closed {
-            self.push(PayloadType::Flag, &flag.to_bytes(), now);
-        }
-    }
-
-    fn push(&mut self, kind: PayloadType, payload: &[u8], now: Instant) {
-        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + payload.len());
-        frame.resize(PAYLOAD_OFFSET, 0);
-        frame.extend_from_slice(payload);
-        self.push_frame(kind, frame, now);
-    }
-
-    fn push_frame(&mut self, kind: PayloadType, mut frame: BytesMut, now: Instant) {
-        if self.outbox.unacknowledged() == 0 {
-            self.silent_since = now;
-        }
-        let number = self.outbox.next_sequence_number();
-        let header = Header {
-            message_type: self.side.sends(),
-            schema_version: 1,
-            created_date: self.unix_time(now),
-            sequence_number: SequenceNumber(i64::try_from(number).unwrap_or(i64::MAX)),
-            flags: match (self.side, number) {
-                (Side::Agent, 0) => Flags::SYN,
-                _ => Flags::NONE,
-            },
-            message_id: self.message_id(),
-            payload_type: kind,
-        };
-        header.seal(&mut frame);
-        let bytes = frame.len() - PAYLOAD_OFFSET;
-        self.outbox.push(frame.freeze(), bytes);
-    }
-
-    fn acknowledge(&mut self, body: &Acknowledge, now: Instant) {
-        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + 192);
-        frame.resize(PAYLOAD_OFFSET, 0);
-        body.write(&mut frame);
-        let header = Header {
-            message_type: MessageType::Acknowledge,
-            schema_version: 1,
-            created_date: self.unix_time(now),
-            sequence_number: SequenceNumber(0),
-            flags: Flags::SYN | Flags::FIN,
-            message_id: self.message_id(),
-            payload_type: PayloadType::None,
-        };
-        header.seal(&mut frame);
-        self.acknowledgements.push_back(frame.freeze());
     }
 
     fn unix_time(&self, now: Instant) -> Duration {
@@ -581,11 +293,13 @@ impl Session {
             Handshake::Settling { until, .. } => (None, Some(until)),
             _ => (self.handshake_deadline, None),
         };
-        let retransmit = (self.connected && !self.paused)
+        let listening = self.connected && !self.deaf;
+        let retransmit = (listening && !self.paused)
             .then(|| self.outbox.deadline())
             .flatten();
-        let silent = (self.connected && self.outbox.unacknowledged() > 0)
-            .then(|| self.silent_since + self.config.peer_timeout);
+        let silent = (listening && self.outbox.unacknowledged() > 0)
+            .then(|| self.silent_since.checked_add(self.config.peer_timeout))
+            .flatten();
         timer::earliest([
             (Timer::Handshake, handshake),
             (Timer::Settled, settled),
@@ -623,6 +337,8 @@ impl Session {
     /// Counters and state.
     pub fn stats(&self) -> Stats {
         Stats {
+            sent: self.outbox.next_sequence_number(),
+            confirmed: self.outbox.first_unacknowledged(),
             retransmitted: self.outbox.retransmitted(),
             unacknowledged: self.outbox.unacknowledged(),
             reordering: self.inbox.kept(),
@@ -631,30 +347,4 @@ impl Session {
             ..self.stats
         }
     }
-}
-
-/// Refuses stream data with a number that cannot be one.
-fn sequenced(message: Message) -> Result<Message, DecodeError> {
-    let found = message.header.sequence_number.0;
-    match message.header.message_type {
-        MessageType::InputStreamData | MessageType::OutputStreamData if found < 0 => {
-            Err(DecodeError::SequenceNumber { found })
-        }
-        _ => Ok(message),
-    }
-}
-
-fn read<T: serde::de::DeserializeOwned>(
-    message: &'static str,
-    body: &[u8],
-) -> Result<T, SessionError> {
-    serde_json::from_slice(body).map_err(|error| SessionError::Handshake {
-        message,
-        reason: error.to_string(),
-    })
-}
-
-/// The handshake's bodies are plain data, which always serialises.
-fn json(body: &impl serde::Serialize) -> Vec<u8> {
-    serde_json::to_vec(body).unwrap_or_default()
 }

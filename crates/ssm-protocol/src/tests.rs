@@ -1,5 +1,6 @@
 //! Behaviour of whole sessions in virtual time, one group a file. `peer` is one client with the
-//! agent played by hand, `pair` is two sessions with a faulty network between them.
+//! agent played by hand, `pair` is this crate's two roles with a faulty network between them. The
+//! client against an agent that is not ours is simulated in `ssm-relay`.
 
 mod acknowledging;
 mod decoding;

@@ -36,13 +36,15 @@ pub struct Limits {
     /// Most bytes written to one stream that are not sent yet. Default 64 KiB.
     pub stream_send_buffer: usize,
     /// How long a stream whose local side ended its writing waits for more of the answer, counted
-    /// from the last byte received. The protocol has no half-close: ending the stream any sooner
-    /// would cut off the answer. Default 10 s.
+    /// from the last byte received, or from when the last byte sent was acknowledged; not while the
+    /// network is down or local readers are behind. The protocol has no half-close: ending the
+    /// stream any sooner would cut off the answer. Default 10 s.
     pub half_close_quiet: Duration,
     /// How long the agent may take to complete the handshake, and how long a data channel that was
     /// never open is tried. Default 60 s.
     pub handshake_timeout: Duration,
-    /// How long sent data may wait while nothing is heard from the agent. Default 5 minutes.
+    /// How long sent data may wait while nothing is heard from the agent, although the websocket is
+    /// up and read. Default 5 minutes.
     pub peer_timeout: Duration,
     /// smux keep-alives at this interval. Default `None`: with agents above 3.1.1511.0 they would
     /// defeat the account's idle time-out. Older agents hang up without them and get them anyway.
@@ -98,10 +100,6 @@ impl Limits {
         config.session_receive_budget = self.session_receive_budget;
         config.stream_send_buffer = self.stream_send_buffer;
         config.half_close_quiet = self.half_close_quiet;
-        config.keepalive = self.keep_alive.map(|interval| ssm_smux::Keepalive {
-            interval,
-            ..Default::default()
-        });
         config
     }
 }

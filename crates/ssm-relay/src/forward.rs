@@ -3,6 +3,8 @@
 
 mod basic;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -31,6 +33,21 @@ pub(crate) struct Forward {
     events: VecDeque<Event>,
     /// Since when data waits for an agent whose publication is paused.
     stuck_since: Option<Instant>,
+    held: Held,
+    /// When the message with this number is acknowledged, so many bytes of smux have arrived.
+    probe: Option<(u64, u64)>,
+    /// Messages that had come again when this was last looked at.
+    duplicates: u64,
+}
+
+/// Why the answer of a half-closed stream may not have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Held {
+    No,
+    /// It may be here, and waits for others: for a missing message, or for slow readers.
+    Here,
+    /// Nothing arrives: the websocket is down, or the agent's.
+    Away,
 }
 
 #[derive(Debug)]
@@ -38,7 +55,7 @@ enum Channel {
     /// Before the handshake is complete nobody knows which it will be.
     Pending,
     Mux(Box<Mux>),
-    Basic(Basic),
+    Basic(Box<Basic>),
 }
 
 /// What happened, for the shell around the state machine.
@@ -93,7 +110,17 @@ pub enum ForwardError {
 
 impl Forward {
     pub(crate) fn new(limits: Limits, seed: [u8; 32], now: Instant, unix_time: Duration) -> Self {
-        let mut config = SessionConfig::default();
+        Self::with_config(SessionConfig::default(), limits, seed, now, unix_time)
+    }
+
+    /// As [`new`](Self::new), with what [`Limits`] does not decide.
+    fn with_config(
+        mut config: SessionConfig,
+        limits: Limits,
+        seed: [u8; 32],
+        now: Instant,
+        unix_time: Duration,
+    ) -> Self {
         config.max_payload = limits.max_payload;
         config.max_window = limits.max_unacknowledged;
         config.handshake_timeout = limits.handshake_timeout;
@@ -108,6 +135,9 @@ impl Forward {
             silent: BTreeSet::new(),
             events: VecDeque::new(),
             stuck_since: None,
+            held: Held::No,
+            probe: None,
+            duplicates: 0,
         }
     }
 
@@ -137,12 +167,63 @@ impl Forward {
 
     pub(crate) fn connected(&mut self, now: Instant) {
         self.session.connected(now);
+        self.stuck_since = None;
+        self.update_waits(now);
     }
 
     pub(crate) fn disconnected(&mut self, now: Instant) -> Result<(), ForwardError> {
         self.session.disconnected();
+        self.held = Held::Away;
         // It may have become ready.
         self.drain(now)
+    }
+
+    fn held(&self) -> Held {
+        if !self.session.is_connected() || self.session.is_paused() {
+            Held::Away
+        } else if self.session.stats().reordering > 0 || self.receive_paused() {
+            Held::Here
+        } else {
+            Held::No
+        }
+    }
+
+    /// Waits for an answer count only while one can arrive. To be called before time is looked at,
+    /// and after anything happened.
+    fn update_waits(&mut self, now: Instant) {
+        let held = self.held();
+        let worst = held.max(std::mem::replace(&mut self.held, held));
+        self.session.set_deaf(self.receive_paused(), now);
+        let stats = self.session.stats();
+        match &mut self.channel {
+            Channel::Pending => {}
+            Channel::Mux(mux) => {
+                let (number, bytes) = *self.probe.get_or_insert((stats.sent, mux.transmitted()));
+                if stats.confirmed >= number {
+                    mux.confirm(bytes, now);
+                    self.probe = Some((stats.sent, mux.transmitted()));
+                }
+                match worst {
+                    Held::No => {}
+                    Held::Here => mux.restart_quiet(now),
+                    Held::Away => mux.reconnected(now),
+                }
+            }
+            Channel::Basic(basic) => {
+                basic.confirmed(stats.confirmed);
+                let repeats = stats.duplicates != self.duplicates;
+                self.duplicates = stats.duplicates;
+                match worst {
+                    Held::Away => basic.away(now),
+                    Held::Here => basic.still_repeats(now),
+                    Held::No if repeats => basic.still_repeats(now),
+                    Held::No => {}
+                }
+                if worst != Held::No || stats.unacknowledged > 0 {
+                    basic.restart_quiet(now);
+                }
+            }
+        }
     }
 
     pub(crate) fn handle_message(
@@ -150,8 +231,11 @@ impl Forward {
         message: Bytes,
         now: Instant,
     ) -> Result<(), ForwardError> {
+        self.update_waits(now);
         let outcome = self.session.handle_message(message, now);
-        self.drain(now)?;
+        let drained = self.drain(now);
+        self.update_waits(now);
+        drained?;
         Ok(outcome?)
     }
 
@@ -173,8 +257,10 @@ impl Forward {
                     self.events.push_back(Event::Refused);
                 }
                 ssm_protocol::Event::ChannelClosed { output } => {
-                    if let Channel::Basic(basic) = &mut self.channel
-                        && output.is_empty()
+                    if output.is_empty()
+                        && self.ends_with_connection()
+                        && self.session.stats().reordering == 0
+                        && let Channel::Basic(basic) = &mut self.channel
                     {
                         self.events.extend(basic.end_of_session());
                     }
@@ -185,28 +271,29 @@ impl Forward {
                 other => tracing::debug!(event = ?other, "ignored"),
             }
         }
-        if self.session.stats().unacknowledged == 0
-            && let Channel::Basic(basic) = &mut self.channel
-        {
-            basic.acknowledged();
-        }
         Ok(())
+    }
+
+    /// With the SSH document the agent ends the session when its port closes; without, an end
+    /// without a complaint is an idle time-out or somebody's TerminateSession.
+    fn ends_with_connection(&self) -> bool {
+        self.ready
+            .as_ref()
+            .is_some_and(|ready| !ready.properties.is_local_port_forwarding())
     }
 
     fn become_ready(&mut self, ready: Ready, now: Instant) {
         self.channel = if ready.capabilities.multiplexing {
             let mut config = self.limits.smux();
-            let keepalive = config.keepalive.take();
-            config.keepalive = keepalive.or(ready
-                .capabilities
-                .smux_keepalive
-                .then(ssm_smux::Keepalive::default));
-            Channel::Mux(Box::new(Mux::new(ssm_smux::Role::Client, config, now)))
+            config.keepalive = keepalive(self.limits.keep_alive, ready.capabilities.smux_keepalive);
+            let mut mux = Mux::new(ssm_smux::Role::Client, config, now);
+            mux.confirm(0, now);
+            Channel::Mux(Box::new(mux))
         } else {
-            Channel::Basic(Basic::new(
+            Channel::Basic(Box::new(Basic::new(
                 self.limits.stream_send_buffer,
                 self.limits.half_close_quiet,
-            ))
+            )))
         };
         self.ready = Some(ready);
         self.events.push_back(Event::Ready);
@@ -351,12 +438,26 @@ impl Forward {
         }
     }
 
+    /// Bytes received that local readers have not taken.
+    fn buffered(&self) -> usize {
+        match &self.channel {
+            Channel::Pending => 0,
+            Channel::Mux(mux) => mux.buffered(),
+            Channel::Basic(basic) => basic.received(),
+        }
+    }
+
+    #[cfg(test)]
+    fn stats(&self) -> ssm_protocol::Stats {
+        self.session.stats()
+    }
+
     /// Local readers are behind: stop reading the websocket until they caught up.
     pub(crate) fn receive_paused(&self) -> bool {
         match &self.channel {
             Channel::Pending => false,
             Channel::Mux(mux) => mux.receive_paused(),
-            Channel::Basic(basic) => basic.received() >= self.limits.session_receive_budget,
+            Channel::Basic(_) => self.buffered() >= self.limits.session_receive_budget,
         }
     }
 
@@ -366,6 +467,7 @@ impl Forward {
         if message.is_none() {
             // The session's own deadline is for what it sent; a pause keeps it from sending.
             let stuck = self.ready.is_some()
+                && !self.receive_paused()
                 && self.wants_transmit()
                 && self.session.send_room() == 0
                 && self.session.stats().unacknowledged == 0;
@@ -375,7 +477,7 @@ impl Forward {
     }
 
     fn stuck_until(&self) -> Option<Instant> {
-        Some(self.stuck_since? + self.limits.peer_timeout)
+        self.stuck_since?.checked_add(self.limits.peer_timeout)
     }
 
     fn wants_transmit(&self) -> bool {
@@ -386,13 +488,33 @@ impl Forward {
         }
     }
 
+    /// An agent that hangs up without keep-alives does so too when the window is full, because its
+    /// acknowledgements wait behind slow local readers, say.
+    fn keep_alive(&mut self, now: Instant) -> bool {
+        let Channel::Mux(mux) = &mut self.channel else {
+            return false;
+        };
+        if !mux.keepalive_due() {
+            return false;
+        }
+        let sent = self.session.send_small(now, |frame, max| {
+            mux.poll_transmit(frame, max.min(8));
+        });
+        sent > 0
+    }
+
     fn next_message(&mut self, now: Instant) -> Option<Bytes> {
         loop {
             if let Some(message) = self.session.poll_transmit(now) {
                 return Some(message);
             }
-            if self.session.send_room() == 0 && !self.is_busy() {
-                return None;
+            if self.session.send_room() == 0 {
+                if self.keep_alive(now) {
+                    continue;
+                }
+                if !self.is_busy() {
+                    return None;
+                }
             }
             let before = self.session.stats().unacknowledged;
             match &mut self.channel {
@@ -436,6 +558,7 @@ impl Forward {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ForwardError> {
+        self.update_waits(now);
         self.session.handle_timeout(now)?;
         if self.stuck_until().is_some_and(|at| at <= now) {
             let after = self.limits.peer_timeout;
@@ -451,4 +574,18 @@ impl Forward {
         }
         self.drain(now)
     }
+}
+
+/// Agents that keep alive hang up without our NOPs, so those go out at least as often as theirs.
+/// Newer ones answer none: there a peer that is gone shows by what it does not acknowledge.
+fn keepalive(asked: Option<Duration>, agents: bool) -> Option<ssm_smux::Keepalive> {
+    let usual = ssm_smux::Keepalive::default();
+    if agents {
+        let interval = asked.unwrap_or(usual.interval).min(usual.interval);
+        return Some(ssm_smux::Keepalive { interval, ..usual });
+    }
+    Some(ssm_smux::Keepalive {
+        interval: asked?,
+        timeout: Duration::MAX,
+    })
 }

@@ -103,6 +103,12 @@ impl Agent {
         self.port.is_blocked()
     }
 
+    /// In basic mode, bytes that it acknowledged and that are on their way to the destination, as in
+    /// a socket's buffer.
+    pub fn unwritten(&self) -> usize {
+        self.port.unwritten()
+    }
+
     /// Takes one websocket message.
     pub fn handle(&mut self, frame: Bytes, now: Instant) {
         let mut plugin = Plugin {
@@ -164,11 +170,11 @@ impl Agent {
     }
 
     /// The next thing to do for a connection's destination.
-    pub fn to_destination(&mut self, id: ConnectionId) -> ToDestination {
+    pub fn next_for_destination(&mut self, id: ConnectionId) -> ToDestination {
         if self.ended().is_some() {
             return ToDestination::Close;
         }
-        self.port.to_destination(id)
+        self.port.next_for_destination(id)
     }
 
     /// Bytes to be read from the destination now; `None` when nobody wants any more.
@@ -177,8 +183,8 @@ impl Agent {
     }
 
     /// The destination's bytes, at most [`room`](Self::room).
-    pub fn from_destination(&mut self, id: ConnectionId, data: &[u8]) {
-        self.port.from_destination(id, data);
+    pub fn destination_sent(&mut self, id: ConnectionId, data: &[u8]) {
+        self.port.destination_sent(id, data);
     }
 
     /// The connection is closed, by whomever.

@@ -68,6 +68,8 @@ pub struct Mux {
     ready: Turns,
     /// The rest of a frame that did not fit.
     cut: Bytes,
+    /// Bytes of all frames made, with that.
+    made: u64,
     /// Streams with facts to tell.
     events: Turns,
     quiet: Quiet,
@@ -91,6 +93,7 @@ impl Mux {
             unanswered: BTreeSet::new(),
             ready: Turns::default(),
             cut: Bytes::new(),
+            made: 0,
             events: Turns::default(),
             quiet: Quiet::new(config.half_close_quiet),
             liveness: Liveness::new(config.keepalive, now),
@@ -197,7 +200,8 @@ impl Mux {
     ///
     /// There is no half-close: the agent closes its connection both ways when it gets FIN. So FIN
     /// is kept back until the peer has sent its own; or, with [`Event::GaveUp`], until
-    /// [`Config::half_close_quiet`] passed without a byte either way. The stream reads on until the
+    /// [`Config::half_close_quiet`] passed without a byte either way, counted from when the last one
+    /// has [reached](Self::confirm) the peer. The stream reads on until the
     /// peer's FIN in both cases.
     ///
     /// A server that, like the agent, ends both ways at once calls [`close`](Self::close) instead.

@@ -22,8 +22,8 @@ pub(crate) struct Stream {
     pub(crate) dropped: bool,
     /// When the wait for the answer ends, while there is one.
     pub(crate) quiet_until: Option<Instant>,
-    /// Something went out since that was set.
-    pub(crate) sent_since: bool,
+    /// Where in what goes to the peer the last of it ends, unless that has reached the peer.
+    pub(crate) sent_to: Option<u64>,
     /// The owner waits for room.
     pub(crate) write_blocked: bool,
     /// The owner knows that there is something to read.

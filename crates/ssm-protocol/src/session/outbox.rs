@@ -100,6 +100,15 @@ impl Outbox {
         self.first + self.entries.len() as u64
     }
 
+    pub(super) fn first_unacknowledged(&self) -> u64 {
+        self.first
+    }
+
+    /// Until now no acknowledgement could be heard: what is on its way counts from here.
+    pub(super) fn restart_timer(&mut self, now: Instant) {
+        self.progress_at = Some(now);
+    }
+
     /// Bytes that may be pushed now.
     pub(super) fn room(&self) -> usize {
         self.window.size().saturating_sub(self.unacknowledged)

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::peer::{Client, control, message, port_request, stream_data};
+use super::peer::{Client, TIMEOUT, control, message, port_request, stream_data};
 use super::{MS, UNIX_TIME, start};
 use crate::payload::Flag;
 use crate::wire::{MessageType, PayloadType};
@@ -207,4 +207,37 @@ fn a_channel_closed_during_the_handshake_ends_it() {
     let output = client.receive(frame).expect("an end, not a failure");
     assert!(matches!(output.events[..], [Event::ChannelClosed { .. }]));
     assert_eq!(client.session.poll_timeout(), None);
+}
+
+/// A caller with full buffers does not read the websocket, and cannot hear anything.
+#[test]
+fn while_the_caller_does_not_listen_silence_is_not_counted_and_nothing_is_sent_again() {
+    let mut client = Client::ready();
+    client.send("x");
+    let timeout = SessionConfig::default().peer_timeout;
+    client.session.set_deaf(true, client.now);
+    assert_eq!(client.session.poll_timeout(), None);
+    assert_eq!(client.advance(2 * timeout).numbers(), [0; 0]);
+    client.session.set_deaf(false, client.now);
+    let (waited, timer, output) = client.wake();
+    assert_eq!((waited, timer), (TIMEOUT, Timer::Retransmit));
+    assert_eq!(output.expect("not fatal").numbers(), [1]);
+    client.now += timeout - TIMEOUT;
+    client
+        .session
+        .handle_timeout(client.now)
+        .expect_err("now nobody answers");
+}
+
+#[test]
+fn deadlines_beyond_the_end_of_time_never_pass() {
+    let config = SessionConfig {
+        peer_timeout: Duration::MAX,
+        handshake_timeout: Duration::MAX,
+        ..SessionConfig::default()
+    };
+    let mut client = Client::ready_with(config);
+    client.send("x");
+    let (_, timer, _) = client.wake();
+    assert_eq!(timer, Timer::Retransmit);
 }

@@ -20,8 +20,14 @@ pub(super) struct Basic {
     /// session's start, and some servers speak first.
     early: VecDeque<Bytes>,
     early_bytes: usize,
-    /// Bytes of the next connection may still belong to the last one.
-    stale: Option<Stale>,
+    /// What arrives belongs to the last connection, until the next one's first byte is acknowledged.
+    stale: bool,
+    /// Number of the message that carries that byte.
+    first: Option<u64>,
+    /// Number of the DisconnectToPort that is not acknowledged.
+    disconnecting: Option<u64>,
+    /// Until when the agent may repeat what was lost on the way.
+    repeats_until: Option<Instant>,
     buffer: usize,
     quiet: Duration,
     /// DisconnectToPort is due.
@@ -36,21 +42,18 @@ struct Connection {
     sending: VecDeque<Bytes>,
     sending_bytes: usize,
     write_blocked: bool,
-    /// Local end-of-file: when the connection counts as done if nothing more comes.
-    quiet_until: Option<Instant>,
+    /// After local end-of-file: when the connection counts as done if nothing more comes, `None` for
+    /// never.
+    quiet_until: Option<Option<Instant>>,
     /// Nothing more comes; what was received may still be read.
     finished: bool,
     /// Nothing more is read: flush, then disconnect.
     closing: bool,
 }
 
-/// Until the first byte of a reused session's new connection is acknowledged, what arrives is the
-/// old connection's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stale {
-    Unsent,
-    Sent,
-}
+/// How long nothing came after a disturbance, before nothing more is repeated. Longer than the agent
+/// waits before it sends a message again (1 s, looked at each 100 ms).
+const NO_REPEATS: Duration = Duration::from_secs(3);
 
 impl Basic {
     pub(super) fn new(buffer: usize, quiet: Duration) -> Self {
@@ -59,7 +62,10 @@ impl Basic {
             open: None,
             early: VecDeque::new(),
             early_bytes: 0,
-            stale: None,
+            stale: false,
+            first: None,
+            disconnecting: None,
+            repeats_until: None,
             buffer,
             quiet,
             disconnect: false,
@@ -67,14 +73,17 @@ impl Basic {
     }
 
     /// `None` while a connection is open: there can be one at a time.
+    ///
+    /// The agent acknowledges DisconnectToPort when it has closed the old one, and messages arrive in
+    /// the order in which they were sent: after that nothing of it can come any more. Unless something
+    /// on the way broke; then the agent repeats what was lost, one message at a time, and the next
+    /// connection has to wait until no more comes.
     pub(super) fn open(&mut self) -> Option<StreamId> {
-        if self.open.is_some() || self.disconnect {
+        let may_come = self.disconnecting.is_some() || self.repeats_until.is_some();
+        if self.open.is_some() || self.disconnect || (self.stale && may_come) {
             return None;
         }
         let id = StreamId::new(self.next_id);
-        if self.was_used() {
-            self.stale = Some(Stale::Unsent);
-        }
         self.next_id = self.next_id.checked_add(1)?;
         self.open = Some(Connection {
             id,
@@ -111,7 +120,8 @@ impl Basic {
     }
 
     pub(super) fn handle(&mut self, data: Bytes, now: Instant) -> Option<Event> {
-        if self.stale.is_some() {
+        self.still_repeats(now);
+        if self.stale {
             tracing::debug!(
                 bytes = data.len(),
                 "discarded bytes of the session's last connection"
@@ -123,23 +133,49 @@ impl Basic {
             self.early.push_back(data);
             return None;
         }
-        let quiet = self.quiet;
+        self.restart_quiet(now);
         let open = self
             .open
             .as_mut()
             .filter(|open| !open.closing && !open.finished)?;
-        if let Some(until) = &mut open.quiet_until {
-            *until = now + quiet;
-        }
         open.received_bytes += data.len();
         open.received.push_back(data);
         Some(Event::Readable(open.id))
     }
 
-    /// All that was sent is acknowledged.
-    pub(super) fn acknowledged(&mut self) {
-        if self.stale == Some(Stale::Sent) {
-            self.stale = None;
+    /// Messages with numbers below this were acknowledged.
+    pub(super) fn confirmed(&mut self, number: u64) {
+        self.disconnecting.take_if(|flag| *flag < number);
+        if self.first.take_if(|first| *first < number).is_some() {
+            self.stale = false;
+        }
+    }
+
+    /// The websocket, or the agent's, is down.
+    pub(super) fn away(&mut self, now: Instant) {
+        self.repeats_until = Some(now + NO_REPEATS);
+        // The acknowledgement may be lost, and the old connection has long been closed.
+        if self.first.take().is_some() {
+            self.stale = false;
+        }
+    }
+
+    /// Something came, or may have come and was not looked at.
+    pub(super) fn still_repeats(&mut self, now: Instant) {
+        if let Some(until) = &mut self.repeats_until {
+            *until = now + NO_REPEATS;
+        }
+    }
+
+    /// The wait for the answer begins now, if there is one.
+    pub(super) fn restart_quiet(&mut self, now: Instant) {
+        let quiet = self.quiet;
+        if let Some(Connection {
+            quiet_until: Some(until),
+            ..
+        }) = &mut self.open
+        {
+            *until = now.checked_add(quiet);
         }
     }
 
@@ -184,7 +220,7 @@ impl Basic {
     pub(super) fn finish(&mut self, id: StreamId, now: Instant) {
         let quiet = self.quiet;
         if let Some(open) = self.connection(id) {
-            open.quiet_until.get_or_insert(now + quiet);
+            open.quiet_until.get_or_insert(now.checked_add(quiet));
         }
     }
 
@@ -225,11 +261,13 @@ impl Basic {
     pub(super) fn poll_transmit(&mut self, session: &mut Session, now: Instant) -> Option<Event> {
         self.disconnect_if_flushed();
         if self.disconnect {
+            self.disconnecting = Some(session.stats().sent);
             session.send_flag(Flag::DisconnectToPort, now);
             self.disconnect = false;
+            self.stale = true;
+            self.first = None;
         }
         let buffer = self.buffer;
-        let stale = &mut self.stale;
         let open = self.open.as_mut()?;
         if open.sending.is_empty() {
             return None;
@@ -239,8 +277,8 @@ impl Basic {
             return None;
         }
         open.sending_bytes -= sent;
-        if *stale == Some(Stale::Unsent) {
-            *stale = Some(Stale::Sent);
+        if self.stale && self.first.is_none() {
+            self.first = Some(session.stats().sent - 1);
         }
         let writable = open.write_blocked && open.sending_bytes <= buffer / 2;
         if writable {
@@ -254,14 +292,20 @@ impl Basic {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.open
-            .as_ref()
-            .filter(|open| !open.finished)?
-            .quiet_until
+        if self.open.is_none() {
+            return self.repeats_until;
+        }
+        self.quiet_until()
+    }
+
+    fn quiet_until(&self) -> Option<Instant> {
+        let open = self.open.as_ref().filter(|open| !open.finished)?;
+        open.quiet_until.flatten()
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Event> {
-        let due = self.poll_timeout().is_some_and(|at| at <= now);
+        self.repeats_until.take_if(|until| *until <= now);
+        let due = self.quiet_until().is_some_and(|at| at <= now);
         let open = self.open.as_mut().filter(|_| due)?;
         open.finished = true;
         Some(Event::Readable(open.id))

@@ -26,11 +26,15 @@ impl Pair {
     }
 
     fn with_limits(agent_version: &str, limits: Limits) -> Self {
+        Self::with_type("LocalPortForwarding", agent_version, limits)
+    }
+
+    /// With a document of that `type`; the SSH document has none.
+    fn with_type(type_: &str, agent_version: &str, limits: Limits) -> Self {
         let now = tokio::time::Instant::now().into_std();
-        let properties: SessionProperties =
-            [("portNumber", "3389"), ("type", "LocalPortForwarding")]
-                .into_iter()
-                .collect();
+        let properties: SessionProperties = [("portNumber", "3389"), ("type", type_)]
+            .into_iter()
+            .collect();
         let unix = Duration::from_secs(1_800_000_000);
         let mut agent = Session::agent(
             SessionConfig::default(),
@@ -342,26 +346,21 @@ fn in_basic_mode_local_end_of_file_waits_for_the_answer_then_ends() {
     assert_eq!(pair.read_all(id), (Vec::new(), Read::Finished));
 }
 
+fn channel_closed(output: &str) -> Bytes {
+    control(
+        MessageType::ChannelClosed,
+        format!(r#"{{"Output":"{output}"}}"#).into(),
+    )
+}
+
 #[test]
-fn channel_closed_without_a_complaint_ends_a_basic_connection_in_order() {
+fn with_the_ssh_document_channel_closed_without_a_complaint_ends_the_connection_in_order() {
     for (output, expected) in [("", Read::Finished), ("Unable to connect", Read::Blocked)] {
-        let mut pair = Pair::new(OLD_AGENT);
+        let mut pair = Pair::with_type("", NEW_AGENT, Limits::default());
         let id = pair.forward.open().expect("ready");
         pair.agent_sends(b"goodbye");
-        let message = Message {
-            header: Header {
-                message_type: MessageType::ChannelClosed,
-                schema_version: 1,
-                created_date: Duration::from_secs(1),
-                sequence_number: SequenceNumber(0),
-                flags: Flags::NONE,
-                message_id: MessageId::default(),
-                payload_type: PayloadType::None,
-            },
-            payload: format!(r#"{{"Output":"{output}"}}"#).into(),
-        };
         pair.forward
-            .handle_message(message.encode(), pair.now)
+            .handle_message(channel_closed(output), pair.now)
             .expect("sound");
         pair.settle();
         assert_eq!(
@@ -372,6 +371,32 @@ fn channel_closed_without_a_complaint_ends_a_basic_connection_in_order() {
         );
         assert_eq!(pair.read_all(id), (b"goodbye".to_vec(), expected));
     }
+}
+
+/// The channel's end is not numbered, so it can overtake what was lost.
+#[test]
+fn channel_closed_before_everything_arrived_is_no_orderly_end() {
+    let mut pair = Pair::with_type("", NEW_AGENT, Limits::default());
+    let id = pair.forward.open().expect("ready");
+    pair.agent.send(b"lost", pair.now).expect("room");
+    assert!(pair.agent.poll_transmit(pair.now).is_some());
+    pair.agent_sends(b"after it");
+    pair.forward
+        .handle_message(channel_closed(""), pair.now)
+        .expect("sound");
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+}
+
+/// An idle time-out, say: the agent does not end such a session by itself.
+#[test]
+fn an_old_agents_session_that_is_terminated_cuts_its_connection_off() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.agent_sends(b"half of it");
+    pair.forward
+        .handle_message(channel_closed(""), pair.now)
+        .expect("sound");
+    assert_eq!(pair.read_all(id), (b"half of it".to_vec(), Read::Blocked));
 }
 
 #[test]
@@ -391,6 +416,10 @@ fn keep_alives_follow_the_agents_age_unless_asked_for() {
 }
 
 fn publication(message_type: MessageType) -> Bytes {
+    control(message_type, Bytes::new())
+}
+
+fn control(message_type: MessageType, payload: Bytes) -> Bytes {
     let header = Header {
         message_type,
         schema_version: 1,
@@ -400,11 +429,7 @@ fn publication(message_type: MessageType) -> Bytes {
         message_id: MessageId::default(),
         payload_type: PayloadType::None,
     };
-    Message {
-        header,
-        payload: Bytes::new(),
-    }
-    .encode()
+    Message { header, payload }.encode()
 }
 
 /// A pause keeps data from being sent, so the deadline for what was sent does not cover it.
@@ -439,4 +464,244 @@ fn data_that_waits_for_a_paused_agent_is_given_up_in_time_and_an_idle_pause_is_n
             assert_eq!(error, ForwardError::Session(silent));
         }
     }
+}
+
+/// The client's websocket is away for that long.
+fn outage(pair: &mut Pair, long: Duration) {
+    pair.forward.disconnected(pair.now).expect("sound");
+    pair.now += long;
+    pair.forward.connected(pair.now);
+    pair.forward
+        .handle_timeout(pair.now)
+        .expect("an outage is nobody's silence");
+    pair.settle();
+}
+
+#[test]
+fn an_outage_or_a_pause_does_not_use_up_the_wait_for_an_answer() {
+    for (version, paused) in [
+        (NEW_AGENT, false),
+        (NEW_AGENT, true),
+        (OLD_AGENT, false),
+        (OLD_AGENT, true),
+    ] {
+        let mut pair = Pair::new(version);
+        let id = pair.forward.open().expect("ready");
+        pair.forward
+            .write(id, Bytes::from_static(b"question"))
+            .expect("room");
+        pair.forward.finish(id, pair.now);
+        pair.settle();
+        pair.agent_bytes();
+        pair.pass(Duration::from_secs(8));
+        if paused {
+            let pause = publication(MessageType::PausePublication);
+            pair.forward.handle_message(pause, pair.now).expect("sound");
+            for _ in 0..10 {
+                pair.pass(Duration::from_secs(6));
+            }
+            let start = publication(MessageType::StartPublication);
+            pair.forward.handle_message(start, pair.now).expect("sound");
+        } else {
+            outage(&mut pair, Duration::from_secs(60));
+        }
+        pair.pass(Duration::from_secs(8));
+        assert_eq!(pair.agent_bytes(), b"", "{version} {paused}: no FIN yet");
+        assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+        for _ in 0..2 {
+            pair.pass(Duration::from_secs(11));
+        }
+        let gave_up = match pair.read_all(id) {
+            (_, Read::Finished) => true,
+            _ => pair.agent_bytes().starts_with(b"\x01\x01"),
+        };
+        assert!(gave_up, "{version} {paused}");
+    }
+}
+
+#[test]
+fn an_outage_is_not_taken_for_silence_by_the_keep_alive() {
+    let mut pair = Pair::new("3.1.1511.0");
+    outage(&mut pair, Duration::from_secs(120));
+    let pause = publication(MessageType::PausePublication);
+    pair.forward.handle_message(pause, pair.now).expect("sound");
+    for _ in 0..12 {
+        pair.pass(Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn keep_alives_on_request_do_not_end_an_idle_session_of_an_agent_that_answers_none() {
+    let limits = Limits {
+        keep_alive: Some(Duration::from_secs(10)),
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    for _ in 0..30 {
+        pair.pass(Duration::from_secs(10));
+    }
+    assert!(!pair.agent_bytes().is_empty());
+}
+
+#[test]
+fn keep_alives_go_out_as_often_as_an_older_agent_needs_them() {
+    let limits = Limits {
+        keep_alive: Some(Duration::from_secs(3600)),
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits("3.1.1511.0", limits);
+    pair.pass(Duration::from_secs(11));
+    assert!(!pair.agent_bytes().is_empty());
+}
+
+#[test]
+fn a_slow_local_reader_is_not_taken_for_a_silent_agent() {
+    let limits = Limits {
+        session_receive_budget: 10_000,
+        ..Limits::default()
+    };
+    let timeout = limits.peer_timeout;
+    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    let mut mux = server(&pair);
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    serve(&mut pair, &mut mux);
+    mux.write(id, vec![7; 12_000].into()).expect("open");
+    serve(&mut pair, &mut mux);
+    assert!(pair.forward.receive_paused());
+    pair.forward
+        .write(id, Bytes::from_static(b"upload"))
+        .expect("room");
+    let message = pair.forward.poll_transmit(pair.now).expect("the upload");
+    pair.now += 2 * timeout;
+    pair.forward
+        .handle_timeout(pair.now)
+        .expect("its acknowledgement could not be heard");
+    assert_eq!(pair.read_all(id).0.len(), 12_000);
+    pair.forward
+        .handle_timeout(pair.now)
+        .expect("nor could it be read in no time");
+    pair.agent.handle_message(message, pair.now).expect("sound");
+    pair.settle();
+    pair.pass(2 * timeout);
+}
+
+#[test]
+fn time_without_a_websocket_is_not_time_that_data_waits_for_a_paused_agent() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    let pause = publication(MessageType::PausePublication);
+    pair.forward.handle_message(pause, pair.now).expect("sound");
+    pair.forward
+        .write(id, Bytes::from_static(b"hello?"))
+        .expect("room");
+    pair.settle();
+    outage(&mut pair, 2 * Limits::default().peer_timeout);
+    assert!(pair.agent_bytes().ends_with(b"hello?"));
+}
+
+#[test]
+fn a_basic_connection_that_may_wait_for_ever_does() {
+    let limits = Limits {
+        half_close_quiet: Duration::MAX,
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits(OLD_AGENT, limits);
+    let id = pair.forward.open().expect("ready");
+    pair.forward.finish(id, pair.now);
+    pair.pass(Duration::from_secs(100_000));
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+}
+
+#[test]
+fn a_reused_basic_session_delivers_the_answer_while_the_upload_goes_on() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.forward.reset(first);
+    pair.settle();
+    let second = pair.forward.open().expect("free again");
+    pair.forward
+        .write(second, Bytes::from_static(b"first byte"))
+        .expect("room");
+    pair.settle();
+    pair.forward
+        .write(second, Bytes::from_static(b"and more"))
+        .expect("room");
+    assert!(pair.forward.poll_transmit(pair.now).is_some());
+    pair.agent.send(b"220 ready", pair.now).expect("room");
+    let answer = pair.agent.poll_transmit(pair.now).expect("the answer");
+    pair.forward
+        .handle_message(answer, pair.now)
+        .expect("sound");
+    assert_eq!(
+        pair.read_all(second),
+        (b"220 ready".to_vec(), Read::Blocked)
+    );
+}
+
+#[test]
+fn a_basic_session_is_reused_once_nothing_of_the_old_connection_can_come() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.forward
+        .write(first, Bytes::from_static(b"x"))
+        .expect("room");
+    pair.settle();
+    pair.forward.reset(first);
+    let flag = pair.forward.poll_transmit(pair.now).expect("a flag");
+    assert_eq!(pair.forward.open(), None, "not acknowledged");
+    // Lost with the websocket; so may be bytes of the old connection, which the agent repeats.
+    drop(flag);
+    outage(&mut pair, Duration::from_secs(1));
+    assert_eq!(pair.forward.open(), None, "too early");
+    pair.pass(Duration::from_secs(2));
+    pair.agent_sends(b"late bytes");
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(pair.forward.open(), None, "they still came");
+    pair.pass(Duration::from_secs(2));
+    let second = pair.forward.open().expect("free again");
+    assert_eq!(pair.read_all(second), (Vec::new(), Read::Blocked));
+}
+
+#[test]
+fn keep_alives_go_out_though_the_window_is_full() {
+    let mut pair = Pair::new("3.1.1511.0");
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    pair.forward
+        .write(id, vec![0; 60_000].into())
+        .expect("room");
+    // The agent is too busy to acknowledge.
+    while pair.forward.poll_transmit(pair.now).is_some() {}
+    pair.now += Duration::from_secs(11);
+    pair.forward.handle_timeout(pair.now).expect("alive");
+    let messages: Vec<_> = std::iter::from_fn(|| pair.forward.poll_transmit(pair.now)).collect();
+    let nop = messages.into_iter().any(|message| {
+        let message = Message::decode(message).expect("sound");
+        message.payload[..] == [1, 3, 0, 0, 0, 0, 0, 0]
+    });
+    assert!(nop);
+}
+
+#[test]
+fn a_basic_session_is_not_reused_while_the_agent_still_repeats_what_it_believes_lost() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.agent.send(b"old", pair.now).expect("room");
+    let message = pair.agent.poll_transmit(pair.now).expect("data");
+    pair.forward
+        .handle_message(message.clone(), pair.now)
+        .expect("sound");
+    outage(&mut pair, Duration::from_secs(1));
+    pair.pass(Duration::from_secs(2));
+    pair.forward
+        .handle_message(message, pair.now)
+        .expect("sound");
+    pair.forward.reset(first);
+    pair.settle();
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(pair.forward.open(), None, "more may be behind it");
+    pair.pass(Duration::from_secs(2));
+    assert!(pair.forward.open().is_some());
 }

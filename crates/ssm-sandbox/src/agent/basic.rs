@@ -24,6 +24,8 @@ pub(super) struct Basic {
     jobs: VecDeque<Job>,
     unwritten: usize,
     unsent: BytesMut,
+    /// DisconnectToPort among the jobs: until they are done, nothing more is read.
+    disconnects: usize,
     /// There is something new for the destination.
     ready: bool,
     /// The destination closed: the session ends when everything is sent.
@@ -56,6 +58,7 @@ impl Basic {
             jobs: VecDeque::new(),
             unwritten: 0,
             unsent: BytesMut::new(),
+            disconnects: 0,
             ready: false,
             ending: false,
             ended: None,
@@ -69,6 +72,11 @@ impl Basic {
     /// The agent waits for its destination, or dials again, and reads nothing meanwhile.
     pub(super) fn is_blocked(&self) -> bool {
         self.unwritten >= MOST_UNWRITTEN || (self.is_dialling() && !self.jobs.is_empty())
+    }
+
+    /// Bytes that the client believes the destination has.
+    pub(super) fn unwritten(&self) -> usize {
+        self.unwritten
     }
 
     /// The session's end, with a text for the user.
@@ -87,7 +95,11 @@ impl Basic {
 
     /// DisconnectToPort.
     pub(super) fn disconnect(&mut self) -> Taken {
-        self.take(Job::Disconnect)
+        let taken = self.take(Job::Disconnect);
+        if self.disconnects > 0 {
+            self.unsent.clear();
+        }
+        taken
     }
 
     fn take(&mut self, job: Job) -> Taken {
@@ -95,6 +107,7 @@ impl Basic {
         if self.is_dialling() && self.jobs.is_empty() {
             return Taken::NotReady;
         }
+        self.disconnects += usize::from(matches!(job, Job::Disconnect));
         self.jobs.push_back(job);
         self.ready = true;
         self.redial();
@@ -107,6 +120,7 @@ impl Basic {
         }
         while let Some(Job::Disconnect) = self.jobs.front() {
             self.jobs.pop_front();
+            self.disconnects -= 1;
         }
         if !self.jobs.is_empty() {
             self.id.0 = self.id.0.wrapping_add(1);
@@ -142,7 +156,7 @@ impl Basic {
         self.state == State::Open && id == self.id
     }
 
-    pub(super) fn to_destination(&mut self, id: ConnectionId) -> ToDestination {
+    pub(super) fn next_for_destination(&mut self, id: ConnectionId) -> ToDestination {
         if !self.is_open(id) {
             return ToDestination::Close;
         }
@@ -154,7 +168,7 @@ impl Basic {
             }
             Some(Job::Disconnect) => {
                 self.state = State::Disconnected;
-                self.unsent.clear();
+                self.disconnects -= 1;
                 self.redial();
                 ToDestination::Close
             }
@@ -162,12 +176,12 @@ impl Basic {
     }
 
     pub(super) fn room(&self, id: ConnectionId) -> Option<usize> {
-        self.is_open(id)
+        (self.is_open(id) && self.disconnects == 0)
             .then(|| MOST_UNSENT.saturating_sub(self.unsent.len()))
     }
 
-    pub(super) fn from_destination(&mut self, id: ConnectionId, data: &[u8]) {
-        if self.is_open(id) {
+    pub(super) fn destination_sent(&mut self, id: ConnectionId, data: &[u8]) {
+        if self.is_open(id) && self.disconnects == 0 {
             self.unsent.extend_from_slice(data);
         }
     }

@@ -59,7 +59,7 @@ impl MuxPort {
         self.smux.poll_ready().map(ConnectionId)
     }
 
-    pub(super) fn to_destination(&mut self, id: ConnectionId) -> ToDestination {
+    pub(super) fn next_for_destination(&mut self, id: ConnectionId) -> ToDestination {
         match self.smux.read(id.0) {
             Received::Data(data) => ToDestination::Data(data),
             Received::Nothing => ToDestination::Nothing,
@@ -71,7 +71,7 @@ impl MuxPort {
         self.smux.room(id.0)
     }
 
-    pub(super) fn from_destination(&mut self, id: ConnectionId, data: &[u8]) {
+    pub(super) fn destination_sent(&mut self, id: ConnectionId, data: &[u8]) {
         self.smux.write(id.0, data);
     }
 

@@ -51,6 +51,13 @@ impl Port {
         }
     }
 
+    pub(super) fn unwritten(&self) -> usize {
+        match self {
+            Self::NotYet | Self::Mux(_) => 0,
+            Self::Basic(basic) => basic.unwritten(),
+        }
+    }
+
     pub(super) fn poll_dial(&mut self) -> Option<ConnectionId> {
         match self {
             Self::NotYet => None,
@@ -79,11 +86,11 @@ impl Port {
         }
     }
 
-    pub(super) fn to_destination(&mut self, id: ConnectionId) -> ToDestination {
+    pub(super) fn next_for_destination(&mut self, id: ConnectionId) -> ToDestination {
         match self {
             Self::NotYet => ToDestination::Close,
-            Self::Mux(mux) => mux.to_destination(id),
-            Self::Basic(basic) => basic.to_destination(id),
+            Self::Mux(mux) => mux.next_for_destination(id),
+            Self::Basic(basic) => basic.next_for_destination(id),
         }
     }
 
@@ -95,11 +102,11 @@ impl Port {
         }
     }
 
-    pub(super) fn from_destination(&mut self, id: ConnectionId, data: &[u8]) {
+    pub(super) fn destination_sent(&mut self, id: ConnectionId, data: &[u8]) {
         match self {
             Self::NotYet => {}
-            Self::Mux(mux) => mux.from_destination(id, data),
-            Self::Basic(basic) => basic.from_destination(id, data),
+            Self::Mux(mux) => mux.destination_sent(id, data),
+            Self::Basic(basic) => basic.destination_sent(id, data),
         }
     }
 

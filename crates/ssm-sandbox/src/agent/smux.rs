@@ -188,7 +188,8 @@ impl Smux {
     }
 
     pub(super) fn wants_transmit(&self) -> bool {
-        !self.out.is_empty()
+        // A session that failed says nothing more, not even the end of its streams.
+        !self.dead && !self.out.is_empty()
     }
 
     /// The next bytes for the client, at most `max`.

@@ -172,7 +172,7 @@ fn poll_to_tcp(
             return Poll::Ready(Ok(()));
         };
         let blocked = agent.is_blocked();
-        let next = agent.to_destination(id);
+        let next = agent.next_for_destination(id);
         if blocked && !agent.is_blocked() {
             shared.wake_session();
         }
@@ -218,7 +218,7 @@ fn poll_from_tcp(
         }
         let mut shared = lock(shared);
         if let Some(agent) = &mut shared.agent {
-            agent.from_destination(id, buffer.get(..length).unwrap_or_default());
+            agent.destination_sent(id, buffer.get(..length).unwrap_or_default());
         }
         shared.wake_session();
     }

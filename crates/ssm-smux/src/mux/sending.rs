@@ -38,11 +38,13 @@ impl Mux {
             let before = to.len();
             if self.append_frame(to, room) {
                 room -= to.len() - before;
+                self.made += (to.len() - before) as u64;
             } else if to.len() > start {
                 break;
             } else {
                 let mut frame = BytesMut::new();
                 self.append_frame(&mut frame, CUT_FRAME);
+                self.made += frame.len() as u64;
                 self.cut = frame.freeze();
                 if self.cut.is_empty() {
                     break;
@@ -50,6 +52,12 @@ impl Mux {
             }
         }
         to.len() - start
+    }
+
+    /// How many bytes [`poll_transmit`](Self::poll_transmit) has given out.
+    #[must_use]
+    pub fn transmitted(&self) -> u64 {
+        self.made - self.cut.len() as u64
     }
 
     /// Appends the next frame if there is one that fits into `room`.
@@ -68,13 +76,14 @@ impl Mux {
         let Some(id) = self.ready.front() else {
             return false;
         };
+        let (start, made) = (to.len(), self.made);
         let Some(stream) = self.streams.get_mut(&id) else {
             return false;
         };
         if stream.syn_due {
             to.put_slice(&Frame::Syn(id).encode());
             stream.syn_due = false;
-            stream.sent_since = true;
+            stream.sent_to = Some(made + (to.len() - start) as u64);
         } else if !stream.sending.is_empty() {
             let most = self.config.max_frame_data.min(room - HEADER);
             let Ok(length) = u16::try_from(stream.sending.len().min(most)) else {
@@ -85,7 +94,7 @@ impl Mux {
             }
             to.put_slice(&Frame::Psh { stream: id, length }.encode());
             stream.sending.copy_to(to, usize::from(length));
-            stream.sent_since = true;
+            stream.sent_to = Some(made + (to.len() - start) as u64);
             if !stream.sending.is_empty() {
                 self.ready.rotate(id, &mut stream.in_ready);
             }

@@ -52,26 +52,43 @@ impl Mux {
                 self.quiet.due.remove(&(at, id));
                 continue;
             };
-            if self.quiet.is_over(stream, now) {
-                self.quiet.disarm(id, stream);
-                stream.end();
-                stream.facts.gave_up = true;
-                self.events.push(id, &mut stream.in_events);
-                self.ready.push(id, &mut stream.in_ready);
-            } else {
-                self.quiet.arm(id, stream, now);
+            match self.quiet.until(stream, now) {
+                Some(until) if until <= now => {
+                    self.quiet.disarm(id, stream);
+                    stream.end();
+                    stream.facts.gave_up = true;
+                    self.events.push(id, &mut stream.in_events);
+                    self.ready.push(id, &mut stream.in_ready);
+                }
+                until => self.quiet.set(id, stream, until),
             }
         }
         Ok(())
     }
 
+    /// Whether a NOP is among what [`poll_transmit`](Self::poll_transmit) gives out next. It is small
+    /// and belongs out in time, however busy the transport is.
+    #[must_use]
+    pub fn keepalive_due(&self) -> bool {
+        !self.dead && self.liveness.nop_due()
+    }
+
     /// Starts the waits of all half-closed streams over, in constant time.
     ///
-    /// For a transport that holds bytes back: call it as long as something that
-    /// [`poll_transmit`](Self::poll_transmit) gave out has not reached the peer, who cannot have
-    /// answered it yet.
+    /// For a transport that can be held up: call it while nothing of the peer can arrive.
     pub fn restart_quiet(&mut self, now: Instant) {
         self.quiet.from = Some(now);
+    }
+
+    /// For a transport that tells what has reached the peer: of all bytes that
+    /// [`poll_transmit`](Self::poll_transmit) gave out, the first `bytes`. A half-closed stream's
+    /// wait begins when its last byte is there. Call it with 0 at the start; without any call
+    /// everything counts as having arrived at once.
+    pub fn confirm(&mut self, bytes: u64, now: Instant) {
+        if self.quiet.confirmed != bytes {
+            self.quiet.confirmed = bytes;
+            self.quiet.confirmed_at = Some(now);
+        }
     }
 
     /// The transport was down until now: silence and quiet times count from here.
@@ -90,6 +107,9 @@ pub(super) struct Quiet {
     due: BTreeSet<(Instant, StreamId)>,
     /// No wait began before this.
     from: Option<Instant>,
+    /// How much of what went out has reached the peer, and since when.
+    confirmed: u64,
+    confirmed_at: Option<Instant>,
 }
 
 impl Quiet {
@@ -98,6 +118,8 @@ impl Quiet {
             period,
             due: BTreeSet::new(),
             from: None,
+            confirmed: u64::MAX,
+            confirmed_at: None,
         }
     }
 
@@ -105,12 +127,17 @@ impl Quiet {
         self.due.first().copied()
     }
 
-    /// The wait begins now. One beyond the end of time has no timer.
+    /// The wait begins now.
     pub(super) fn arm(&mut self, id: StreamId, stream: &mut Stream, now: Instant) {
+        stream.sent_to.take_if(|end| *end <= self.confirmed);
+        self.set(id, stream, now.checked_add(self.period));
+    }
+
+    /// A wait beyond the end of time has no timer.
+    fn set(&mut self, id: StreamId, stream: &mut Stream, until: Option<Instant>) {
         self.disarm(id, stream);
-        stream.sent_since = false;
-        stream.quiet_until = now.checked_add(self.period);
-        if let Some(at) = stream.quiet_until {
+        stream.quiet_until = until;
+        if let Some(at) = until {
             self.due.insert((at, id));
         }
     }
@@ -121,12 +148,22 @@ impl Quiet {
         }
     }
 
-    /// Whether really nothing went either way for the whole period.
-    fn is_over(&self, stream: &Stream, now: Instant) -> bool {
-        let restarted = self
-            .from
-            .is_some_and(|from| now.saturating_duration_since(from) < self.period);
-        !restarted && !stream.sent_since && !stream.wants_turn()
+    /// A wait is over: until when it really goes. What was sent since begins it anew, if need be
+    /// once it has reached the peer.
+    fn until(&self, stream: &mut Stream, now: Instant) -> Option<Instant> {
+        let from = match stream.sent_to {
+            Some(end) if end > self.confirmed => Some(now),
+            _ if stream.wants_turn() => Some(now),
+            Some(_) => {
+                stream.sent_to = None;
+                self.from.max(Some(self.confirmed_at.unwrap_or(now)))
+            }
+            None => self.from,
+        };
+        match from {
+            Some(from) => from.checked_add(self.period),
+            None => Some(now),
+        }
     }
 }
 

@@ -260,3 +260,46 @@ fn each_frame_that_goes_out_gives_the_answer_its_full_time() {
         assert_eq!(sent(&mut client), ["FIN 3"], "{data:?}");
     }
 }
+
+#[test]
+fn the_wait_for_the_answer_begins_when_the_question_has_reached_the_peer() {
+    let now = start();
+    let mut client = client(Config::default(), now);
+    client.confirm(0, now);
+    let stream = client.open().expect("room");
+    client
+        .write(stream, Bytes::from_static(b"question"))
+        .expect("room");
+    wire(&mut client);
+    client.finish(stream, now);
+    let sent = client.transmitted();
+    assert_eq!(sent, 24, "SYN, and PSH with eight bytes");
+    // A transport that is slow, not down: another stream's bytes arrive all the time.
+    let mut now = now;
+    for part in 0..10 {
+        now = pass(&mut client, now, 7 * SECOND);
+        client.confirm(part, now);
+    }
+    client.confirm(sent, now);
+    let now = pass(&mut client, now, 9 * SECOND);
+    assert_eq!(events(&mut client), [], "the peer had no time to answer");
+    pass(&mut client, now, 11 * SECOND);
+    assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
+}
+
+#[test]
+fn other_streams_bytes_on_their_way_do_not_prolong_the_wait() {
+    let (mut client, stream, mut now) = asked(Config::default());
+    client.confirm(client.transmitted(), now);
+    let other = client.open().expect("room");
+    for _ in 0..30 {
+        client
+            .write(other, Bytes::from_static(b"more"))
+            .expect("room");
+        let before = client.transmitted();
+        wire(&mut client);
+        now = pass(&mut client, now, SECOND);
+        client.confirm(before, now);
+    }
+    assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
+}

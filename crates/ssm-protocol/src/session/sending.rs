@@ -1,0 +1,135 @@
+//! What is sent.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::{NotReady, Session, Side};
+use crate::payload::{Acknowledge, Flag};
+use crate::wire::{Flags, Header, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber};
+
+impl Session {
+    /// Most payload bytes the next message may carry now; 0 when it must wait.
+    ///
+    /// The value may change after: [`handle_message`](Self::handle_message),
+    /// [`handle_timeout`](Self::handle_timeout), [`connected`](Self::connected),
+    /// [`disconnected`](Self::disconnected), [`send_with`](Self::send_with).
+    #[must_use]
+    pub fn send_room(&self) -> usize {
+        // Stream data before HandshakeComplete is acknowledged by the agent and thrown away.
+        if self.may_send() && self.outbox.room() >= self.config.max_payload {
+            self.config.max_payload
+        } else {
+            0
+        }
+    }
+
+    /// Whether data could be sent if the window had room.
+    fn may_send(&self) -> bool {
+        self.is_ready() && self.connected && !self.paused && !self.closed
+    }
+
+    /// Sends one message of at most 64 bytes whatever the window, for what keeps a connection alive.
+    /// Returns what was appended; `fill` is as in [`send_with`](Self::send_with).
+    pub fn send_small(&mut self, now: Instant, fill: impl FnOnce(&mut BytesMut, usize)) -> usize {
+        let room = self.config.max_payload.min(64);
+        if self.may_send() {
+            self.send_filled(room, now, fill)
+        } else {
+            0
+        }
+    }
+
+    /// Sends one message of port bytes that `fill` appends to a buffer, straight behind the
+    /// reserved header; `fill` gets the most bytes it may append. Returns what was appended.
+    /// Without [`send_room`](Self::send_room), `fill` is not called.
+    pub fn send_with(&mut self, now: Instant, fill: impl FnOnce(&mut BytesMut, usize)) -> usize {
+        let room = self.send_room();
+        if room == 0 {
+            return 0;
+        }
+        self.send_filled(room, now, fill)
+    }
+
+    fn send_filled(
+        &mut self,
+        room: usize,
+        now: Instant,
+        fill: impl FnOnce(&mut BytesMut, usize),
+    ) -> usize {
+        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + room);
+        frame.resize(PAYLOAD_OFFSET, 0);
+        fill(&mut frame, room);
+        let appended = frame.len().saturating_sub(PAYLOAD_OFFSET);
+        if appended > 0 {
+            self.push_frame(PayloadType::Output, frame, now);
+        }
+        appended
+    }
+
+    /// Sends one message of port bytes.
+    ///
+    /// # Errors
+    /// [`NotReady`] when it must wait, or `payload` is longer than
+    /// [`send_room`](Self::send_room).
+    pub fn send(&mut self, payload: &[u8], now: Instant) -> Result<(), NotReady> {
+        if payload.len() > self.send_room() {
+            return Err(NotReady);
+        }
+        self.send_with(now, |frame, _| frame.extend_from_slice(payload));
+        Ok(())
+    }
+
+    /// Sends a flag, whatever the window. Before the handshake is complete it is not sent.
+    pub fn send_flag(&mut self, flag: Flag, now: Instant) {
+        if self.is_ready() && !self.closed {
+            self.push(PayloadType::Flag, &flag.to_bytes(), now);
+        }
+    }
+
+    pub(super) fn push(&mut self, kind: PayloadType, payload: &[u8], now: Instant) {
+        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + payload.len());
+        frame.resize(PAYLOAD_OFFSET, 0);
+        frame.extend_from_slice(payload);
+        self.push_frame(kind, frame, now);
+    }
+
+    fn push_frame(&mut self, kind: PayloadType, mut frame: BytesMut, now: Instant) {
+        if self.outbox.unacknowledged() == 0 {
+            self.silent_since = now;
+        }
+        let number = self.outbox.next_sequence_number();
+        let header = Header {
+            message_type: self.side.sends(),
+            schema_version: 1,
+            created_date: self.unix_time(now),
+            sequence_number: SequenceNumber(i64::try_from(number).unwrap_or(i64::MAX)),
+            flags: match (self.side, number) {
+                (Side::Agent, 0) => Flags::SYN,
+                _ => Flags::NONE,
+            },
+            message_id: self.message_id(),
+            payload_type: kind,
+        };
+        header.seal(&mut frame);
+        let bytes = frame.len() - PAYLOAD_OFFSET;
+        self.outbox.push(frame.freeze(), bytes);
+    }
+
+    pub(super) fn acknowledge(&mut self, body: &Acknowledge, now: Instant) {
+        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + 192);
+        frame.resize(PAYLOAD_OFFSET, 0);
+        body.write(&mut frame);
+        let header = Header {
+            message_type: MessageType::Acknowledge,
+            schema_version: 1,
+            created_date: self.unix_time(now),
+            sequence_number: SequenceNumber(0),
+            flags: Flags::SYN | Flags::FIN,
+            message_id: self.message_id(),
+            payload_type: PayloadType::None,
+        };
+        header.seal(&mut frame);
+        self.acknowledgements.push_back(frame.freeze());
+    }
+}

@@ -1,0 +1,101 @@
+//! Our client against a gateway and an agent, in virtual time: everything a seed can think of goes
+//! wrong, and nothing is lost, doubled, reordered or left hanging.
+//!
+//! The client is the real state machine, driven as `driver`, `link` and `StreamHandle` drive it. The
+//! agent is the sandbox's, which shares no reliability code with it. Between them lies a gateway
+//! that loses, doubles, reorders, delays and damages messages, pauses and falls silent, and whose
+//! two websockets break at any moment.
+//!
+//! `SSM_SIM_SEED=7` replays one seed, `SSM_SIM_TRACE=1` shows its messages, `SSM_SIM_SEEDS=100000` asks for more than usual.
+
+mod flow;
+mod leg;
+mod local;
+mod plan;
+mod target;
+mod world;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use plan::Plan;
+use world::World;
+
+const SEEDS: u64 = 20_000;
+
+fn number(variable: &str) -> Option<u64> {
+    let value = std::env::var(variable).ok()?;
+    Some(value.parse().expect("a number"))
+}
+
+/// What one seed saw.
+fn simulate(seed: u64, began: Instant) -> BTreeSet<&'static str> {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let plan = Plan::new(&mut dice);
+    World::new(plan, dice, began).run()
+}
+
+/// Names the seed, and stops the others, when a test fails while it lives.
+struct Replayable<'a> {
+    seed: u64,
+    next: &'a AtomicU64,
+}
+
+impl Drop for Replayable<'_> {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed simulation has to name its seed"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let plan = Plan::new(&mut fastrand::Rng::with_seed(self.seed));
+            eprintln!("replay with SSM_SIM_SEED={}\n{plan:#?}", self.seed);
+            self.next.store(u64::MAX / 2, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
+    let began = Instant::now();
+    let next = AtomicU64::new(0);
+    if let Some(seed) = number("SSM_SIM_SEED") {
+        let _replayable = Replayable { seed, next: &next };
+        simulate(seed, began);
+        return;
+    }
+    let seeds = number("SSM_SIM_SEEDS").unwrap_or(SEEDS);
+    let seen = Mutex::new(BTreeSet::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds {
+                        return;
+                    }
+                    let replayable = Replayable { seed, next: &next };
+                    let events = simulate(seed, began);
+                    drop(replayable);
+                    seen.lock().expect("nobody panicked").extend(events);
+                }
+            });
+        }
+    });
+    let seen = seen.into_inner().expect("nobody panicked");
+    // A simulation in which nothing happens proves nothing.
+    for event in [
+        "agent blocked",
+        "agent cut",
+        "agent restarted",
+        "client cut",
+        "paused",
+        "receiving paused",
+        "refused",
+    ] {
+        assert!(seen.contains(event), "no seed saw: {event}");
+    }
+}

@@ -1,0 +1,170 @@
+use std::time::Instant;
+
+use ssm_smux::StreamId;
+
+use super::flow::{Reader, Writer};
+use super::plan::{LocalEnd, StreamPlan};
+use crate::forward::{Forward, Read, WriteError};
+
+/// A local program's connection, as `StreamHandle` treats the state machine: what came back
+/// blocked is not tried again before an event says so.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) plan: StreamPlan,
+    pub(super) phase: Phase,
+    pub(super) upload: Writer,
+    pub(super) download: Reader,
+    readable: bool,
+    writable: bool,
+    /// Nothing more is written.
+    finished: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    NotYet,
+    Open(StreamId),
+    Ended(Ending),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The local program's own.
+    Closed,
+    Reset,
+    /// What it was told.
+    EndOfFile,
+    Refused,
+    CutOff,
+}
+
+impl Local {
+    pub(super) fn new(number: u64, plan: StreamPlan, now: Instant) -> Self {
+        Self {
+            upload: Writer::new(2 * number, plan.upload.clone(), now),
+            download: Reader::new(2 * number + 1, plan.download.clone(), now),
+            plan,
+            phase: Phase::NotYet,
+            readable: true,
+            writable: true,
+            finished: false,
+        }
+    }
+
+    pub(super) fn ending(&self) -> Option<Ending> {
+        match self.phase {
+            Phase::Ended(ending) => Some(ending),
+            _ => None,
+        }
+    }
+
+    pub(super) fn id(&self) -> Option<StreamId> {
+        match self.phase {
+            Phase::Open(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    pub(super) fn wake_reader(&mut self) {
+        self.readable = true;
+        self.writable = true;
+    }
+
+    pub(super) fn wake_writer(&mut self) {
+        self.writable = true;
+    }
+
+    pub(super) fn opened(&mut self, id: StreamId, now: Instant) {
+        self.phase = Phase::Open(id);
+        self.upload.next = now;
+        self.download.next = now;
+    }
+
+    /// Reads and writes as far as it can; whether it did anything. `over`: the session ended.
+    pub(super) fn act(&mut self, forward: &mut Forward, now: Instant, over: bool) -> bool {
+        let Phase::Open(id) = self.phase else {
+            if over && self.phase == Phase::NotYet {
+                self.phase = Phase::Ended(Ending::CutOff);
+                return true;
+            }
+            return false;
+        };
+        let mut any = false;
+        while self.readable && self.download.next <= now {
+            match forward.read(id) {
+                Read::Data(data) => {
+                    assert!(!data.is_empty(), "an empty read");
+                    self.download.take(&data, now);
+                    any = true;
+                }
+                Read::Blocked if over => return self.end(forward, id, Ending::CutOff),
+                Read::Blocked => self.readable = false,
+                Read::Finished => return self.end(forward, id, Ending::EndOfFile),
+                Read::Refused => return self.end(forward, id, Ending::Refused),
+                Read::Reset => return self.end(forward, id, Ending::CutOff),
+            }
+        }
+        if over {
+            return any;
+        }
+        while self.writable && !self.finished && self.upload.next <= now {
+            let end = match self.plan.local_end {
+                LocalEnd::Reset(after) if self.upload.written >= after => {
+                    forward.reset(id);
+                    self.phase = Phase::Ended(Ending::Reset);
+                    return true;
+                }
+                LocalEnd::Reset(after) => after,
+                _ => usize::MAX,
+            };
+            if self.upload.is_done() {
+                match self.plan.local_end {
+                    LocalEnd::HalfClose => {
+                        forward.finish(id, now);
+                        self.finished = true;
+                        return true;
+                    }
+                    LocalEnd::CloseWhenAnswered if !self.download.is_done() => break,
+                    _ => return self.end(forward, id, Ending::Closed),
+                }
+            }
+            match forward.writable(id) {
+                None => self.finished = true,
+                Some(0) => self.writable = false,
+                Some(room) => {
+                    let data = self.upload.write(room, end, now);
+                    let written = forward.write(id, data.into());
+                    assert_ne!(written, Err(WriteError::Full), "there was room");
+                    assert_eq!(written, Ok(()));
+                    any = true;
+                }
+            }
+        }
+        any
+    }
+
+    fn end(&mut self, forward: &mut Forward, id: StreamId, ending: Ending) -> bool {
+        // What dropping a `StreamHandle` does.
+        forward.close(id);
+        self.phase = Phase::Ended(ending);
+        true
+    }
+
+    /// Its user has waited long enough.
+    pub(super) fn give_up(&mut self, forward: &mut Forward) {
+        match self.phase {
+            Phase::Open(id) => forward.reset(id),
+            Phase::NotYet => {}
+            Phase::Ended(_) => return,
+        }
+        self.phase = Phase::Ended(Ending::Reset);
+    }
+
+    /// When it goes on by itself.
+    pub(super) fn wake(&self, now: Instant) -> Option<Instant> {
+        self.id()?;
+        let read = self.readable.then_some(self.download.next);
+        let write = (self.writable && !self.finished).then_some(self.upload.next);
+        read.into_iter().chain(write).filter(|at| *at > now).min()
+    }
+}

@@ -1,0 +1,346 @@
+use std::time::Duration;
+
+use ssm_protocol::SessionConfig;
+
+use super::leg::{Faults, happens};
+use crate::config::Limits;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// On either side of every limit that versions decide by (protocol: handshake).
+const VERSIONS: [&str; 8] = [
+    "2.3.672.0",
+    "2.3.1205.0",
+    "3.0.196.0",
+    "3.0.197.0",
+    "3.1.1511.0",
+    "3.1.1512.0",
+    "3.3.1142.0",
+    "3.3.4851.0",
+];
+
+/// Everything that a seed decides.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) version: &'static str,
+    /// The SSH document: one stream, and the session ends with it.
+    pub(super) ssh: bool,
+    pub(super) paced: bool,
+    /// The agent's buffer for all streams.
+    pub(super) agent_buffer: usize,
+    /// HandshakeComplete is held back for this long.
+    pub(super) handshake_held: Option<Duration>,
+    pub(super) limits: Limits,
+    pub(super) min_window: usize,
+    pub(super) reorder_bytes: usize,
+    pub(super) to_agent: Faults,
+    pub(super) to_client: Faults,
+    /// The gateway keeps messages for a side that is away.
+    pub(super) keeps: bool,
+    pub(super) incidents: Vec<(Duration, Incident)>,
+    pub(super) streams: Vec<StreamPlan>,
+    /// Where a basic session carries several connections, one after the other.
+    pub(super) reuse: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Incident {
+    /// The client's websocket breaks, and is back after this long.
+    CutClient(Duration),
+    /// The agent's.
+    CutAgent(Duration),
+    /// The service says that publication is paused, and says again that it goes on after this long.
+    Pause(Duration),
+    /// Nothing arrives anywhere for this long.
+    Silence(Duration),
+    /// The agent is gone, and its session with it.
+    AgentRestart(Restart),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restart {
+    /// The service says that the channel is closed.
+    Told,
+    /// It says that publication is paused.
+    Paused,
+    /// It says nothing.
+    Silent,
+}
+
+/// One local connection and its destination.
+#[derive(Debug, Clone)]
+pub(super) struct StreamPlan {
+    /// When the local program connects, after the session is ready or later.
+    pub(super) at: Duration,
+    pub(super) upload: Flow,
+    pub(super) download: Flow,
+    /// The destination waits for the whole upload before it answers.
+    pub(super) answers_last: bool,
+    /// Before the destination's first byte.
+    pub(super) think: Duration,
+    pub(super) dial: Duration,
+    pub(super) refused: bool,
+    pub(super) local_end: LocalEnd,
+    pub(super) target_end: TargetEnd,
+}
+
+/// Bytes from a writer to a reader.
+#[derive(Debug, Clone)]
+pub(super) struct Flow {
+    pub(super) bytes: usize,
+    /// Most bytes of one write.
+    pub(super) chunk: usize,
+    pub(super) write_gap: Duration,
+    pub(super) read_gap: Duration,
+    /// The reader stops after so many bytes for so long.
+    pub(super) stall: Option<(usize, Duration)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LocalEnd {
+    /// Shuts down writing after the upload, reads to the end.
+    HalfClose,
+    /// Closes after the upload and the whole answer.
+    CloseWhenAnswered,
+    /// Closes right after the upload.
+    Close,
+    /// Resets after so many bytes of the upload.
+    Reset(usize),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TargetEnd {
+    /// Closes once it got the whole upload and sent its answer.
+    CloseWhenDone,
+    /// Closes after its answer, whatever the client still sends.
+    CloseWhenAnswered,
+    /// Waits for the client to close.
+    Wait,
+}
+
+fn up_to(dice: &mut fastrand::Rng, longest: Duration) -> Duration {
+    longest.mul_f64(dice.f64())
+}
+
+/// A size whose logarithm is spread evenly.
+fn size(dice: &mut fastrand::Rng, least: usize, most: usize) -> usize {
+    let (least, most) = (least as f64, most as f64);
+    (least * (most / least).powf(dice.f64())) as usize
+}
+
+impl Plan {
+    pub(super) fn new(dice: &mut fastrand::Rng) -> Self {
+        let version = *dice.choice(&VERSIONS).expect("some");
+        let ssh = happens(dice, 0.05);
+        let basic = ssh || matches!(version, "2.3.672.0" | "2.3.1205.0" | "3.0.196.0");
+        // Several connections in turn are told apart by the order of what arrives.
+        let reuse = basic && !ssh && happens(dice, 0.3);
+        // The service's last word overtakes what is lost, where something is.
+        let sound = ssh || reuse || happens(dice, 0.3);
+        let faults = |dice: &mut fastrand::Rng| Faults {
+            latency: up_to(dice, 80 * MS),
+            ..Faults::default()
+        };
+        let (mut to_agent, mut to_client) = (faults(dice), faults(dice));
+        if !sound {
+            for faults in [&mut to_agent, &mut to_client] {
+                let worst = [0.02, 0.1, 0.2][dice.usize(..3)];
+                if dice.bool() {
+                    faults.drop = worst * dice.f64();
+                }
+                if dice.bool() {
+                    faults.duplicate = worst * dice.f64();
+                }
+                if dice.bool() {
+                    faults.jitter = up_to(dice, 40 * MS);
+                }
+                if dice.bool() {
+                    faults.late = 0.03 * dice.f64();
+                }
+            }
+            if happens(dice, 0.3) {
+                // The agent does not check digests: damage on the way to it cannot be survived.
+                to_client.damage = 0.1 * dice.f64();
+            }
+        }
+        if happens(dice, 0.2) {
+            to_agent.rate = Some(dice.u32(20_000..500_000));
+        }
+        let mut limits = Limits {
+            max_payload: size(dice, 64, 1025),
+            max_unacknowledged: size(dice, 2048, 262_144),
+            session_receive_budget: size(dice, 1024, 65_536),
+            stream_send_buffer: size(dice, 256, 65_536),
+            half_close_quiet: 8 * SECOND + up_to(dice, 4 * SECOND),
+            peer_timeout: 60 * SECOND + up_to(dice, 240 * SECOND),
+            ..Limits::default()
+        };
+        if happens(dice, 0.1) {
+            limits.keep_alive = Some(SECOND + up_to(dice, 9 * SECOND));
+        }
+        let count = match (basic, reuse) {
+            (true, false) => 1,
+            (true, true) => dice.usize(1..4),
+            (false, _) => dice.usize(1..7),
+        };
+        let mut streams: Vec<_> = (0..count)
+            .map(|_| StreamPlan::new(dice, basic, ssh, &limits))
+            .collect();
+        for stream in &mut streams {
+            // What was reset before it was sent dials nothing.
+            if reuse && matches!(stream.local_end, LocalEnd::Reset(_)) {
+                stream.local_end = LocalEnd::Close;
+            }
+        }
+        let mut plan = Self {
+            version,
+            ssh,
+            paced: dice.bool(),
+            agent_buffer: [4 << 20, size(dice, 2048, 65_536)][dice.usize(..2)],
+            handshake_held: happens(dice, 0.1).then(|| up_to(dice, 3 * SECOND)),
+            limits,
+            min_window: size(dice, 1024, 16_384),
+            reorder_bytes: size(dice, 1500, 65_536),
+            to_agent,
+            to_client,
+            keeps: dice.bool(),
+            incidents: Vec::new(),
+            streams,
+            reuse,
+        };
+        plan.add_incidents(dice);
+        plan
+    }
+
+    /// How long an outage may be that everything survives.
+    fn longest(&self) -> Duration {
+        let keepalive = matches!(self.version, "3.0.197.0" | "3.1.1511.0");
+        if keepalive {
+            // The agent itself hangs up after 30 s without a word.
+            27 * SECOND
+        } else {
+            40 * SECOND
+        }
+    }
+
+    fn add_incidents(&mut self, dice: &mut fastrand::Rng) {
+        if happens(dice, 0.25) || self.reuse && dice.bool() {
+            return;
+        }
+        let within = [2 * SECOND, 10 * SECOND, 60 * SECOND][dice.usize(..3)];
+        for _ in 0..dice.usize(1..7) {
+            let at = up_to(dice, within);
+            let long = if happens(dice, 0.2) {
+                up_to(dice, self.longest())
+            } else {
+                up_to(dice, 2 * SECOND)
+            };
+            // The SSH document's session ends with a word that overtakes what a cut lost.
+            let first = if self.ssh { 7 } else { 0 };
+            let incident = match dice.usize(first..10) {
+                0..4 => Incident::CutClient(long),
+                4..7 => Incident::CutAgent(long),
+                7..9 => Incident::Pause(long),
+                // As long as nobody can know, a quiet stream may be given up.
+                _ => Incident::Silence(long.min(self.limits.half_close_quiet / 3)),
+            };
+            self.incidents.push((at, incident));
+        }
+        if happens(dice, 0.08) {
+            let how = [Restart::Told, Restart::Paused, Restart::Silent][dice.usize(..3)];
+            let restart = Incident::AgentRestart(how);
+            self.incidents.push((up_to(dice, 10 * SECOND), restart));
+        }
+    }
+
+    pub(super) fn session(&self) -> SessionConfig {
+        let mut config = SessionConfig::default();
+        config.min_window = self.min_window;
+        config.reorder_bytes = self.reorder_bytes;
+        // Some runs damage one message in ten.
+        config.max_bad_messages = 1000;
+        config
+    }
+
+    pub(super) fn restarts(&self) -> bool {
+        let restart = |incident: &(_, Incident)| matches!(incident.1, Incident::AgentRestart(_));
+        self.incidents.iter().any(restart)
+    }
+}
+
+impl Flow {
+    fn new(dice: &mut fastrand::Rng, most: usize, longest_stall: Duration) -> Self {
+        let bytes = if happens(dice, 0.15) {
+            0
+        } else {
+            size(dice, 1, most)
+        };
+        let gap = |dice: &mut fastrand::Rng| {
+            if happens(dice, 0.7) {
+                Duration::ZERO
+            } else {
+                up_to(dice, 20 * MS)
+            }
+        };
+        Self {
+            bytes,
+            // So that the gaps do not add up to minutes.
+            chunk: size(dice, 1, 8192).max(bytes / 50),
+            write_gap: gap(dice),
+            read_gap: gap(dice),
+            stall: happens(dice, 0.15)
+                .then(|| (dice.usize(..bytes + 1), up_to(dice, longest_stall))),
+        }
+    }
+}
+
+impl StreamPlan {
+    fn new(dice: &mut fastrand::Rng, basic: bool, ssh: bool, limits: &Limits) -> Self {
+        // A local reader may take all the time it wants; a destination that does not read keeps the
+        // agent from saying anything, and a half-closed stream cannot know what it waits for.
+        let local_stall = if happens(dice, 0.2) {
+            limits.peer_timeout * 2
+        } else {
+            5 * SECOND
+        };
+        let mut upload = Flow::new(dice, 40_000, limits.half_close_quiet / 4);
+        let mut download = Flow::new(dice, 40_000, local_stall);
+        if basic {
+            upload.bytes = upload.bytes.max(1);
+            download.bytes = download.bytes.max(1);
+        }
+        let local_end = match dice.usize(..10) {
+            0..3 => LocalEnd::HalfClose,
+            3..6 => LocalEnd::CloseWhenAnswered,
+            6..8 => LocalEnd::Close,
+            _ => LocalEnd::Reset(dice.usize(..upload.bytes + 1)),
+        };
+        let mut target_end = match dice.usize(..10) {
+            0..4 => TargetEnd::CloseWhenDone,
+            4..6 => TargetEnd::CloseWhenAnswered,
+            _ => TargetEnd::Wait,
+        };
+        if basic && target_end == TargetEnd::CloseWhenAnswered {
+            // The agent would dial again for the rest.
+            target_end = TargetEnd::CloseWhenDone;
+        }
+        if ssh {
+            target_end = TargetEnd::CloseWhenDone;
+        }
+        let at = [SECOND / 10, 10 * SECOND][dice.usize(..2)];
+        let think = [50 * MS, 2 * SECOND][dice.usize(..2)];
+        let dial = [5 * MS, 2 * SECOND][dice.usize(..2)];
+        Self {
+            at: up_to(dice, at),
+            upload,
+            download,
+            answers_last: dice.bool(),
+            think: up_to(dice, think),
+            dial: up_to(dice, dial),
+            refused: happens(dice, if basic { 0.04 } else { 0.1 }),
+            local_end,
+            target_end,
+        }
+    }
+}

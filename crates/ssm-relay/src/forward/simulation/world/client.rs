@@ -1,0 +1,167 @@
+//! The client: the real state machine, and what its driver, link and streams do with it.
+
+use std::time::Duration;
+
+use super::messages::sequence_number;
+use super::{Over, World};
+use crate::forward::Event;
+use crate::forward::simulation::local::{Local, Phase};
+
+/// As `Link`: messages read before the state machine gets them.
+const READ_BATCH: usize = 128;
+/// Bytes that the client's socket takes before it is full.
+const SOCKET: usize = 64 << 10;
+/// Wakes of the client's timer without a message: whoever needs more spins.
+const MOST_WAKES_A_SECOND: usize = 500;
+
+impl World {
+    /// The driver and its link.
+    pub(super) fn act_client(&mut self) -> bool {
+        if self.over.is_some() || !self.connected || self.closed {
+            // Without a websocket nobody calls the state machine but the streams.
+            return false;
+        }
+        let now = self.now;
+        let mut any = false;
+        let mut outcome = Ok(());
+        if !self.forward.receive_paused() {
+            let mut most = self.plan.limits.session_receive_budget;
+            most += self.forward.stats().reordering;
+            for _ in 0..READ_BATCH {
+                let Some(message) = self.gateway_to_client.arrived(now) else {
+                    break;
+                };
+                any = true;
+                self.trace("to client", &message);
+                most += message.len();
+                outcome = outcome.and_then(|()| self.forward.handle_message(message, now));
+            }
+            // One batch of messages, and what the last of them put in order.
+            assert!(
+                self.forward.buffered() <= most,
+                "receive budget\n{}",
+                self.state()
+            );
+        } else {
+            self.events.insert("receiving paused");
+        }
+        if self.forward.poll_timeout().is_some_and(|at| at <= now) {
+            any = true;
+            if self.now - self.wakes.0 > Duration::from_secs(1) {
+                self.wakes = (self.now, 0);
+            }
+            self.wakes.1 += 1;
+            assert!(
+                self.wakes.1 < MOST_WAKES_A_SECOND,
+                "its timer spins\n{}",
+                self.state()
+            );
+        }
+        // The link does so each round.
+        outcome = outcome.and_then(|()| self.forward.handle_timeout(now));
+        any |= self.client_events();
+        any |= self.transmit();
+        if let Err(error) = outcome {
+            self.over = Some(Over::Failed(error));
+        }
+        any |= self.client_events();
+        if self.over.is_some() {
+            any = true;
+            self.wake_locals();
+        }
+        any
+    }
+
+    fn transmit(&mut self) -> bool {
+        let mut any = false;
+        while self.client_to_gateway.bytes() < SOCKET {
+            let stats = self.forward.stats();
+            let message = self.forward.poll_transmit(self.now);
+            let number = message.as_ref().and_then(sequence_number);
+            if number.is_some() && self.paused {
+                panic!("sends during a pause\n{}", self.state());
+            }
+            let waits =
+                self.resumed && stats.unacknowledged > 0 && !self.paused && self.over.is_none();
+            if waits && message.is_none() || number.is_some() {
+                let oldest = i64::try_from(stats.confirmed).ok();
+                assert!(
+                    !waits || number == oldest,
+                    "does not begin with what is unacknowledged\n{}",
+                    self.state()
+                );
+                self.resumed = false;
+            }
+            let Some(message) = message else {
+                break;
+            };
+            any = true;
+            self.trace("from client", &message);
+            self.client_to_gateway
+                .send(message, self.now, &mut self.dice);
+        }
+        any
+    }
+
+    fn client_events(&mut self) -> bool {
+        let mut any = false;
+        while let Some(event) = self.forward.poll_event() {
+            any = true;
+            match event {
+                Event::Ready => self.ready_at = Some(self.now),
+                Event::Readable(id) => {
+                    if let Some(local) = self.local(id) {
+                        local.wake_reader();
+                    }
+                }
+                Event::Writable(id) => {
+                    if let Some(local) = self.local(id) {
+                        local.wake_writer();
+                    }
+                }
+                Event::Refused => {
+                    self.events.insert("refused");
+                }
+                Event::ChannelClosed { output } => self.over = Some(Over::ByService(output)),
+                Event::Paused(paused) => {
+                    self.paused = paused;
+                    self.events.insert("paused");
+                }
+            }
+        }
+        any
+    }
+
+    fn local(&mut self, id: ssm_smux::StreamId) -> Option<&mut Local> {
+        self.locals.iter_mut().find(|local| local.id() == Some(id))
+    }
+
+    pub(super) fn wake_locals(&mut self) {
+        for local in &mut self.locals {
+            local.wake_reader();
+        }
+    }
+
+    pub(super) fn act_locals(&mut self) -> bool {
+        let now = self.now;
+        let over = self.over.is_some();
+        let mut any = false;
+        let mut before_ended = true;
+        for (number, local) in self.locals.iter_mut().enumerate() {
+            if let Some(ready_at) = self.ready_at
+                && local.phase == Phase::NotYet
+                && ready_at + local.plan.at <= now
+                && !over
+                && (before_ended || !self.plan.reuse)
+                && let Some(id) = self.forward.open()
+            {
+                local.opened(id, now);
+                self.opened.push(number);
+                any = true;
+            }
+            any |= local.act(&mut self.forward, now, over);
+            before_ended = local.ending().is_some();
+        }
+        any
+    }
+}

@@ -1,0 +1,39 @@
+//! Messages that the gateway makes itself.
+
+use bytes::Bytes;
+use ssm_protocol::wire::{
+    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
+};
+
+/// The number of a message of stream data.
+pub(super) fn sequence_number(message: &Bytes) -> Option<i64> {
+    let header = Message::decode_unverified(message.clone()).ok()?.header;
+    let data = header.message_type == MessageType::InputStreamData;
+    data.then_some(header.sequence_number.0)
+}
+
+pub(super) fn publication(message_type: MessageType) -> Bytes {
+    control(message_type, b"{}")
+}
+
+pub(super) fn channel_closed(output: &str) -> Bytes {
+    let body = format!(r#"{{"Output":"{output}"}}"#);
+    control(MessageType::ChannelClosed, body.as_bytes())
+}
+
+fn control(message_type: MessageType, payload: &[u8]) -> Bytes {
+    let header = Header {
+        message_type,
+        schema_version: 1,
+        created_date: std::time::Duration::from_secs(1),
+        sequence_number: SequenceNumber(0),
+        flags: Flags::NONE,
+        message_id: MessageId::default(),
+        payload_type: PayloadType::None,
+    };
+    Message {
+        header,
+        payload: Bytes::copy_from_slice(payload),
+    }
+    .encode()
+}

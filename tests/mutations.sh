@@ -1,0 +1,353 @@
+#!/usr/bin/env bash
+# Takes the client's fixes out, one by one, and demands that the simulator (forward/simulation.rs in
+# ssm-relay) notices: a simulation that passes without them proves nothing.
+#
+# All mutations go into one copy of the tree, each behind a switch that the environment sets, so that
+# one build is enough. A text that is not found exactly once fails the run: move the mutation along.
+#
+#     tests/mutations.sh              all of them
+#     tests/mutations.sh NAME...      these
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+seeds=${SEEDS:-4000}
+top=$PWD
+work=${CARGO_TARGET_DIR:-$top/target}/mutations
+# Its own: cargo would take the copy's crates for those of the tree.
+export CARGO_TARGET_DIR=$work/build
+tree=$work/tree
+log=$work/log
+names=()
+
+rm -rf "$tree"
+mkdir -p "$tree"
+git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -xf - -C "$tree"
+
+# mutation NAME FILE <<: the text, a line "====", the text with the switch `mutation!("NAME")`.
+mutation() {
+  local name=$1 file=$tree/crates/$2 text old new content rest
+  text=$(cat)
+  old=${text%%$'\n====\n'*}
+  new=${text#*$'\n====\n'}
+  content=$(<"$file")
+  rest=${content/"$old"/}
+  if [[ $rest == "$content" || ${rest/"$old"/} != "$rest" ]]; then
+    echo "mutations.sh: the text of '$name' is not exactly once in $2"
+    exit 1
+  fi
+  [[ $new == *"crate::mutation(\"$name\")"* ]] || { echo "mutations.sh: '$name' has no switch"; exit 1; }
+  printf '%s\n' "${content/"$old"/"$new"}" >"$file"
+  names+=("$name")
+}
+
+for crate in ssm-protocol ssm-smux ssm-relay; do
+  cat >>"$tree/crates/$crate/src/lib.rs" <<'EOF'
+
+#[allow(dead_code, clippy::all)]
+fn mutation(name: &str) -> bool {
+    static CHOSEN: std::sync::LazyLock<Option<String>> =
+        std::sync::LazyLock::new(|| std::env::var("SSM_MUTATION").ok());
+    CHOSEN.as_deref() == Some(name)
+}
+EOF
+done
+
+mutation no-acknowledgement-of-duplicates ssm-protocol/src/session/receiving.rs <<'EOF'
+                self.stats.duplicates += 1;
+                self.acknowledge(&acknowledge, now);
+====
+                self.stats.duplicates += 1;
+                if !crate::mutation("no-acknowledgement-of-duplicates") {
+                    self.acknowledge(&acknowledge, now);
+                }
+EOF
+
+mutation acknowledges-what-it-does-not-keep ssm-protocol/src/session/receiving.rs <<'EOF'
+            Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
+====
+            Arrival::Refused if crate::mutation("acknowledges-what-it-does-not-keep") => {
+                self.acknowledge(&acknowledge, now);
+            }
+            Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
+EOF
+
+mutation acknowledges-before-it-can-deliver ssm-protocol/src/session/receiving.rs <<'EOF'
+        if self.closed {
+            return Ok(());
+        }
+====
+        if self.closed {
+            return Ok(());
+        }
+        if crate::mutation("acknowledges-before-it-can-deliver")
+            && let Ok(message) = Message::decode_unverified(frame.clone())
+            && message.header.message_type == self.side.receives()
+        {
+            let acknowledge = Acknowledge {
+                message_type: message.header.message_type.clone(),
+                message_id: message.header.message_id,
+                sequence_number: message.header.sequence_number,
+            };
+            self.acknowledge(&acknowledge, now);
+        }
+EOF
+
+mutation drops-when-full ssm-smux/src/mux/receiving.rs <<'EOF'
+        if stream.quiet_until.is_some() {
+            self.quiet.arm(id, stream, now);
+        }
+====
+        if crate::mutation("drops-when-full")
+            && self.received >= self.config.session_receive_budget
+        {
+            return;
+        }
+        if stream.quiet_until.is_some() {
+            self.quiet.arm(id, stream, now);
+        }
+EOF
+
+mutation fin-on-half-close ssm-smux/src/mux.rs <<'EOF'
+        if stream.peer_finished || self.config.half_close_quiet.is_zero() {
+====
+        if stream.peer_finished
+            || self.config.half_close_quiet.is_zero()
+            || crate::mutation("fin-on-half-close")
+        {
+EOF
+
+mutation data-before-handshake-complete ssm-protocol/src/session/handshaking.rs <<'EOF'
+            properties: outcome?,
+        };
+        Ok(())
+====
+            properties: outcome?,
+        };
+        if crate::mutation("data-before-handshake-complete") {
+            return self.handle_handshake_complete(
+                br#"{"HandshakeTimeToComplete":1,"CustomerMessage":""}"#,
+                now,
+            );
+        }
+        Ok(())
+EOF
+
+mutation nothing-sent-again-after-a-resume ssm-protocol/src/session.rs <<'EOF'
+        self.outbox.resend_all();
+====
+        if !crate::mutation("nothing-sent-again-after-a-resume") {
+            self.outbox.resend_all();
+        }
+EOF
+
+mutation own-numbers-start-anew-after-a-resume ssm-protocol/src/session.rs <<'EOF'
+        self.connected = true;
+        self.heard(now);
+====
+        self.connected = true;
+        if crate::mutation("own-numbers-start-anew-after-a-resume")
+            && self.handshake_deadline.is_some()
+        {
+            self.outbox = Outbox::new(&self.config, now);
+        }
+        self.heard(now);
+EOF
+
+mutation peers-numbers-start-anew-after-a-resume ssm-protocol/src/session.rs <<'EOF'
+        self.acknowledgements.clear();
+====
+        self.acknowledgements.clear();
+        if crate::mutation("peers-numbers-start-anew-after-a-resume") {
+            self.inbox = Inbox::new(self.config.reorder_bytes);
+        }
+EOF
+
+mutation a-duplicate-is-delivered ssm-protocol/src/session/inbox.rs <<'EOF'
+        if number < self.expected || self.ahead.contains_key(&number) {
+====
+        if number < self.expected && crate::mutation("a-duplicate-is-delivered") {
+            return Arrival::InOrder(message);
+        }
+        if number < self.expected || self.ahead.contains_key(&number) {
+EOF
+
+mutation no-reordering ssm-protocol/src/session/inbox.rs <<'EOF'
+        let cost = message.payload.len() + OVERHEAD;
+        if self.kept
+====
+        if crate::mutation("no-reordering") {
+            self.expected = number + 1;
+            return Arrival::InOrder(message);
+        }
+        let cost = message.payload.len() + OVERHEAD;
+        if self.kept
+EOF
+
+mutation the-reorder-buffer-has-no-limit ssm-protocol/src/session/inbox.rs <<'EOF'
+        if self.kept + cost > self.limit {
+====
+        if self.kept + cost > self.limit && !crate::mutation("the-reorder-buffer-has-no-limit") {
+EOF
+
+mutation digests-are-not-checked ssm-protocol/src/wire/frame.rs <<'EOF'
+        if checks == Checks::All && !payload.is_empty()
+====
+        if checks == Checks::All && !crate::mutation("digests-are-not-checked") && !payload.is_empty()
+EOF
+
+mutation sends-through-a-pause ssm-protocol/src/session.rs <<'EOF'
+        if self.paused || self.closed {
+            return None;
+        }
+====
+        if (self.paused && !crate::mutation("sends-through-a-pause")) || self.closed {
+            return None;
+        }
+EOF
+
+mutation data-is-dropped-on-pause ssm-protocol/src/session.rs <<'EOF'
+        if self.paused != paused {
+            self.paused = paused;
+====
+        if self.paused != paused {
+            if paused && crate::mutation("data-is-dropped-on-pause") {
+                for number in 0..self.outbox.next_sequence_number() {
+                    self.outbox.acknowledge(number, self.silent_since);
+                }
+            }
+            self.paused = paused;
+EOF
+
+mutation nothing-is-ever-sent-again ssm-protocol/src/session.rs <<'EOF'
+                Timer::Retransmit => self.outbox.handle_timeout(now),
+====
+                Timer::Retransmit if crate::mutation("nothing-is-ever-sent-again") => return Ok(()),
+                Timer::Retransmit => self.outbox.handle_timeout(now),
+EOF
+
+mutation the-window-leaks ssm-protocol/src/session/outbox.rs <<'EOF'
+        self.unacknowledged -= entry.bytes;
+====
+        if !(entry.repeated && crate::mutation("the-window-leaks")) {
+            self.unacknowledged -= entry.bytes;
+        }
+EOF
+
+mutation the-window-has-no-limit ssm-protocol/src/session/outbox.rs <<'EOF'
+        self.window.size().saturating_sub(self.unacknowledged)
+====
+        if crate::mutation("the-window-has-no-limit") {
+            return usize::MAX;
+        }
+        self.window.size().saturating_sub(self.unacknowledged)
+EOF
+
+mutation a-slow-reader-is-taken-for-silence ssm-protocol/src/session.rs <<'EOF'
+        self.deaf = deaf;
+====
+        self.deaf = deaf && !crate::mutation("a-slow-reader-is-taken-for-silence");
+EOF
+
+mutation the-receive-pause-is-never-lifted ssm-smux/src/mux.rs <<'EOF'
+                self.received -= data.len();
+                Read::Data(data)
+====
+                if !crate::mutation("the-receive-pause-is-never-lifted") {
+                    self.received -= data.len();
+                }
+                Read::Data(data)
+EOF
+
+mutation slow-readers-do-not-stop-the-websocket ssm-smux/src/mux.rs <<'EOF'
+        self.received >= self.config.session_receive_budget
+====
+        self.received >= self.config.session_receive_budget
+            && !crate::mutation("slow-readers-do-not-stop-the-websocket")
+EOF
+
+mutation a-reader-is-woken-once ssm-smux/src/mux.rs <<'EOF'
+                stream.readable_told = false;
+====
+                stream.readable_told &= crate::mutation("a-reader-is-woken-once");
+EOF
+
+mutation a-writer-is-never-woken ssm-smux/src/mux/sending.rs <<'EOF'
+                stream.facts.writable = true;
+====
+                stream.facts.writable = !crate::mutation("a-writer-is-never-woken");
+EOF
+
+mutation streams-are-mixed-up ssm-smux/src/decoder.rs <<'EOF'
+            self.data = (left > 0).then_some((stream, left));
+====
+            self.data = (left > 0 && !crate::mutation("streams-are-mixed-up"))
+                .then_some((stream, left));
+EOF
+
+mutation the-answer-is-given-up-during-an-outage ssm-relay/src/forward.rs <<'EOF'
+        let worst = held.max(std::mem::replace(&mut self.held, held));
+====
+        let mut worst = held.max(std::mem::replace(&mut self.held, held));
+        if crate::mutation("the-answer-is-given-up-during-an-outage") {
+            worst = Held::No;
+        }
+EOF
+
+mutation the-keep-alive-counts-an-outage ssm-relay/src/forward.rs <<'EOF'
+                    Held::Away => mux.reconnected(now),
+====
+                    Held::Away if crate::mutation("the-keep-alive-counts-an-outage") => {
+                        mux.restart_quiet(now);
+                    }
+                    Held::Away => mux.reconnected(now),
+EOF
+
+mutation a-refusal-looks-like-an-end-of-file ssm-relay/src/forward.rs <<'EOF'
+                        self.refused.insert(id);
+====
+                        if !crate::mutation("a-refusal-looks-like-an-end-of-file") {
+                            self.refused.insert(id);
+                        }
+EOF
+
+mutation leaves-before-streams-are-written-out ssm-relay/src/forward.rs <<'EOF'
+            Channel::Mux(mux) => mux.unanswered() > 0,
+====
+            Channel::Mux(mux) => {
+                mux.unanswered() > 0 && !crate::mutation("leaves-before-streams-are-written-out")
+            }
+EOF
+
+mutation a-session-is-reused-too-early ssm-relay/src/forward/basic.rs <<'EOF'
+        if self.open.is_some() || self.disconnect || (self.stale && may_come) {
+====
+        let waits = self.stale && may_come && !crate::mutation("a-session-is-reused-too-early");
+        if self.open.is_some() || self.disconnect || waits {
+EOF
+
+build=$(cd "$tree" && cargo test --locked --no-run -p ssm-relay --lib 2>&1) || { echo "$build"; exit 1; }
+test=$(sed -nE 's/.*unittests src\/lib\.rs \((.*)\)$/\1/p' <<<"$build")
+[[ $test == /* ]] || test=$tree/$test
+simulation=(timeout 300 "$test" simulation::nothing_is_lost)
+
+if ! SSM_SIM_SEEDS=$seeds "${simulation[@]}" >"$log" 2>&1; then
+  cat "$log"
+  echo "mutations.sh: the simulator fails without any mutation"
+  exit 1
+fi
+
+missed=0
+for name in "${names[@]}"; do
+  [[ $# == 0 || " $* " == *" $name "* ]] || continue
+  start=$SECONDS code=0
+  SSM_MUTATION=$name SSM_SIM_SEEDS=$seeds "${simulation[@]}" >"$log" 2>&1 || code=$?
+  if [[ $code == 101 ]] && seed=$(grep -m1 -oE 'SSM_SIM_SEED=[0-9]+' "$log"); then
+    why=$(grep -m1 -A1 'panicked at .*/simulation/\|panicked at' "$log" | tail -1)
+    echo "caught: $name ($seed, $((SECONDS - start)) s): ${why:0:80}"
+  else
+    echo "MISSED: $name (exit code $code)"
+    missed=$((missed + 1))
+  fi
+done
+echo "$missed of ${#names[@]} mutations missed"
+exit $((missed > 0))
