@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use e2e::{config, soon};
 use ssm_mfa::{
     Challenge, CodeError, FirstOf, MemoryStore, MfaCode, MfaCodeSource, MfaError, MfaProvider,
-    StaticCode,
+    StaticCode, Totp,
 };
 use ssm_sandbox::{Outcome, Sandbox};
 
@@ -109,4 +109,33 @@ async fn a_program_is_not_asked_again_after_a_wrong_code() {
         request.parameter("SerialNumber"),
         Some(sandbox.mfa_serial().as_str())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_made_from_the_seed_is_accepted() {
+    let sandbox = sandbox().await;
+    let seed = base32(&sandbox.mfa_seed());
+    let totp = Totp::from_base32(&seed).expect("Base32");
+    assert!(!format!("{totp:?}").contains(&seed));
+    let builder = MfaProvider::builder()
+        .sts_config(&config(&sandbox))
+        .serial(sandbox.mfa_serial().parse().expect("a serial"))
+        .store(MemoryStore::new());
+    let provider = builder.totp(totp).build().expect("complete");
+    soon("the login", provider.login())
+        .await
+        .expect("the code is good");
+    assert_eq!(sandbox.request_count("GetSessionToken"), 1);
+}
+
+/// RFC 4648, section 6, without padding.
+fn base32(bytes: &[u8]) -> String {
+    let bits: String = bytes.iter().map(|byte| format!("{byte:08b}")).collect();
+    let digits = bits.as_bytes().chunks(5).map(|chunk| {
+        let value = chunk
+            .iter()
+            .fold(0, |value, bit| value << 1 | usize::from(bit & 1));
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[value << (5 - chunk.len())])
+    });
+    digits.collect()
 }

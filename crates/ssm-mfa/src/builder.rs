@@ -34,6 +34,8 @@ pub struct MfaProviderBuilder {
     duration: Option<Duration>,
     mfa_process: Option<String>,
     code: Option<MfaCode>,
+    #[cfg(feature = "totp")]
+    totp: Option<crate::Totp>,
     terminal: TerminalPrompt,
     source: Option<Arc<dyn MfaCodeSource>>,
     store: Option<Arc<dyn SessionStore>>,
@@ -137,6 +139,13 @@ impl MfaProviderBuilder {
         self
     }
 
+    /// Makes codes on this machine, when the profile has no `mfa_process`.
+    #[cfg(feature = "totp")]
+    pub fn totp(mut self, totp: crate::Totp) -> Self {
+        self.totp = Some(totp);
+        self
+    }
+
     /// How the terminal is asked on.
     pub fn terminal(mut self, prompt: TerminalPrompt) -> Self {
         self.terminal = prompt;
@@ -144,8 +153,9 @@ impl MfaProviderBuilder {
     }
 
     /// Where codes come from. Default: [`code`](Self::code), the environment variable
-    /// `SSM_TUNNEL_MFA_CODE` (for one request), the profile's `mfa_process`, the terminal, the
-    /// program of `SSM_TUNNEL_ASKPASS` or `SSH_ASKPASS`; the first that has a code gives it.
+    /// `SSM_TUNNEL_MFA_CODE` (for one request), the profile's `mfa_process`, `totp` (with that
+    /// feature), the terminal, the program of `SSM_TUNNEL_ASKPASS` or `SSH_ASKPASS`; the first that
+    /// has a code gives it.
     pub fn code_source(mut self, source: impl MfaCodeSource) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -233,6 +243,8 @@ impl MfaProviderBuilder {
                     code: self.code,
                     profile: self.profile.clone(),
                     mfa_process: self.mfa_process,
+                    #[cfg(feature = "totp")]
+                    totp: self.totp,
                     terminal: self.terminal,
                 }
                 .source()?,

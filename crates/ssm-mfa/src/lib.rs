@@ -98,6 +98,9 @@
 //! - `cli-cache`: role sessions are shared with the AWS CLI through its cache
 //!   (`~/.aws/cli/cache`), read or written as the builder's `cli_cache` says; never a session that
 //!   the CLI would mix up with another user's.
+//! - `totp`: codes are made from the device's seed, which comes from the environment or a program
+//!   (`Totp`). The seed and the access key are on one machine then: **who gets into it has both
+//!   factors**. For machines without a person; people keep the device apart.
 //!
 //! # Secrets
 //!
@@ -146,6 +149,8 @@ pub use source::command::InvalidCommand;
 pub use source::first::FirstOf;
 pub use source::process::ProcessCode;
 pub use source::terminal::{TerminalPrompt, choose_device};
+#[cfg(feature = "totp")]
+pub use source::totp::{InvalidSeed, Totp};
 pub use source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason, StaticCode, from_fn};
 pub use store::file::FileStore;
 pub use store::memory::MemoryStore;

@@ -4,6 +4,8 @@ pub(crate) mod environment;
 pub(crate) mod first;
 pub(crate) mod process;
 pub(crate) mod terminal;
+#[cfg(feature = "totp")]
+pub(crate) mod totp;
 mod wait;
 
 use std::future::Future;
@@ -117,12 +119,14 @@ pub(crate) struct Standard {
     pub(crate) code: Option<MfaCode>,
     pub(crate) profile: Option<String>,
     pub(crate) mfa_process: Option<String>,
+    #[cfg(feature = "totp")]
+    pub(crate) totp: Option<totp::Totp>,
     pub(crate) terminal: TerminalPrompt,
 }
 
 impl Standard {
-    /// The code of the command line, of the environment, the profile's `mfa_process`, the terminal,
-    /// askpass. The first that has a code gives it.
+    /// The code of the command line, of the environment, the profile's `mfa_process`, the seed,
+    /// the terminal, askpass. The first that has a code gives it.
     ///
     /// # Errors
     /// When the profile's `mfa_process` cannot be used.
@@ -142,6 +146,10 @@ impl Standard {
                 value: Some(command),
                 problem: problem.to_string(),
             })?);
+        }
+        #[cfg(feature = "totp")]
+        if let Some(totp) = self.totp {
+            order = order.or(totp);
         }
         order = order.or(self.terminal);
         if let Some(askpass) = Askpass::from_env() {
