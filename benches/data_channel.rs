@@ -27,6 +27,12 @@ impl Pair {
         client.connected(now);
         let mut pair = Self { client, agent, now };
         pair.exchange();
+        // The client waits a moment after the handshake before it sends.
+        while let (0, Some((at, _))) = (pair.client.send_room(), pair.client.poll_timeout()) {
+            pair.now = pair.now.max(at);
+            pair.client.handle_timeout(pair.now).expect("sound");
+            pair.exchange();
+        }
         pair
     }
 
