@@ -9,7 +9,10 @@
 //! credential_process = /path/to/mfa export --profile work
 //! ```
 //!
-//! Exit code: 0 when there is a session (`logout`: when there is none any more), 1 when not, 2 for
+//! `--mfa-serial auto` finds the user's MFA device, and `mfa --list-devices` shows them all.
+//!
+//! Exit code: 0 when there is a session (`logout`: when there is none any more; `--list-devices`:
+//! when there is a device that has codes), 1 when not, 2 for
 //! wrong options. The code is asked for on the terminal itself, so that standard input and output
 //! stay the other program's.
 
@@ -21,21 +24,32 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format as DateFormat;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use ssm_mfa::{
-    CliCache, MfaProvider, MfaProviderBuilder, RoleSpec, SessionInfo, SessionKind, SessionSource,
-    Strategy, TerminalPrompt,
+    CliCache, MfaProvider, MfaProviderBuilder, MfaSerial, RoleSpec, SessionInfo, SessionKind,
+    SessionSource, Strategy, TerminalPrompt,
 };
-use support::login::mfa_code;
+use support::login::{device, mfa_code};
 use support::options::Format;
 use support::output::Output;
 
 #[derive(Debug, Parser)]
-#[command(about = "MFA sessions of AWS for every program on this machine")]
+#[command(
+    name = "mfa",
+    about = "MFA sessions of AWS for every program on this machine",
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 struct Options {
+    /// List the MFA devices of the user whose keys the profile has
+    #[arg(long)]
+    list_devices: bool,
+    #[command(flatten)]
+    account: Account,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,17 +105,27 @@ enum Spend {
 }
 
 #[derive(Debug, Args)]
-struct Profile {
+struct Account {
     /// Profile of the AWS configuration
     #[arg(long)]
     profile: Option<String>,
     /// AWS region
     #[arg(long)]
     region: Option<String>,
-    /// Call STS here instead of AWS's own endpoint
+    /// Call STS and IAM here instead of AWS's own endpoints
     #[arg(long, value_name = "URL")]
     endpoint_url: Option<String>,
-    /// Serial number of the MFA device, instead of the profile's
+    /// Text for people, or one JSON object for programs
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    output: Format,
+}
+
+#[derive(Debug, Args)]
+struct Profile {
+    #[command(flatten)]
+    account: Account,
+    /// Serial number of the MFA device, instead of the profile's; `auto` asks IAM, and you if there
+    /// are several
     #[arg(long, value_name = "SERIAL")]
     mfa_serial: Option<String>,
     /// The code, or - to read it from standard input (other users may see the command line)
@@ -122,23 +146,32 @@ struct Profile {
     /// Do not show the code while it is typed
     #[arg(long)]
     hide_code: bool,
-    /// Text for people, or one JSON object for programs
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    output: Format,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
+    if options.command.is_none() && !options.list_devices {
+        let problem = "name a command, or --list-devices";
+        let error = Options::command().error(ErrorKind::MissingSubcommand, problem);
+        error.exit();
+    }
     let format = match &options.command {
-        Command::Login { profile, .. }
-        | Command::Status { profile }
-        | Command::Logout { profile } => profile.output,
+        None => options.account.output,
+        Some(
+            Command::Login { profile, .. }
+            | Command::Status { profile }
+            | Command::Logout { profile },
+        ) => profile.account.output,
         // Standard output is the other program's.
-        Command::Export { .. } => Format::Text,
+        Some(Command::Export { .. }) => Format::Text,
     };
     let output = Output::new(format);
-    match run(options.command, output).await {
+    let ran = match options.command {
+        None => list_devices(&options.account).await,
+        Some(command) => run(command, output).await,
+    };
+    match ran {
         Ok(code) => code,
         Err(error) => {
             output.fail(&error);
@@ -156,11 +189,11 @@ async fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
             } else {
                 provider.login().await?
             };
-            show(output, profile.output, &session);
+            show(output, profile.account.output, &session);
         }
         Command::Status { profile } => match profile.provider().await?.peek().await? {
-            Some(session) => show(output, profile.output, &session),
-            None if profile.output == Format::Json => {
+            Some(session) => show(output, profile.account.output, &session),
+            None if profile.account.output == Format::Json => {
                 print(&json!({ "event": "no_session" }).to_string());
                 return Ok(ExitCode::FAILURE);
             }
@@ -168,7 +201,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
         },
         Command::Logout { profile } => {
             profile.provider().await?.logout().await?;
-            if profile.output == Format::Json {
+            if profile.account.output == Format::Json {
                 print(&json!({ "event": "logged_out" }).to_string());
             } else {
                 output.say("The session is forgotten. AWS accepts it until it ends all the same.");
@@ -183,7 +216,7 @@ async fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Profile {
+impl Account {
     async fn config(&self) -> SdkConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
         if let Some(profile) = &self.profile {
@@ -198,9 +231,46 @@ impl Profile {
         loader.load().await
     }
 
-    async fn provider(&self) -> anyhow::Result<MfaProvider> {
+    async fn builder(&self) -> anyhow::Result<MfaProviderBuilder> {
         let config = self.config().await;
-        let mut builder = MfaProviderBuilder::from_profile(self.profile.as_deref(), &config)
+        let profile = self.profile.as_deref();
+        Ok(MfaProviderBuilder::from_profile(profile, &config).await?)
+    }
+}
+
+/// 0 when there is one that has codes.
+async fn list_devices(account: &Account) -> anyhow::Result<ExitCode> {
+    let devices = account.builder().await?.find_devices().await?;
+    let usable = devices.usable.iter().map(MfaSerial::as_str);
+    if account.output == Format::Json {
+        let event = json!({
+            "event": "devices",
+            "devices": usable.collect::<Vec<_>>(),
+            "security_keys": devices.security_keys,
+            "guessed": devices.guessed,
+        });
+        print(&event.to_string());
+    } else {
+        let remark = if devices.guessed {
+            " (a GUESS from the user's name: the user may not list devices)"
+        } else {
+            ""
+        };
+        usable.for_each(|serial| print(&format!("{serial}{remark}")));
+        for serial in &devices.security_keys {
+            print(&format!(
+                "{serial} (a passkey or security key: it does not work with STS)"
+            ));
+        }
+    }
+    Ok(ExitCode::from(u8::from(devices.usable.is_empty())))
+}
+
+impl Profile {
+    async fn provider(&self) -> anyhow::Result<MfaProvider> {
+        let mut builder = self
+            .account
+            .builder()
             .await?
             .terminal(TerminalPrompt::new().hide_code(self.hide_code))
             .strategy(match self.strategy {
@@ -214,7 +284,7 @@ impl Profile {
                 Cache::ReadWrite => CliCache::ReadWrite,
             });
         if let Some(serial) = &self.mfa_serial {
-            builder = builder.serial(serial.parse()?);
+            builder = device(builder, serial).await?;
         }
         if let Some(code) = &self.mfa_code {
             builder = builder.code(mfa_code(code)?);

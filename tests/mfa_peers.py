@@ -237,6 +237,58 @@ def leaves_the_bytes_of_a_proxy_command_alone(stack):
     assert out == "", out
 
 
+def finds_the_device(stack):
+    users = ["ann=mfa/phone,u2f/key", "bob=GAHT12345678,mfa/bob", "eve=u2f/key"]
+    place = Place(stack, "--user", "taro", *(f"--user={user}" for user in users))
+    device = "arn:aws:iam::123456789012:mfa/"
+
+    def login(name):
+        return place.run(MFA, "login", "--mfa-serial", "auto", "--profile", f"{name}-keys")
+
+    def code(serial):
+        return place.get("code?" + urllib.parse.urlencode({"serial": serial})).strip() + "\n"
+
+    program = login("ann")
+    program.shows(f"Your MFA device is {device}phone")
+    program.shows(PROMPT + device + "phone: ")
+    program.type(code(device + "phone"))
+    code_, out, err = program.ends()
+    assert code_ == 0 and out.startswith("MFA session until 20") and err == "", (code_, out, err)
+
+    program = login("bob")
+    program.shows("Number of the one to use: ")
+    assert f"1) GAHT12345678\r\n  2) {device}bob" in program.screen, program.screen
+    program.type("2\n")
+    program.shows(PROMPT + device + "bob: ")
+    program.type(code(device + "bob"))
+    assert program.ends()[0] == 0, program.screen
+
+    code_, out, err = place.run(
+        MFA, "login", "--mfa-serial", "auto", "--profile", "bob-keys", "--hide-code",
+        "--duration", "1000", terminal=False,
+    ).ends()
+    assert code_ == 1 and "GAHT12345678, " + device + "bob" in err, (code_, out, err)
+    code_, out, err = login("eve").ends()
+    assert code_ == 1 and "passkey or security key" in err, (code_, out, err)
+
+    listed = place.quiet(MFA, "--list-devices", "--profile", "ann-keys").splitlines()
+    key = "arn:aws:iam::123456789012:u2f/user/ann/key"
+    assert listed == [device + "phone", f"{key} (a passkey or security key: it does not work with STS)"], listed
+    code_, out, err = place.run(MFA, "--list-devices", "--profile", "eve-keys", terminal=False).ends()
+    assert code_ == 1, (code_, out, err)
+
+
+def guesses_the_device_and_says_so(stack):
+    place = Place(stack, "--no-iam")
+    listed = json.loads(place.quiet(MFA, "--list-devices", "--profile", "taro", "--output", "json"))
+    assert listed["guessed"] and listed["devices"] == [place.serial("taro")], listed
+    program = place.run(MFA, "login", "--mfa-serial", "auto", "--profile", "taro-keys")
+    program.shows("A GUESS from your user name: " + place.serial("taro"))
+    program.shows(PROMPT)
+    program.type(place.code() + "\n")
+    assert program.ends()[0] == 0, program.screen
+
+
 def says_what_to_do_without_a_terminal(stack):
     place = Place(stack)
     program = place.run(MFA, "login", "--profile", "taro", terminal=False)
@@ -499,6 +551,8 @@ CHECKS = [
     asks_once_and_only_on_the_terminal,
     asks_again_after_a_wrong_code,
     leaves_the_bytes_of_a_proxy_command_alone,
+    finds_the_device,
+    guesses_the_device_and_says_so,
     says_what_to_do_without_a_terminal,
     takes_codes_from_programs,
     leaves_the_terminal_as_it_was,

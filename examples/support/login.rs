@@ -33,6 +33,20 @@ pub fn mfa_code(text: &str) -> anyhow::Result<MfaCode> {
     Ok(line.parse()?)
 }
 
+/// With the device that `--mfa-serial` names; `auto` is the one that the user has.
+///
+/// # Errors
+/// When it is no serial number, or the device cannot be found.
+pub async fn device(
+    builder: MfaProviderBuilder,
+    serial: &str,
+) -> anyhow::Result<MfaProviderBuilder> {
+    Ok(match serial {
+        "auto" => builder.find_serial().await?,
+        serial => builder.serial(serial.parse()?),
+    })
+}
+
 /// Credentials that the tunnel uses, and what they come from.
 #[derive(Debug)]
 pub struct Login {
@@ -53,7 +67,7 @@ impl Login {
             .cli_cache(CliCache::Read)
             .interaction(Interaction::LoginOnly);
         if let Some(serial) = &options.mfa_serial {
-            builder = builder.serial(serial.parse()?);
+            builder = device(builder, serial).await?;
         }
         if let Some(code) = &options.mfa_code {
             builder = builder.code(mfa_code(code)?);
@@ -81,7 +95,10 @@ impl Login {
         let denied = matches!(&error, Error::Service(cause)
             if matches!(**cause, ServiceError::AccessDenied { .. }));
         match self.provider.hint_after_denial().filter(|_| denied) {
-            Some(hint) => Err(Denied(format!("{error}\nhint: {hint}")).into()),
+            Some(hint) => Err(Denied(format!(
+                "{error}\nhint: {hint}; `--mfa-serial auto` finds your device"
+            ))
+            .into()),
             None => Err(error.into()),
         }
     }

@@ -19,7 +19,7 @@ pub struct Aws {
     /// AWS region
     #[arg(long)]
     pub region: Option<String>,
-    /// Serial number (ARN) of your MFA device, instead of the profile's mfa_serial
+    /// Serial number (ARN) of your MFA device, instead of the profile's mfa_serial; `auto` finds it
     #[arg(long, value_name = "ARN")]
     pub mfa_serial: Option<String>,
     /// The code it shows; without it you are asked on the terminal when one is needed

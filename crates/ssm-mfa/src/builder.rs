@@ -206,16 +206,7 @@ impl MfaProviderBuilder {
     /// # Errors
     /// When a required setting is missing or one cannot work.
     pub fn build(self) -> Result<MfaProvider, MfaError> {
-        let mut config = self.config.ok_or_else(|| {
-            MfaError::Settings("the MFA provider has no STS configuration".to_owned())
-        })?;
-        if config.region().is_none() {
-            config = config.into_builder().region(self.region.clone()).build();
-        }
-        let base = match self.base.or_else(|| config.credentials_provider()) {
-            Some(base) => base,
-            None => return Err(MfaError::NoBase("none are configured".to_owned())),
-        };
+        let (config, base) = self.base_settings()?;
         let duration = self.duration.unwrap_or(Duration::from_secs(43_200));
         // AWS STS API Reference, GetSessionToken, `DurationSeconds`.
         if !(900..=129_600).contains(&duration.as_secs()) {
@@ -273,6 +264,38 @@ impl MfaProviderBuilder {
             clock,
             state: Mutex::new(State::default()),
         }))
+    }
+
+    /// How AWS is called, and with which keys.
+    fn base_settings(&self) -> Result<(SdkConfig, SharedCredentialsProvider), MfaError> {
+        let mut config = self.config.clone().ok_or_else(|| {
+            MfaError::Settings("the MFA provider has no STS configuration".to_owned())
+        })?;
+        if config.region().is_none() {
+            config = config.into_builder().region(self.region.clone()).build();
+        }
+        let base = self.base.clone().or_else(|| config.credentials_provider());
+        let base = base.ok_or_else(|| MfaError::NoBase("none are configured".to_owned()))?;
+        Ok((config, base))
+    }
+
+    /// For calls ahead of the provider.
+    #[cfg(feature = "discover")]
+    pub(crate) fn calls(&self) -> Result<(SdkConfig, Sts, SharedTimeSource), MfaError> {
+        let (config, base) = self.base_settings()?;
+        let clock = self.clock.clone().or_else(|| config.time_source());
+        let clock = clock.unwrap_or_default();
+        let sts = Sts::new(&config, base, self.profile.clone(), clock.clone())?;
+        Ok((config, sts, clock))
+    }
+
+    /// Tells the person whom codes are asked of.
+    #[cfg(feature = "discover")]
+    pub(crate) fn notice(&self, text: &str) {
+        match &self.source {
+            Some(source) => source.notice(text),
+            None => self.terminal.notice(text),
+        }
     }
 }
 

@@ -52,7 +52,7 @@ pub enum MfaError {
         serial: MfaSerial,
     },
     /// The device does not belong to the keys' user.
-    #[error("{} is not an MFA device of {}: mfa_serial must belong to the very IAM user whose keys are used; list that user's devices with `aws iam list-mfa-devices`, or in the IAM console under Security credentials{context}", device(.context), owner(.caller, .access_key_id))]
+    #[error("{} is not an MFA device of {}: mfa_serial must belong to the very IAM user whose keys are used; list that user's devices with `cargo run --example mfa -- --list-devices` or `aws iam list-mfa-devices`, or in the IAM console under Security credentials{context}", device(.context), owner(.caller, .access_key_id))]
     WrongDevice {
         /// ARN of the user that the keys belong to, where STS told.
         caller: Option<String>,
@@ -61,6 +61,9 @@ pub enum MfaError {
         /// The call.
         context: Box<CallContext>,
     },
+    /// The user's device cannot be found (feature `discover`).
+    #[error("the MFA device cannot be found: {0}; name it (mfa_serial)")]
+    Devices(String),
     /// The role wants MFA, and no device is configured.
     #[error("STS denied {role}: {message}; the role may demand MFA: add `mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE` to {}{context}", section(.context))]
     MfaRequired {

@@ -98,6 +98,9 @@
 //! - `cli-cache`: role sessions are shared with the AWS CLI through its cache
 //!   (`~/.aws/cli/cache`), read or written as the builder's `cli_cache` says; never a session that
 //!   the CLI would mix up with another user's.
+//! - `discover`: the user's device is found where none is named
+//!   (`MfaProviderBuilder::find_serial`): by iam:ListMFADevices; where that is denied, a guess
+//!   from the user's name, called one.
 //! - `totp`: codes are made from the device's seed, which comes from the environment or a program
 //!   (`Totp`). The seed and the access key are on one machine then: **who gets into it has both
 //!   factors**. For machines without a person; people keep the device apart.
@@ -115,6 +118,8 @@ mod builder;
 #[cfg(feature = "cli-cache")]
 mod cli_cache;
 mod code;
+#[cfg(feature = "discover")]
+mod discover;
 mod error;
 mod flight;
 mod guard;
@@ -139,6 +144,8 @@ pub use builder::MfaProviderBuilder;
 #[cfg(feature = "cli-cache")]
 pub use cli_cache::CliCache;
 pub use code::{InvalidCode, MfaCode};
+#[cfg(feature = "discover")]
+pub use discover::Devices;
 pub use error::{CallContext, CodeFate, MfaError};
 pub use provider::{Interaction, MfaProvider};
 pub use role::RoleSpec;

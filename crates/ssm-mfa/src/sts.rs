@@ -64,7 +64,7 @@ impl Sts {
         profile: Option<String>,
         clock: SharedTimeSource,
     ) -> Result<Self, MfaError> {
-        let endpoint = custom_endpoint(config);
+        let endpoint = custom_endpoint(config, "STS");
         if let Some(url) = &endpoint
             && !is_protected(url)
         {
@@ -221,14 +221,19 @@ impl Sts {
     /// Whose keys they are: the one thing that the error about a foreign device lacks.
     async fn explain(&self, mut error: MfaError, credentials: &Credentials) -> MfaError {
         if let MfaError::WrongDevice { caller, .. } = &mut error {
-            let request = self.once.get_caller_identity().customize();
-            let answer = request
-                .config_override(Builder::default().credentials_provider(credentials.clone()))
-                .send()
-                .await;
-            *caller = answer.ok().and_then(|identity| identity.arn);
+            *caller = self.who(credentials).await;
         }
         error
+    }
+
+    /// ARN of whom the credentials belong to, where STS tells.
+    pub(crate) async fn who(&self, credentials: &Credentials) -> Option<String> {
+        let request = self.once.get_caller_identity().customize();
+        let answer = request
+            .config_override(Builder::default().credentials_provider(credentials.clone()))
+            .send()
+            .await;
+        answer.ok().and_then(|identity| identity.arn)
     }
 
     /// As botocore names its sessions: by the time.
@@ -275,13 +280,14 @@ fn unreadable(call: &Call<'_>) -> MfaError {
 
 /// The URL that the SDK would use instead of AWS's own, in its order: set in the program,
 /// AWS_ENDPOINT_URL_STS or the profile's `services` section, AWS_ENDPOINT_URL or `endpoint_url`.
-fn custom_endpoint(config: &SdkConfig) -> Option<String> {
+/// The same for other services.
+pub(crate) fn custom_endpoint(config: &SdkConfig, service_id: &str) -> Option<String> {
     let general = config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
         return general;
     }
     let key = ServiceConfigKey::builder()
-        .service_id("STS")
+        .service_id(service_id)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()
@@ -292,7 +298,7 @@ fn custom_endpoint(config: &SdkConfig) -> Option<String> {
         .or(general)
 }
 
-fn is_protected(url: &str) -> bool {
+pub(crate) fn is_protected(url: &str) -> bool {
     let scheme = |name: &str| {
         let found = url.get(..name.len())?;
         found

@@ -1,0 +1,162 @@
+//! Which MFA device a user has, when nobody named it.
+
+mod iam;
+
+use crate::builder::MfaProviderBuilder;
+use crate::error::MfaError;
+use crate::serial::{InvalidSerial, MfaSerial};
+use crate::source::CodeError;
+use crate::source::terminal::choose_device;
+use iam::Answer;
+
+/// A user's MFA devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Devices {
+    /// Those that have codes; or, when [`guessed`](Self::guessed), the one that there may be.
+    pub usable: Vec<MfaSerial>,
+    /// Passkeys and security keys, which do not work with STS.
+    pub security_keys: Vec<String>,
+    /// The user may not list devices. The one in [`usable`](Self::usable) has the user's own name:
+    /// many accounts name devices so, but nobody said that it exists.
+    pub guessed: bool,
+}
+
+impl MfaProviderBuilder {
+    /// Asks IAM for the devices of the user that the keys belong to: iam:ListMFADevices, which AWS's
+    /// sample policies allow without MFA. When that is denied, the device is guessed from the user's
+    /// name, which STS tells.
+    ///
+    /// # Errors
+    /// When there are no keys, or neither IAM nor STS tells.
+    pub async fn find_devices(&self) -> Result<Devices, MfaError> {
+        let (config, sts, clock) = self.calls()?;
+        let keys = sts.base().await?.credentials;
+        match iam::list_mfa_devices(&config, clock.now(), &keys).await? {
+            Answer::Serials(serials) => Ok(sort(serials)),
+            Answer::Denied(message) => {
+                let user = sts.who(&keys).await;
+                let guess = user.as_deref().and_then(named_as);
+                let guess = guess.ok_or_else(|| {
+                    MfaError::Devices(format!("IAM does not let it list them: {message}"))
+                })?;
+                Ok(Devices {
+                    usable: vec![guess],
+                    security_keys: Vec::new(),
+                    guessed: true,
+                })
+            }
+        }
+    }
+
+    /// With the device that [`find_devices`](Self::find_devices) finds. The terminal says which one
+    /// it is, and that it is a guess where it is one; with several, it asks.
+    ///
+    /// # Errors
+    /// When there is none that has codes, nobody to ask, or the answer is none of them.
+    pub async fn find_serial(self) -> Result<Self, MfaError> {
+        let devices = self.find_devices().await?;
+        let serial = match devices.usable.as_slice() {
+            [] => return Err(none(&devices.security_keys)),
+            [only] => only.clone(),
+            several => choose_device(several).await.map_err(|error| match error {
+                CodeError::NoTerminal => unchosen(several),
+                CodeError::Cancelled => MfaError::Cancelled,
+                error => MfaError::Code(error),
+            })?,
+        };
+        tracing::info!(%serial, guessed = devices.guessed, "MFA device");
+        self.notice(&if devices.guessed {
+            format!(
+                "You may not list your MFA devices. A GUESS from your user name: {serial}. If it is another, name it."
+            )
+        } else {
+            format!("Your MFA device is {serial}; as mfa_serial in the profile it is found at once.")
+        });
+        Ok(self.serial(serial))
+    }
+}
+
+fn none(security_keys: &[String]) -> MfaError {
+    match security_keys.first() {
+        Some(serial) => MfaError::Serial(InvalidSerial::SecurityKey {
+            serial: serial.clone(),
+        }),
+        None => MfaError::Devices(
+            "the user has none: add a virtual (TOTP) device in the IAM console under Security credentials"
+                .to_owned(),
+        ),
+    }
+}
+
+fn unchosen(devices: &[MfaSerial]) -> MfaError {
+    let names: Vec<&str> = devices.iter().map(MfaSerial::as_str).collect();
+    MfaError::Devices(format!(
+        "there are several, and no terminal to ask which one on: {}",
+        names.join(", ")
+    ))
+}
+
+fn sort(serials: Vec<String>) -> Devices {
+    let mut devices = Devices {
+        usable: Vec::new(),
+        security_keys: Vec::new(),
+        guessed: false,
+    };
+    for serial in serials {
+        match serial.parse::<MfaSerial>() {
+            Ok(serial) => devices.usable.push(serial),
+            Err(InvalidSerial::SecurityKey { serial }) => devices.security_keys.push(serial),
+            Err(error) => tracing::warn!(%error, "IAM lists a device that STS cannot take"),
+        }
+    }
+    devices
+}
+
+/// `arn:aws:iam::123456789012:user/path/taro` → `arn:aws:iam::123456789012:mfa/taro`.
+fn named_as(user: &str) -> Option<MfaSerial> {
+    let (account, path) = user.split_once(":user/")?;
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    format!("{account}:mfa/{name}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guess_is_of_the_users_partition_and_leaves_the_path_out() {
+        let guess = |user| named_as(user).map(|serial| serial.to_string());
+        assert_eq!(
+            guess("arn:aws-cn:iam::123456789012:user/division/team/taro").as_deref(),
+            Some("arn:aws-cn:iam::123456789012:mfa/taro")
+        );
+        for other in [
+            "arn:aws:iam::123456789012:root",
+            "arn:aws:sts::123456789012:assumed-role/dev/x",
+            "arn:aws:iam::123456789012:user/",
+            "",
+        ] {
+            assert_eq!(guess(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn devices_with_codes_are_told_from_those_without() {
+        let key = "arn:aws:iam::123456789012:u2f/user/taro/key";
+        let virtual_device = "arn:aws-us-gov:iam::123456789012:mfa/taro";
+        let serials = ["GAHT12345678", key, virtual_device, "not a serial"];
+        let devices = sort(serials.map(str::to_owned).to_vec());
+        let usable: Vec<_> = devices.usable.iter().map(MfaSerial::as_str).collect();
+        assert_eq!(usable, ["GAHT12345678", virtual_device]);
+        assert_eq!(devices.security_keys, [key]);
+        assert!(!devices.guessed);
+    }
+
+    #[test]
+    fn a_user_without_a_device_is_told_what_to_do() {
+        let text = none(&["arn:aws:iam::1:u2f/user/t/x".to_owned()]).to_string();
+        assert!(text.contains("passkey") && text.contains("TOTP"), "{text}");
+        assert!(none(&[]).to_string().contains("add a virtual (TOTP)"));
+    }
+}
