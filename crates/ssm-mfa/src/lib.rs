@@ -78,7 +78,7 @@
 //! | one MFA session for many roles | no | yes | no (#768) | no | yes |
 //! | session by default | 1 h, the role's | 1 h, 8 h over a session | 12 h | – | 12 h, with roles of 1 h renewed silently |
 //! | role for more than 1 h | yes | yes | no, when chained | no | yes |
-//! | kept between programs | file | system's keystore | system's keystore | no | file, or any [`SessionStore`] |
+//! | kept between programs | file | system's keystore | system's keystore | no | file, system's keystore (feature), or any [`SessionStore`] |
 //! | kept apart by whose keys | no | by profile | by profile | – | yes |
 //! | lock between programs | no | open (#337) | ? | – | yes |
 //! | concurrent callers in a program | wait | – | – | wait, until about 20 s | wait |
@@ -104,13 +104,15 @@
 //! - `totp`: codes are made from the device's seed, which comes from the environment or a program
 //!   (`Totp`). The seed and the access key are on one machine then: **who gets into it has both
 //!   factors**. For machines without a person; people keep the device apart.
+//! - `keyring`: `KeyringStore` keeps sessions in the system's keyring: Secret Service, macOS
+//!   keychain or Windows Credential Manager. It falls back to the files.
 //!
 //! # Secrets
 //!
 //! Codes are wiped when dropped; keys are in the SDK's `Credentials`, which wipes them too. Copies
 //! inside the SDK's request strings cannot be wiped. Nothing here is logged. The SDK logs answers
 //! at its `TRACE` level: keep `aws_smithy_runtime` below it. Long-term keys are never kept by this
-//! crate; sessions are, in clear, in files that only this user can read. Codes go to https
+//! crate; sessions are, in clear, in files that only this user can read, or in the keyring. Codes go to https
 //! endpoints only, or to this machine.
 
 mod acquire;
@@ -160,5 +162,7 @@ pub use source::terminal::{TerminalPrompt, choose_device};
 pub use source::totp::{InvalidSeed, Totp};
 pub use source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason, StaticCode, from_fn};
 pub use store::file::FileStore;
+#[cfg(feature = "keyring")]
+pub use store::keyring::KeyringStore;
 pub use store::memory::MemoryStore;
 pub use store::{Lock, SessionStore, StoreError};

@@ -3,6 +3,8 @@
 pub(crate) mod body;
 pub(crate) mod file;
 pub(crate) mod key;
+#[cfg(feature = "keyring")]
+pub(crate) mod keyring;
 pub(crate) mod memory;
 
 use std::fmt;
