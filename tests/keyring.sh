@@ -31,8 +31,8 @@ keyring_tests store::keyring
 echo "GNOME Keyring:"
 export home
 export -f keyring_tests one
-HOME=$home XDG_DATA_HOME=$home/data XDG_RUNTIME_DIR=$home CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} \
-  RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} dbus-run-session -- bash -euo pipefail -c '
+CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} HOME=$home \
+  XDG_DATA_HOME=$home/data XDG_RUNTIME_DIR=$home dbus-run-session -- bash -euo pipefail -c '
     mkdir -p "$XDG_DATA_HOME"
     gnome-keyring-daemon --unlock --components=secrets <<<password >/dev/null
     one the_systems_own_keyring_keeps_sessions'
