@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Searches for inputs that break what the fuzz targets promise (crates/ssm-protocol/fuzz/src/lib.rs):
 #   tests/fuzz.sh [SECONDS]                   all targets, SECONDS in all (default 60)
-#   tests/fuzz.sh --runs COUNT [TARGET...]    COUNT executions of each target
+#   tests/fuzz.sh --runs COUNT [TARGET...]    COUNT executions of each target, the same ones each time
 # Needs cargo-fuzz and a C++ compiler (libFuzzer is compiled with the targets); any toolchain does.
 # The corpus grows in target/fuzz/corpus; what fails is kept in target/fuzz/artifacts.
 set -euo pipefail
@@ -34,7 +34,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 total=0
 for target in "${targets[@]}"; do
   if [[ $runs ]]; then
-    limit=(-runs="$runs")
+    limit=(-runs="$runs" -seed=1)
   else
     limit=(-max_total_time="$(((seconds + ${#targets[@]} - 1) / ${#targets[@]}))")
   fi

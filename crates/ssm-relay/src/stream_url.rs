@@ -169,7 +169,9 @@ fn is_session_manager(host: &str) -> bool {
         let labels: Vec<&str> = rest.split('.').collect();
         match labels.as_slice() {
             ["ssmmessages" | "ssmmessages-fips", region] => is_region(region),
-            [.., "ssmmessages" | "ssmmessages-fips", region, "vpce"] => is_region(region),
+            [endpoint, "ssmmessages" | "ssmmessages-fips", region, "vpce"] => {
+                !endpoint.is_empty() && is_region(region)
+            }
             _ => false,
         }
     })
@@ -222,6 +224,8 @@ mod tests {
             "s3.us-east-1.amazonaws.com",
             "bucket.s3.ssmmessages.amazonaws.com",
             "ssmmessages.evil.us-east-1.amazonaws.com",
+            "ssmmessages.us-east-1.vpce.amazonaws.com",
+            "a.vpce-0a1b-2c3d.ssmmessages.us-east-1.vpce.amazonaws.com",
             "127.0.0.1",
             "localhost",
             "[::1]",

@@ -77,7 +77,7 @@ fn is_session_manager(url: &url::Url) -> bool {
     let labels: Vec<_> = host.split('.').collect();
     let at = labels
         .iter()
-        .position(|label| matches!(*label, "ssmmessages" | "ssmmessages-fips"));
+        .rposition(|label| matches!(*label, "ssmmessages" | "ssmmessages-fips"));
     let Some(at) = at else { return false };
     let region = labels.get(at + 1).is_some_and(|label| label.contains('-'));
     let rest = labels.get(at + 2..).unwrap_or_default();
@@ -99,7 +99,12 @@ fn is_session_manager(url: &url::Url) -> bool {
         "csp.hci.ic.gov",
         "api.aws.hci.ic.gov",
     ];
-    url.scheme() == "wss" && region && (vpce || at == 0) && owned.contains(&&*domain)
+    let before = if vpce {
+        at == 1 && labels.first().is_some_and(|label| !label.is_empty())
+    } else {
+        at == 0
+    };
+    url.scheme() == "wss" && region && before && owned.contains(&&*domain)
 }
 
 fn is_here(url: &url::Url) -> bool {
