@@ -205,3 +205,39 @@ async fn a_further_session_that_cannot_be_started_costs_only_its_connection() {
     sandbox.set_instance(instance(echo().await).agent_version("3.0.196.0"));
     echoed(connect(&tunnel).await, 1, 1000).await;
 }
+
+/// The agent ends the ssh document's session when its port closes, without a word, as it does when
+/// the port refuses.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_answered_and_then_closed_is_not_called_one_that_refused() {
+    let address = service(|mut tcp| async move {
+        let _ = tcp.write_all(b"SSH-2.0-x\r\n").await;
+        let _ = tcp.read_u8().await;
+    })
+    .await;
+    let sandbox = sandbox(instance(address)).await;
+    let tunnel = open(tunnel(&sandbox).document_name("AWS-StartSSHSession")).await;
+    let mut events = tunnel.events();
+    let mut stream = soon("connecting", tunnel.connect())
+        .await
+        .expect("a stream");
+    let mut banner = [0; 11];
+    soon("the banner", stream.read_exact(&mut banner))
+        .await
+        .expect("sent");
+    stream.write_all(b"q").await.expect("taken");
+    // The service ends the session while its only connection is still held here.
+    no_sessions(&sandbox).await;
+    let _ = soon("the end", stream.read(&mut [0])).await;
+    soon("closing", tunnel.close()).await.expect("a clean end");
+    soon("the last event", async {
+        while let Some(event) = events.next().await {
+            let refused = matches!(event, Event::DestinationRefused { .. });
+            assert!(!refused, "{event:?}");
+            if matches!(event, Event::Closed { .. }) {
+                break;
+            }
+        }
+    })
+    .await;
+}

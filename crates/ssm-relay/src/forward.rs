@@ -350,6 +350,11 @@ impl Forward {
         matches!(&self.channel, Channel::Basic(basic) if basic.was_used() && !basic.is_busy())
     }
 
+    /// Whether the destination sent anything: the agent's own two messages are the handshake's.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.session.stats().received > 2
+    }
+
     /// Everything written was sent and acknowledged, and ended streams were written out.
     pub(crate) fn is_drained(&self) -> bool {
         let unanswered = match &self.channel {

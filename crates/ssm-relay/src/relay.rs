@@ -348,7 +348,11 @@ impl Core {
     pub(crate) async fn finished(&self) -> End {
         let mut end = self.first.ended().await;
         if self.goes_on_after(&end) {
-            if let End::ByService { output } = end {
+            // Without a word of the destination this is how an agent reports one that refuses.
+            let answered = self.first.shared.lock().forward.was_answered();
+            if let End::ByService { output } = end
+                && (!answered || !output.is_empty())
+            {
                 self.parts
                     .events
                     .send(Event::DestinationRefused { message: output });
