@@ -492,7 +492,10 @@ fn a_panic_that_takes_the_runtime_down_terminates_the_session() {
         });
     };
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(program)).expect_err("it panics");
-    assert_eq!(sandbox.request_count("TerminateSession"), 1);
+    // Twice when the runtime went down under a call that had left already: whether it arrived is
+    // not known then.
+    let calls = sandbox.request_count("TerminateSession");
+    assert!((1..=2).contains(&calls), "{calls} calls");
     assert_eq!(sandbox.active_sessions(), Vec::<String>::new());
 }
 
