@@ -1,24 +1,25 @@
 //! How a session comes to be: from the store, from another session, or with a code.
 
+mod prompt;
+mod roles;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_types::region::Region;
 use aws_types::sdk_config::SharedTimeSource;
 
-use crate::code::MfaCode;
-use crate::error::{CodeFate, MfaError};
+use crate::error::MfaError;
 use crate::flight::Flight;
-use crate::guard;
 use crate::keeper::Keeper;
 use crate::provider::Interaction;
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
 use crate::session::{Session, SessionInfo, SessionKind, SessionSource};
-use crate::source::{Challenge, CodeError, MfaCodeSource, Reason};
+use crate::source::{MfaCodeSource, Reason};
 use crate::store::SessionStore;
 use crate::store::key::Identity;
-use crate::sts::{Base, Issued, Sts};
+use crate::sts::{Base, Sts};
 
 /// A role taken on over another session lasts this long at most (AWS STS, role chaining).
 const CHAINED: Duration = Duration::from_secs(3600);
@@ -250,21 +251,6 @@ impl Inner {
         }
     }
 
-    async fn without_mfa(&self, base: &Base) -> Result<Session, MfaError> {
-        let configured = Session {
-            credentials: base.credentials.clone(),
-            kind: SessionKind::Configured,
-            account: None,
-            arn: None,
-            code_needed: None,
-            source: SessionSource::Fresh,
-        };
-        let (_, outcome) = self
-            .take_on(configured, &self.roles, SessionKind::RoleWithoutMfa)
-            .await;
-        outcome
-    }
-
     /// From what the code is spent on to the last role.
     async fn over(
         &self,
@@ -306,79 +292,6 @@ impl Inner {
         }
     }
 
-    /// The role turned the session down, perhaps for its age (`aws:MultiFactorAuthAge`): one fresh
-    /// code, once.
-    async fn with_a_code_of_its_own(
-        &self,
-        denial: MfaError,
-        base: &Base,
-        identity: &Identity,
-        how: How,
-    ) -> Result<Session, MfaError> {
-        let of_role = matches!(self.serial, Some((_, SerialOf::Role)));
-        let tried = std::mem::replace(&mut self.lock().wants_code, true);
-        if self.strategy != Strategy::Auto || !of_role || !how.ask || tried {
-            return Err(denial);
-        }
-        tracing::info!("the role does not accept the MFA session");
-        let direct = self.over(Root::Role, base, identity, how, Reason::RoleWantsCode);
-        match Box::pin(direct).await {
-            // Nobody has a code for this; the denial says more.
-            Err(MfaError::Code(CodeError::UsedUp) | MfaError::NoTerminal { .. }) => Err(denial),
-            outcome => outcome,
-        }
-    }
-
-    /// Takes on roles one after the other, and tells how many it got.
-    async fn take_on(
-        &self,
-        mut session: Session,
-        roles: &[RoleSpec],
-        kind: SessionKind,
-    ) -> (usize, Result<Session, MfaError>) {
-        let over_mfa = kind != SessionKind::RoleWithoutMfa;
-        for (taken, role) in roles.iter().enumerate() {
-            let call = |duration| {
-                self.sts
-                    .assume_role(&session.credentials, over_mfa, role, duration, None)
-            };
-            let mut outcome = call(role.duration).await;
-            let over_session = session.credentials.session_token().is_some();
-            if matches!(outcome, Err(MfaError::DurationTooLong { .. }))
-                && over_session
-                && role.duration.is_some_and(|asked| asked > CHAINED)
-            {
-                tracing::warn!(
-                    role = role.arn,
-                    "a role over a session lasts an hour at most"
-                );
-                outcome = call(Some(CHAINED)).await;
-            }
-            match outcome {
-                Ok(issued) => session = self.role_session(issued, role, kind, session.code_needed),
-                Err(error) => return (taken, Err(error)),
-            }
-        }
-        (roles.len(), Ok(session))
-    }
-
-    fn role_session(
-        &self,
-        issued: Issued,
-        role: &RoleSpec,
-        kind: SessionKind,
-        code_needed: Option<SystemTime>,
-    ) -> Session {
-        Session {
-            credentials: issued.credentials,
-            kind,
-            account: role.account().map(str::to_owned),
-            arn: issued.arn,
-            code_needed,
-            source: SessionSource::Fresh,
-        }
-    }
-
     /// What the code is spent on, if there is one still.
     async fn kept(&self, root: Root, identity: &Identity) -> Option<Session> {
         if let Some((kept, session)) = &self.lock().root
@@ -415,195 +328,5 @@ impl Inner {
         self.keeper().remove(key).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "a session that AWS no longer accepts stays in the store");
         });
-    }
-
-    async fn rooted(
-        &self,
-        root: Root,
-        base: &Base,
-        identity: &Identity,
-        how: How,
-        reason: Reason,
-    ) -> Result<Session, MfaError> {
-        let Some((serial, _)) = &self.serial else {
-            return Err(MfaError::Settings(
-                "the MFA provider has no device".to_owned(),
-            ));
-        };
-        let kept = if how.anew {
-            None
-        } else {
-            self.kept(root, identity).await
-        };
-        match kept {
-            Some(session) if session.is_fresh(self.now()) || !how.ask => return Ok(session),
-            _ if !how.ask => {
-                return Err(MfaError::LoginRequired {
-                    profile: self.profile.clone(),
-                    serial: serial.clone(),
-                });
-            }
-            _ => {}
-        }
-        let _lock = self.wait_for_lock(identity).await;
-        // Another program may have asked meanwhile.
-        if !how.anew
-            && let Some(session) = self.kept(root, identity).await
-            && session.is_fresh(self.now())
-        {
-            return Ok(session);
-        }
-        let session = self
-            .ask_and_call(root, base, identity, serial, reason)
-            .await?;
-        let (key, ..) = self.entry(root, identity);
-        self.keeper().save(key, &session).await;
-        #[cfg(feature = "cli-cache")]
-        if let (Root::Role, Some(place)) = (root, &self.cli) {
-            place.save(&session).await;
-        }
-        self.lock().root = Some((root, session.clone()));
-        Ok(session)
-    }
-
-    /// The lock around a prompt and what comes of it, for every program of this user.
-    async fn wait_for_lock(&self, identity: &Identity) -> Option<Box<dyn Send>> {
-        let told = |pid: Option<u32>| {
-            let who = pid.filter(|pid| *pid != std::process::id());
-            if let Some(pid) = who {
-                self.source.notice(&format!(
-                    "another ssm-tunnel (pid {pid}) is asking for the MFA code; waiting for it"
-                ));
-            }
-        };
-        self.keeper()
-            .lock(identity.prompt(), self.patience(), told)
-            .await
-    }
-
-    /// Longer than it takes to ask as often as is allowed, about a session and then about a role.
-    pub(crate) fn patience(&self) -> Duration {
-        self.prompt_timeout * self.max_attempts * 2 + Duration::from_secs(60)
-    }
-
-    /// Asks and calls until there is a session or no point in asking again.
-    async fn ask_and_call(
-        &self,
-        root: Root,
-        base: &Base,
-        identity: &Identity,
-        serial: &MfaSerial,
-        mut reason: Reason,
-    ) -> Result<Session, MfaError> {
-        let mut attempt = 1;
-        // Why the last code would not do.
-        let mut refusal: Option<MfaError> = None;
-        loop {
-            let outcome = match self.ask(identity, serial, attempt, reason).await {
-                Ok(code) if guard::use_up(identity, &code, self.now()) => {
-                    let outcome = self.spend(root, base, serial, &code).await;
-                    if let Err(MfaError::Network {
-                        code: CodeFate::NotSent,
-                        ..
-                    }) = &outcome
-                    {
-                        guard::give_back(identity, &code);
-                    }
-                    outcome
-                }
-                Ok(_) => Err(MfaError::CodeReused {
-                    serial: serial.clone(),
-                }),
-                Err(error) => Err(error),
-            };
-            // A code that was given may be followed by somebody who can be asked, or by nobody.
-            let again = self.source.is_interactive() && attempt < self.max_attempts;
-            reason = match &outcome {
-                Err(MfaError::InvalidCode { .. }) if again => Reason::Rejected,
-                Err(MfaError::CodeReused { .. }) if again => Reason::Reused,
-                Err(MfaError::Code(CodeError::Format(_))) if again => Reason::Malformed,
-                Err(MfaError::NoTerminal { .. } | MfaError::Code(CodeError::UsedUp)) => {
-                    return refusal.map_or(outcome, Err);
-                }
-                _ => return outcome.map_err(|error| after(attempt, error)),
-            };
-            refusal = outcome.err().map(|error| after(attempt, error));
-            attempt += 1;
-        }
-    }
-
-    async fn ask(
-        &self,
-        identity: &Identity,
-        serial: &MfaSerial,
-        attempt: u32,
-        reason: Reason,
-    ) -> Result<MfaCode, MfaError> {
-        let challenge = Challenge {
-            serial: serial.clone(),
-            profile: self.profile.clone(),
-            attempt,
-            reason,
-            not_before: guard::not_before(identity, self.now()),
-        };
-        let answer = tokio::time::timeout(self.prompt_timeout, self.source.code(&challenge)).await;
-        let serial = serial.clone();
-        match answer {
-            Ok(Ok(code)) => Ok(code),
-            Ok(Err(CodeError::NoTerminal)) => Err(MfaError::NoTerminal { serial }),
-            Ok(Err(CodeError::Cancelled)) => Err(MfaError::Cancelled),
-            Ok(Err(error)) => Err(MfaError::Code(error)),
-            Err(_) => Err(MfaError::PromptTimeout {
-                serial,
-                after: self.prompt_timeout,
-            }),
-        }
-    }
-
-    async fn spend(
-        &self,
-        root: Root,
-        base: &Base,
-        serial: &MfaSerial,
-        code: &MfaCode,
-    ) -> Result<Session, MfaError> {
-        let keys = &base.credentials;
-        match (root, self.roles.first()) {
-            (Root::Role, Some(role)) => {
-                let device = Some((serial, code));
-                let call = self
-                    .sts
-                    .assume_role(keys, false, role, role.duration, device);
-                let issued = call.await?;
-                let until = Some(issued.expires);
-                Ok(self.role_session(issued, role, SessionKind::RoleWithCode, until))
-            }
-            _ => {
-                let call = self
-                    .sts
-                    .get_session_token(keys, serial, code, self.duration);
-                let issued = call.await?;
-                Ok(Session {
-                    code_needed: Some(issued.expires),
-                    credentials: issued.credentials,
-                    kind: SessionKind::Mfa,
-                    account: serial.account().map(str::to_owned),
-                    arn: None,
-                    source: SessionSource::Fresh,
-                })
-            }
-        }
-    }
-}
-
-/// A refused code, with how many were tried.
-fn after(attempt: u32, error: MfaError) -> MfaError {
-    match error {
-        MfaError::InvalidCode { skew, context, .. } => MfaError::InvalidCode {
-            attempts: attempt,
-            skew,
-            context,
-        },
-        error => error,
     }
 }
