@@ -4,7 +4,9 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use e2e::{TARGET, config, echo, echoed, instance, soon};
-use ssm_mfa::{FileStore, MemoryStore, MfaCode, MfaProvider, RoleSpec, StaticCode, Strategy};
+use ssm_mfa::{
+    FileStore, MemoryStore, MfaCode, MfaError, MfaProvider, RoleSpec, StaticCode, Strategy,
+};
 use ssm_sandbox::{ApiFault, Sandbox};
 use ssm_tunnel::Tunnel;
 use tracing_subscriber::fmt::MakeWriter;
@@ -40,6 +42,8 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     tracing_subscriber::fmt()
         .with_env_filter(LEVELS)
         .with_ansi(false)
+        // Its microseconds would be some code's six digits now and then.
+        .without_time()
         .with_writer(log.clone())
         .init();
 
@@ -66,6 +70,23 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
         .expect_err("unreadable");
     texts.push(format!("{error} {error:?}"));
     secrets.push(code);
+
+    // A wrong code is one that the user may need in a moment.
+    let right: u32 = sandbox.next_unused_code().parse().expect("digits");
+    let wrong = format!("{:06}", (right + 314_159) % 1_000_000);
+    let error = soon("the refusal", async {
+        let provider = MfaProvider::builder()
+            .sts_config(&config(&sandbox))
+            .code_source(StaticCode::new(wrong.parse().expect("six digits")))
+            .store(MemoryStore::new())
+            .find_serial();
+        let provider = provider.await.expect("a device").build().expect("complete");
+        provider.login().await.expect_err("a wrong code")
+    });
+    let error = error.await;
+    assert!(matches!(error, MfaError::InvalidCode { .. }), "{error:?}");
+    texts.push(format!("{error} {error:?}"));
+    secrets.push(wrong);
 
     let code = sandbox.next_unused_code();
     let parsed: MfaCode = code.parse().expect("six digits");
@@ -138,7 +159,7 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     secrets.push("PAYLOAD-MARKER".to_owned());
     secrets.extend(sandbox.issued_secrets());
     assert!(
-        secrets.len() >= 8,
+        secrets.len() >= 9,
         "too few secrets to mean anything: {}",
         secrets.len()
     );
