@@ -24,13 +24,12 @@ use support::open::{open, or_leave};
 use support::options::Aws;
 use support::output::Output;
 use support::signals::Signals;
-use support::{exit, program, session};
+use support::{exit, program, session, target};
 
 #[derive(Debug, Parser)]
 #[command(about = "Get a page of a private web server through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
-    /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
-    #[arg(long)]
+    #[arg(long, help = target::HELP)]
     target: String,
     /// What to get; the host as seen from the target, `localhost` for the target itself
     url: Uri,

@@ -1,6 +1,7 @@
 //! `cargo run --release --example port_forward -- --target i-0123456789abcdef0 --port-number 5432`
 //!
 //! Forwards a local port to any port of an instance, or with `--host` to any host it reaches.
+//! The machine is given by its id, or by its `Name` tag, computer name or private IP.
 //! Credentials come from the environment or the profile, with a code of the MFA device that it
 //! names; it prints as soon as it listens. On a terminal its last line tells connections, bytes, rate,
 //! round trip and resumes.
@@ -51,14 +52,14 @@ use support::options::Aws;
 use support::output::Output;
 use support::program;
 use support::signals::Signals;
+use support::target::{self, Target};
 use support::tunnels::{Tunnels, write_ready_file};
 
 #[derive(Debug, Parser)]
 #[command(about = "Forward local ports through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
-    /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
-    #[arg(long)]
-    target: String,
+    #[command(flatten)]
+    target: Target,
     /// Port to reach
     #[arg(long, value_name = "PORT", required_unless_present = "forward")]
     port_number: Option<u16>,
@@ -143,8 +144,11 @@ async fn open_all(
     signals: &mut Signals,
     tunnels: &mut Tunnels,
 ) -> anyhow::Result<bool> {
+    let asked = options.target.as_str();
+    // A name is looked up once, for the first.
+    let mut target = asked.to_owned();
     for forward in options.forwards() {
-        let mut builder = Tunnel::builder(&options.target)
+        let mut builder = Tunnel::builder(&target)
             .remote_port(forward.port)
             .sdk_config(login.config());
         builder = options.local.admit(forward.local.apply(builder));
@@ -158,6 +162,10 @@ async fn open_all(
         let Some(tunnel) = open(opening, output, signals).await? else {
             return Ok(false);
         };
+        if target != tunnel.target() {
+            target::tell(asked, &tunnel, output);
+            target = tunnel.target().to_owned();
+        }
         tunnels.add(forward.local, tunnel, output);
     }
     if options.command.is_empty() && options.ready_file.is_none() {

@@ -26,7 +26,7 @@ use support::open::{open, or_leave};
 use support::options::{Aws, Format};
 use support::output::Output;
 use support::signals::Signals;
-use support::{exit, program, session};
+use support::{exit, program, session, target};
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Config, SimpleQueryMessage};
@@ -35,8 +35,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 #[derive(Debug, Parser)]
 #[command(about = "Query a private PostgreSQL server through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
-    /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
-    #[arg(long)]
+    #[arg(long, help = target::HELP)]
     target: String,
     /// postgres://USER@HOST[:PORT]/DATABASE, or key=value pairs; the host as seen from the target
     connection: String,

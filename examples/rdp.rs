@@ -1,5 +1,6 @@
-//! `cargo run --example rdp -- --target i-0123456789abcdef0 --mfa-serial arn:aws:iam::123456789012:mfa/you`
+//! `cargo run --example rdp -- my-windows-box --mfa-serial arn:aws:iam::123456789012:mfa/you`
 //!
+//! The machine is given by its id, `Name` tag, computer name or private IP.
 //! Remote Desktop to a Windows instance in a private subnet, under enforced MFA. The options have
 //! the AWS CLI's names. `--sandbox` shows all of it on this machine, without an AWS account.
 
@@ -19,12 +20,15 @@ use support::program;
 use support::session;
 use support::signals::Signals;
 use support::story::{self, Story};
+use support::target;
 
 #[derive(Debug, Parser)]
 #[command(about = "Remote Desktop through AWS Systems Manager, under MFA", after_help = exit::HELP)]
 struct Options {
-    /// Instance id, managed node (mi-…), or container (ecs:CLUSTER_TASK_RUNTIMEID)
-    #[arg(long, required_unless_present = "sandbox")]
+    #[arg(value_name = "TARGET", help = target::HELP, required_unless_present_any = ["target", "sandbox"])]
+    machine: Option<String>,
+    /// The same, as the AWS CLI has it
+    #[arg(long, value_name = "TARGET", conflicts_with = "machine")]
     target: Option<String>,
     /// Port to reach
     #[arg(long, value_name = "PORT", default_value_t = 3389)]
@@ -39,7 +43,7 @@ struct Options {
     #[arg(long)]
     launch: bool,
     /// Use an embedded stand-in for AWS on this machine: no account needed
-    #[arg(long, conflicts_with_all = ["target", "profile", "endpoint_url", "stream_endpoint", "mfa_serial"])]
+    #[arg(long, conflicts_with_all = ["profile", "endpoint_url", "stream_endpoint", "mfa_serial"])]
     sandbox: bool,
     /// What the sandbox's instance forwards to, instead of a demo service; then the tunnel stays open
     #[arg(long, value_name = "ADDRESS", requires = "sandbox")]
@@ -48,6 +52,13 @@ struct Options {
     local: Local,
     #[command(flatten)]
     aws: Aws,
+}
+
+impl Options {
+    fn target(&self) -> &str {
+        let given = self.machine.as_deref().or(self.target.as_deref());
+        given.unwrap_or(story::TARGET)
+    }
 }
 
 fn main() -> ExitCode {
@@ -64,7 +75,10 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         let config = story.log_in().await?;
         let mut signals = Signals::new()?;
         return match open(tunnel(&options, &config).open(), output, &mut signals).await? {
-            Some(tunnel) => story.finish(tunnel, signals).await,
+            Some(tunnel) => {
+                target::tell(options.target(), &tunnel, output);
+                story.finish(tunnel, signals).await
+            }
             None => Ok(ExitCode::from(exit::INTERRUPTED)),
         };
     }
@@ -75,6 +89,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let Some(tunnel) = open(opening, output, &mut signals).await? else {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
+    target::tell(options.target(), &tunnel, output);
     if options.launch {
         tokio::select! {
             ready = tunnel.ready() => ready?,
@@ -89,7 +104,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
 }
 
 fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
-    let mut builder = Tunnel::builder(options.target.as_deref().unwrap_or(story::TARGET))
+    let mut builder = Tunnel::builder(options.target())
         .remote_port(options.port_number)
         .sdk_config(config);
     if let Some(host) = &options.host {

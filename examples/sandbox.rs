@@ -16,7 +16,7 @@ use ssm_sandbox::{Faults, Instance, Lossy, Role, Sandbox, User};
 use support::options::Format;
 use support::output::Output;
 use support::signals::Signals;
-use support::story::TARGET;
+use support::story::{NAME, TARGET};
 
 const REGION: &str = "us-east-1";
 
@@ -46,6 +46,13 @@ struct Options {
     /// Lines for a shell, or one JSON object for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
+    /// Another instance, with any of name=TAG, computer-name=NAME, ip=ADDRESS, agent-version=VERSION,
+    /// offline and not-connected. Once for each
+    #[arg(long, value_name = "ID[,…]", value_parser = instance)]
+    instance: Vec<Instance>,
+    /// Nobody may do this, such as ssm:GetConnectionStatus. Once for each action
+    #[arg(long, value_name = "ACTION")]
+    deny: Vec<String>,
     /// Version of the instance's agent, which decides what it can do
     #[arg(long, value_name = "VERSION", value_parser = version)]
     agent_version: Option<String>,
@@ -85,7 +92,7 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let mut instance = Instance::new(TARGET).paced(!options.unpaced);
+    let mut instance = Instance::new(TARGET).name(NAME).paced(!options.unpaced);
     if let Some(address) = options.destination {
         instance = instance.destination(address);
     }
@@ -115,6 +122,13 @@ async fn run(options: Options) -> anyhow::Result<()> {
     }
     for role in options.role {
         builder = builder.role(role);
+    }
+    for instance in options.instance {
+        builder = builder.instance(instance);
+    }
+    for action in options.deny {
+        let context = format!("because no identity-based policy allows the {action} action");
+        builder = builder.deny(action, context);
     }
     let sandbox = builder
         .control(true)
@@ -160,7 +174,7 @@ fn shell(sandbox: &Sandbox) -> String {
          export AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}\n\
          export AWS_ACCESS_KEY_ID={}\n\
          export AWS_SECRET_ACCESS_KEY={}\n\
-         # instance {TARGET}, MFA device {serial}\n\
+         # instance {TARGET} ({NAME}), MFA device {serial}\n\
          # its next code: {} (later: curl '{endpoint}/sandbox/code?serial={serial}')\n",
         sandbox.access_key_id(),
         sandbox.secret_access_key(),
@@ -194,6 +208,7 @@ fn json(sandbox: &Sandbox) -> serde_json::Value {
         "endpoint_url": sandbox.endpoint_url(),
         "region": REGION,
         "instance": TARGET,
+        "name": NAME,
         "users": sandbox.users().into_iter().map(user).collect::<Vec<_>>(),
         "roles": sandbox.role_arns(),
     })
@@ -217,6 +232,23 @@ fn user(text: &str) -> Result<User, String> {
         };
     }
     Ok(user)
+}
+
+fn instance(text: &str) -> anyhow::Result<Instance> {
+    let mut parts = text.split(',');
+    let mut instance = Instance::new(parts.next().unwrap_or_default());
+    for part in parts {
+        instance = match part.split_once('=') {
+            Some(("name", value)) => instance.name(value),
+            Some(("computer-name", value)) => instance.computer_name(value),
+            Some(("ip", value)) => instance.ip_address(value.parse().context("ip is no address")?),
+            Some(("agent-version", value)) => instance.agent_version(version(value)?),
+            None if part == "offline" => instance.online(false),
+            None if part == "not-connected" => instance.connected(false),
+            _ => return Err(anyhow!("an instance has no {part}")),
+        };
+    }
+    Ok(instance)
 }
 
 fn role(text: &str) -> anyhow::Result<Role> {

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Then `ssh ec2-user@i-0123456789abcdef0`, `scp`, `sftp`, `rsync`, `git` and editors over ssh work
-//! as to any host. A user who must use MFA names the device as `mfa_serial` in the profile, or adds
+//! as to any host. `Host i-* mi-* dev-*` lets `ssh ec2-user@dev-web` find the machine whose `Name` tag
+//! or computer name that is. A user who must use MFA names the device as `mfa_serial` in the profile, or adds
 //! `--mfa-serial arn:aws:iam::123456789012:mfa/you`: the code is asked for on the terminal, since
 //! standard input and output carry ssh's own data, and once a day. `ControlMaster auto`,
 //! `ControlPersist 10m` and `ControlPath ~/.ssh/%C` let further commands share the connection.
@@ -28,14 +29,14 @@ use support::open::{open, or_leave};
 use support::options::Aws;
 use support::output::Output;
 use support::signals::Signals;
+use support::target::Target;
 use support::{exit, session, stdio};
 
 #[derive(Debug, Parser)]
 #[command(about = "ProxyCommand of ssh through AWS Systems Manager", after_help = exit::HELP)]
 struct Options {
-    /// Instance id or managed node (mi-…): `%h` in ssh's configuration
-    #[arg(long)]
-    target: String,
+    #[command(flatten)]
+    target: Target,
     /// Port of sshd: `%p` in ssh's configuration
     #[arg(long, value_name = "PORT", default_value_t = 22)]
     port_number: u16,
@@ -73,7 +74,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let login = Login::new(&options.aws).await?;
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
-    let builder = Tunnel::builder(options.target)
+    let builder = Tunnel::builder(options.target.as_str())
         .remote_port(options.port_number)
         .document_name(options.document_name)
         .sdk_config(login.config());

@@ -13,7 +13,7 @@ Exit codes:
   2    wrong options
   3    the settings cannot work, or the local port or socket is taken
   4    not permitted: MFA, credentials, or the IAM policy
-  5    the target is not connected to Systems Manager
+  5    the target is not known, not the only one of its name, or not connected to Systems Manager
   6    AWS could not be reached, or failed
   7    the service or the agent ended the session with a complaint
   8    the session is gone: it timed out or was terminated while disconnected
@@ -46,6 +46,7 @@ fn of_tunnel(error: &Error) -> u8 {
         | Error::NoRegion
         | Error::StreamEndpoint(_) => 3,
         Error::NoCredentials => 4,
+        Error::Target(_) => 5,
         Error::Service(error) => of_service(error),
         Error::Ended(end) => of_end(end),
         _ => 1,

@@ -17,4 +17,5 @@ pub mod signals;
 pub mod status;
 pub mod stdio;
 pub mod story;
+pub mod target;
 pub mod tunnels;

@@ -63,6 +63,13 @@ impl Output {
         self.line(text, self.format == Format::Text);
     }
 
+    /// A line for people, in text mode only.
+    pub fn say_to_people(&self, text: &str) {
+        if self.format == Format::Text {
+            self.line(text, true);
+        }
+    }
+
     /// In JSON mode, an event of the program's own.
     pub fn object(&self, event: &serde_json::Value) {
         if self.format == Format::Json {

@@ -22,6 +22,8 @@ use crate::signals::Signals;
 
 /// The sandbox's instance.
 pub const TARGET: &str = "i-0123456789abcdef0";
+/// Its `Name` tag.
+pub const NAME: &str = "my-windows-box";
 const REGION: &str = "us-east-1";
 /// The agent sends about 1 MB a second, as the real one does; nothing holds an upload back.
 const UPLOAD: u64 = 8 << 20;
@@ -48,13 +50,13 @@ impl Story {
             None => demo::start_service().await?,
         };
         let sandbox = Sandbox::builder()
-            .instance(Instance::new(TARGET).destination(destination))
+            .instance(Instance::new(TARGET).name(NAME).destination(destination))
             .start()
             .await
             .context("the sandbox did not start")?;
         output.say(&format!(
             "A stand-in for AWS runs on this machine at {}: STS, Systems Manager, the message\n\
-             gateway, and {TARGET}, a Windows instance without any open port.",
+             gateway, and {TARGET} ({NAME}), a Windows instance without any open port.",
             sandbox.endpoint_url(),
         ));
         Ok(Self {

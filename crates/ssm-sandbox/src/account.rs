@@ -17,6 +17,8 @@ pub(crate) struct Account {
     users: Vec<Member>,
     roles: BTreeMap<String, Role>,
     pub(crate) enforce_mfa: bool,
+    /// What nobody may do, with what AWS's text says after the resource.
+    pub(crate) denied: BTreeMap<String, String>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) documents: BTreeMap<String, Document>,
     pub(crate) sessions: BTreeMap<String, Session>,
@@ -118,6 +120,7 @@ impl Account {
                 .map(|role| (role.name.clone(), role))
                 .collect(),
             enforce_mfa,
+            denied: BTreeMap::new(),
             instances: BTreeMap::new(),
             documents: BTreeMap::new(),
             sessions: BTreeMap::new(),

@@ -2,11 +2,28 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+/// The newest agent there is.
+pub(crate) const LATEST_AGENT: &str = "3.3.4851.0";
+
+/// What an instance runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Platform {
+    pub(crate) kind: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+}
+
 /// A managed instance of the sandbox: its agent, and where the agent's connections really go.
 #[derive(Debug, Clone)]
 pub struct Instance {
     pub(crate) id: String,
     pub(crate) online: bool,
+    pub(crate) connected: bool,
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) registered_name: Option<String>,
+    pub(crate) computer_name: String,
+    pub(crate) ip_address: IpAddr,
+    pub(crate) platform: Platform,
     pub(crate) agent_version: String,
     pub(crate) paced: bool,
     pub(crate) handshake_held: bool,
@@ -16,13 +33,26 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// An online instance with a current agent that works at the real agent's pace. Ports are
-    /// those of this machine's loopback.
+    /// An online Windows instance with a current agent that works at the real agent's pace. Its
+    /// computer name and address are its own, made of its id. Ports are those of this machine's
+    /// loopback.
     pub fn new(id: impl Into<String>) -> Self {
+        let id = id.into();
+        let [.., third, fourth] = fingerprint(&id).to_be_bytes();
         Self {
-            id: id.into(),
             online: true,
-            agent_version: "3.3.4851.0".to_owned(),
+            connected: true,
+            tags: BTreeMap::new(),
+            registered_name: None,
+            computer_name: computer_name(&id),
+            ip_address: Ipv4Addr::new(10, 0, third, fourth).into(),
+            platform: Platform {
+                kind: "Windows".to_owned(),
+                name: "Microsoft Windows Server 2022 Datacenter".to_owned(),
+                version: "10.0.20348".to_owned(),
+            },
+            id,
+            agent_version: LATEST_AGENT.to_owned(),
             paced: true,
             handshake_held: false,
             dial_delay: Duration::ZERO,
@@ -31,9 +61,62 @@ impl Instance {
         }
     }
 
-    /// Whether its agent is connected. Default `true`.
+    /// Whether its agent is there at all: `PingStatus` is `Online`, else `ConnectionLost`, and no
+    /// session can be started. Default `true`.
     pub fn online(mut self, online: bool) -> Self {
         self.online = online;
+        self
+    }
+
+    /// Whether an agent that is online also reaches `ssmmessages`: GetConnectionStatus says
+    /// `connected`, else `notconnected`, and no session can be started. Default `true`.
+    pub fn connected(mut self, connected: bool) -> Self {
+        self.connected = connected;
+        self
+    }
+
+    /// Its `Name` tag. Default: none.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.tag("Name", name)
+    }
+
+    /// Adds a tag, or changes its value.
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.insert(key.into(), value.into());
+        self
+    }
+
+    /// The name that a managed node (`mi-…`) was registered with. EC2 instances have none.
+    pub fn registered_name(mut self, name: impl Into<String>) -> Self {
+        self.registered_name = Some(name.into());
+        self
+    }
+
+    /// The host name that its agent reports, with its domain if it has one.
+    pub fn computer_name(mut self, name: impl Into<String>) -> Self {
+        self.computer_name = name.into();
+        self
+    }
+
+    /// The address that its agent reports.
+    pub fn ip_address(mut self, address: IpAddr) -> Self {
+        self.ip_address = address;
+        self
+    }
+
+    /// What it runs: `PlatformType` (`Windows`, `Linux` or `MacOS`), `PlatformName` and
+    /// `PlatformVersion`.
+    pub fn platform(
+        mut self,
+        kind: impl Into<String>,
+        name: impl Into<String>,
+        version: impl Into<String>,
+    ) -> Self {
+        self.platform = Platform {
+            kind: kind.into(),
+            name: name.into(),
+            version: version.into(),
+        };
         self
     }
 
@@ -76,6 +159,11 @@ impl Instance {
         self
     }
 
+    /// Whether sessions can be started.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.online && self.connected
+    }
+
     pub(crate) fn resolve(&self, host: Option<&str>, port: u16) -> SocketAddr {
         let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         match host {
@@ -88,6 +176,20 @@ impl Instance {
             None => self.destination.unwrap_or(local),
         }
     }
+}
+
+/// As EC2's images for Windows name themselves.
+fn computer_name(id: &str) -> String {
+    let digits: Vec<char> = id.chars().filter(char::is_ascii_alphanumeric).collect();
+    let last = digits.iter().skip(digits.len().saturating_sub(7));
+    format!("EC2AMAZ-{}", last.collect::<String>().to_ascii_uppercase())
+}
+
+/// FNV-1a: two ids that are alike have addresses that are not.
+fn fingerprint(id: &str) -> u32 {
+    id.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// A session document.

@@ -24,8 +24,10 @@
 //!   [`User`]s have keys and devices, [`Role`]s a trust policy (MFA and its age, external id) and a
 //!   longest session.
 //! - **IAM**: ListMFADevices and GetUser, for oneself.
-//! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, in AWS JSON 1.1. Without
-//!   an MFA session it denies explicitly, as an account with the usual policy does.
+//! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, and
+//!   DescribeInstanceInformation (filters, pages) and GetConnectionStatus, in AWS JSON 1.1. Without
+//!   an MFA session it denies explicitly, as an account with the usual policy does; other denials
+//!   as [`SandboxBuilder::deny`] says.
 //! - Every request's **Signature Version 4** is checked, the websocket's too.
 //! - **The message gateway**: tokens are good for one opening; it relays, buffers while a side is
 //!   away, publishes, and closes on demand.

@@ -40,6 +40,7 @@ pub struct SandboxBuilder {
     roles: Vec<Role>,
     region: String,
     enforce_mfa: bool,
+    denied: Vec<(String, String)>,
     instances: Vec<Instance>,
     documents: Vec<String>,
     clock: Clock,
@@ -55,6 +56,7 @@ impl Default for SandboxBuilder {
             roles: Vec::new(),
             region: "us-east-1".to_owned(),
             enforce_mfa: true,
+            denied: Vec::new(),
             instances: Vec::new(),
             documents: Vec::new(),
             clock: Clock::default(),
@@ -84,9 +86,18 @@ impl SandboxBuilder {
         self
     }
 
-    /// Whether Systems Manager is denied without an MFA session. Default `true`.
+    /// Whether Systems Manager is denied without an MFA session, all of it. Default `true`.
     pub fn enforce_mfa(mut self, enforce: bool) -> Self {
         self.enforce_mfa = enforce;
+        self
+    }
+
+    /// Nobody may do this (`ssm:GetConnectionStatus`). `context` is what AWS's text says after the
+    /// resource, such as `because no identity-based policy allows the ssm:GetConnectionStatus
+    /// action` or `with an explicit deny in a service control policy` (IAM User Guide,
+    /// "Troubleshoot access denied error messages"). Of Systems Manager's actions.
+    pub fn deny(mut self, action: impl Into<String>, context: impl Into<String>) -> Self {
+        self.denied.push((action.into(), context.into()));
         self
     }
 
@@ -155,6 +166,7 @@ impl SandboxBuilder {
             self.enforce_mfa,
             fastrand::Rng::new(),
         );
+        account.denied.extend(self.denied);
         account.documents = Document::standard();
         for name in self.documents {
             account.documents.insert(name, Document::custom());

@@ -1,4 +1,6 @@
-//! Systems Manager's session calls (AWS JSON 1.1).
+//! Systems Manager's calls (AWS JSON 1.1), those of sessions here.
+
+mod managed_nodes;
 
 use std::collections::BTreeMap;
 
@@ -49,6 +51,11 @@ pub(crate) fn answer(state: &State, caller: &Caller, action: &str, body: &[u8]) 
         "TerminateSession" => {
             parse(body).and_then(|request| terminate_session(state, caller, &request))
         }
+        "DescribeInstanceInformation" => parse(body).and_then(|request| {
+            managed_nodes::describe_instance_information(state, caller, &request)
+        }),
+        "GetConnectionStatus" => parse(body)
+            .and_then(|request| managed_nodes::get_connection_status(state, caller, &request)),
         other => Err(failure(
             "UnknownOperationException",
             format!("{other} is not known here"),
@@ -85,10 +92,7 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
 
 fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Result<Value, Failure> {
     let mut account = state.account();
-    let resource = format!(
-        "arn:aws:ec2:{}:{ACCOUNT_ID}:instance/{}",
-        state.region, request.target
-    );
+    let resource = target_arn(state, &request.target);
     authorize(&account, caller, "ssm:StartSession", &resource)?;
     if request
         .reason
@@ -114,7 +118,7 @@ fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Resu
     let instance = account
         .instances
         .get(&request.target)
-        .filter(|instance| instance.online)
+        .filter(|instance| instance.is_reachable())
         .cloned()
         .ok_or_else(|| {
             failure(
@@ -196,22 +200,37 @@ fn properties(
     Ok(values.into_iter().collect())
 }
 
+/// The resource that a call about a target is authorized on.
+fn target_arn(state: &State, target: &str) -> String {
+    let region = &state.region;
+    if target.starts_with("mi-") {
+        format!("arn:aws:ssm:{region}:{ACCOUNT_ID}:managed-instance/{target}")
+    } else {
+        format!("arn:aws:ec2:{region}:{ACCOUNT_ID}:instance/{target}")
+    }
+}
+
 fn authorize(
     account: &Account,
     caller: &Caller,
     action: &str,
     resource: &str,
 ) -> Result<(), Failure> {
-    if account.enforce_mfa && caller.mfa_at.is_none() {
-        return Err(failure(
+    let context = if account.enforce_mfa && caller.mfa_at.is_none() {
+        Some("with an explicit deny in an identity-based policy")
+    } else {
+        account.denied.get(action).map(String::as_str)
+    };
+    match context {
+        Some(context) => Err(failure(
             "AccessDeniedException",
             format!(
-                "User: {} is not authorized to perform: {action} on resource: {resource} with an explicit deny in an identity-based policy",
+                "User: {} is not authorized to perform: {action} on resource: {resource} {context}",
                 caller.arn
             ),
-        ));
+        )),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn own_session<'a>(

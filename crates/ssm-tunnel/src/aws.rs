@@ -1,5 +1,7 @@
-//! The three Systems Manager calls, over the AWS SDK. No SDK type leaves this file, and no SDK
-//! error is kept: their `Debug` may show a whole answer, token included.
+//! The calls to AWS, over its SDK; those of sessions here. No SDK type leaves this module, and no
+//! SDK error is kept: their `Debug` may show a whole answer, token included.
+
+pub(crate) mod nodes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -67,22 +69,7 @@ impl SystemsManager {
     where
         SdkError<E, R>: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     {
-        let message = error.message().unwrap_or_default().trim().to_owned();
-        let request_id = error.request_id().map(str::to_owned);
-        match (error, error.code()) {
-            (SdkError::ServiceError(_), Some(code)) => ServiceError::answered(
-                action,
-                code,
-                message,
-                request_id,
-                &self.target,
-                &self.document_name,
-            ),
-            (SdkError::ServiceError(_), None) => ServiceError::Unreadable { action, request_id },
-            (SdkError::TimeoutError(_), _) => ServiceError::Timeout { action },
-            (SdkError::ResponseError(_), _) => ServiceError::Unreadable { action, request_id },
-            _ => ServiceError::unsent(action, error),
-        }
+        failure(action, error, &self.target, &self.document_name)
     }
 }
 
@@ -160,6 +147,29 @@ impl SessionApi for SystemsManager {
             let client = client(&self.sdk_config, self.endpoint_url.as_deref());
             self.terminate_by(&client, session_id).await
         })
+    }
+}
+
+/// What an SDK error says, told by who caused it.
+fn failure<E, R>(
+    action: &'static str,
+    error: &SdkError<E, R>,
+    target: &str,
+    document: &str,
+) -> ServiceError
+where
+    SdkError<E, R>: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+{
+    let message = error.message().unwrap_or_default().trim().to_owned();
+    let request_id = error.request_id().map(str::to_owned);
+    match (error, error.code()) {
+        (SdkError::ServiceError(_), Some(code)) => {
+            ServiceError::answered(action, code, message, request_id, target, document)
+        }
+        (SdkError::ServiceError(_), None) => ServiceError::Unreadable { action, request_id },
+        (SdkError::TimeoutError(_), _) => ServiceError::Timeout { action },
+        (SdkError::ResponseError(_), _) => ServiceError::Unreadable { action, request_id },
+        _ => ServiceError::unsent(action, error),
     }
 }
 

@@ -12,10 +12,13 @@ use ssm_relay::{
 };
 
 use crate::aws::SystemsManager;
-use crate::error::Error;
+use crate::aws::nodes::Nodes;
+use crate::error::{Error, ServiceError};
 use crate::network;
 use crate::settings;
 use crate::started::{Attached, StartedSession};
+use crate::target;
+use crate::target_state::TargetState;
 use crate::tunnel::Tunnel;
 
 /// `portNumber` and `localPortNumber` on the target itself.
@@ -211,7 +214,10 @@ impl TunnelBuilder {
         self
     }
 
-    /// Binds the local port, starts the session, and returns once the service answered.
+    /// Binds the local port, looks the target up unless it is an id, starts the session, and
+    /// returns once the service answered. When it answers that the target is not connected, two
+    /// further calls ask why, for [`Limits::connect_timeout`] at most; where they are denied, the
+    /// error does not say.
     ///
     /// # Errors
     /// Settings that cannot work, the local port in use, no region or credentials, and whatever
@@ -269,6 +275,11 @@ impl TunnelBuilder {
         if api_url.as_deref().is_some_and(settings::is_loopback) {
             endpoint = endpoint.or_loopback();
         }
+        let nodes = Nodes::new(&sdk_config, self.endpoint_url.as_deref());
+        let target = match &self.started {
+            None if !target::is_id(&self.target) => target::find(&nodes, &self.target).await?.id,
+            _ => self.target,
+        };
         let document = self.document_name.unwrap_or_else(|| {
             (if self.remote_host.is_some() {
                 REMOTE_HOST
@@ -280,7 +291,7 @@ impl TunnelBuilder {
         let systems_manager = SystemsManager::new(
             &sdk_config,
             self.endpoint_url.as_deref(),
-            self.target,
+            target.clone(),
             document,
             parameters,
             self.reason,
@@ -289,6 +300,7 @@ impl TunnelBuilder {
             Some(session) => Arc::new(Attached::new(session, systems_manager)),
             None => Arc::new(systems_manager),
         };
+        let patience = self.limits.connect_timeout;
         let config = RelayConfig {
             limits: self.limits,
             endpoint,
@@ -297,10 +309,10 @@ impl TunnelBuilder {
             ca_bundle,
             on_session_end: self.on_session_end,
         };
-        let relay = Relay::open(config, api, listener)
-            .await
-            .map_err(Error::from)?;
-        Ok(Tunnel::new(relay, local_addr))
+        match Relay::open(config, api, listener).await {
+            Ok(relay) => Ok(Tunnel::new(relay, local_addr, target)),
+            Err(error) => Err(explained(error.into(), &nodes, patience).await),
+        }
     }
 
     async fn listen(&self) -> Result<Option<Listener>, Error> {
@@ -416,6 +428,26 @@ impl TunnelBuilder {
         parameters.extend(self.parameters.clone());
         parameters
     }
+}
+
+/// A target that is not connected, with what is known of it.
+async fn explained(error: Error, nodes: &Nodes, patience: Duration) -> Error {
+    let Error::Service(service) = &error else {
+        return error;
+    };
+    let ServiceError::TargetNotConnected {
+        target, request_id, ..
+    } = &**service
+    else {
+        return error;
+    };
+    let state = TargetState::ask(nodes, target, patience).await;
+    ServiceError::TargetNotConnected {
+        target: target.clone(),
+        state,
+        request_id: request_id.clone(),
+    }
+    .into()
 }
 
 /// Whether only this machine reaches it.

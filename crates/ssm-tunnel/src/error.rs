@@ -8,6 +8,10 @@ use aws_credential_types::provider::error::CredentialsError;
 use ssm_relay::{ApiError, CaBundleError, End, OpenError, StreamUrlError};
 use thiserror::Error;
 
+use crate::denial::Denial;
+use crate::target::TargetError;
+use crate::target_state::TargetState;
+
 /// Why a tunnel could not be opened, or ended.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
@@ -43,6 +47,9 @@ pub enum Error {
     /// The stream endpoint that was named cannot be used.
     #[error("the stream endpoint cannot be used: {0}")]
     StreamEndpoint(StreamUrlError),
+    /// The target is none, or not the only one of its name.
+    #[error(transparent)]
+    Target(TargetError),
     /// A call to Systems Manager failed.
     #[error(transparent)]
     Service(Arc<ServiceError>),
@@ -60,7 +67,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum ServiceError {
     /// The caller may not do this.
-    #[error("{action} was denied: {message}{}; it takes an IAM policy that allows {action} on the target and the session document, and if the policy demands MFA, credentials of an MFA session may be missing: log in with a code first", id(.request_id))]
+    #[error("{action} was denied: {message}{}; {}", id(.request_id), Denial::read(message).advice(&iam_action(action), resources(action)))]
     AccessDenied {
         /// The API call.
         action: &'static str,
@@ -70,10 +77,12 @@ pub enum ServiceError {
         request_id: Option<String>,
     },
     /// The target is unknown, off, or its agent does not reach the service.
-    #[error("{target} is not connected to Systems Manager{}: check its id and the region, that it runs, that its SSM agent runs, that its instance profile allows it (AmazonSSMManagedInstanceCore), and that it reaches the endpoints ssm, ssmmessages and ec2messages", id(.request_id))]
+    #[error("{target} is not connected to Systems Manager{}{}: check its id and the region, that it runs, that its SSM agent runs, that its instance profile allows it (AmazonSSMManagedInstanceCore), and that it reaches the endpoints ssm, ssmmessages and ec2messages", id(.request_id), known(.state))]
     TargetNotConnected {
         /// The target.
         target: String,
+        /// What is known of it otherwise. A tunnel that could not be opened asks for it.
+        state: Option<TargetState>,
         /// For AWS support.
         request_id: Option<String>,
     },
@@ -199,6 +208,7 @@ impl ServiceError {
             "TargetNotConnected" | "InvalidTarget" | "InvalidInstanceId" => {
                 Self::TargetNotConnected {
                     target: target.to_owned(),
+                    state: None,
                     request_id,
                 }
             }
@@ -244,6 +254,14 @@ impl ServiceError {
         }
     }
 
+    /// What a denial says of its cause; `None` of any other error.
+    pub fn denial(&self) -> Option<Denial> {
+        match self {
+            Self::AccessDenied { message, .. } => Some(Denial::read(message)),
+            _ => None,
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -277,6 +295,18 @@ impl From<End> for Error {
     }
 }
 
+impl From<TargetError> for Error {
+    fn from(error: TargetError) -> Self {
+        Self::Target(error)
+    }
+}
+
+impl From<ServiceError> for Error {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(Arc::new(error))
+    }
+}
+
 impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
@@ -293,7 +323,7 @@ impl From<OpenError> for Error {
 impl From<ApiError> for Error {
     fn from(error: ApiError) -> Self {
         match error.into_cause().downcast::<ServiceError>() {
-            Ok(error) => Self::Service(Arc::new(*error)),
+            Ok(error) => (*error).into(),
             Err(other) => Self::Ended(End::Api(Arc::new(ApiError::fatal(other)))),
         }
     }
@@ -324,6 +354,32 @@ fn id(request_id: &Option<String>) -> String {
     request_id
         .as_ref()
         .map(|id| format!(" (request {id})"))
+        .unwrap_or_default()
+}
+
+/// The name that policies have for a call.
+pub(crate) fn iam_action(action: &str) -> String {
+    let service = match action {
+        "GetCallerIdentity" => "sts",
+        _ => "ssm",
+    };
+    format!("{service}:{action}")
+}
+
+/// What a policy must allow it on.
+fn resources(action: &str) -> &'static str {
+    match action {
+        "StartSession" => "the target and the session document",
+        "ResumeSession" | "TerminateSession" => "the user's own sessions",
+        "GetConnectionStatus" => "the target",
+        _ => "all resources (\"*\")",
+    }
+}
+
+fn known(state: &Option<TargetState>) -> String {
+    state
+        .as_ref()
+        .map(|state| format!("; {state}"))
         .unwrap_or_default()
 }
 

@@ -104,11 +104,22 @@
 //! `AWS_ENDPOINT_URL_STS` for STS, [`TunnelBuilder::stream_endpoint`] for the data channel; with
 //! private DNS none of them is needed.
 //!
+//! # Targets
+//!
+//! A target is an instance id (`i-…`), a managed node's (`mi-…`), a container
+//! (`ecs:CLUSTER_TASK_RUNTIMEID`), or what people know of a machine: its `Name` tag, its computer
+//! name with or without the domain, or its private IP address. The latter are looked up in the
+//! region with DescribeInstanceInformation, the tag by the service itself, the others among the
+//! first 5000 managed nodes; an id costs no call. Of several machines with that name, the one that
+//! is online is meant; where several are, or none, the error lists them ([`TargetError`]).
+//!
 //! # IAM
 //!
 //! The caller needs `ssm:StartSession` on the instance and on the session document,
 //! `ssm:ResumeSession` and `ssm:TerminateSession` on its own sessions, and
-//! `ssmmessages:OpenDataChannel`.
+//! `ssmmessages:OpenDataChannel`. For targets by name `ssm:DescribeInstanceInformation` on `*`
+//! (the service knows no narrower resource); with it, and `ssm:GetConnectionStatus`, the error of a
+//! target that is not connected tells why. [`ServiceError::denial`] reads what AWS says of a denial.
 //!
 //! # Logs
 //!
@@ -119,10 +130,14 @@ mod aws;
 mod builder;
 #[cfg(feature = "hyper")]
 mod connector;
+mod denial;
 mod error;
 mod network;
+mod node;
 mod settings;
 mod started;
+mod target;
+mod target_state;
 mod tunnel;
 
 /// The README's example compiles.
@@ -133,8 +148,10 @@ struct Readme;
 pub use builder::TunnelBuilder;
 #[cfg(feature = "hyper")]
 pub use connector::{HyperConnector, HyperStream};
+pub use denial::{Denial, DenialCause, PolicyType};
 pub use error::{Error, ServiceError};
 pub use network::http_client;
+pub use node::ManagedNode;
 /// The version of session-manager-plugin whose place this crate takes, as announced to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
 pub use ssm_relay::{
@@ -142,4 +159,6 @@ pub use ssm_relay::{
     Listener, OnSessionEnd, OpenError, Outcome, Proxy, Stats, StreamUrlError, TunnelStream,
 };
 pub use started::StartedSession;
+pub use target::TargetError;
+pub use target_state::TargetState;
 pub use tunnel::Tunnel;

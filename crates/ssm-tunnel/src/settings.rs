@@ -18,12 +18,13 @@ fn wrong(text: impl Into<String>) -> Result<(), Error> {
 
 pub(crate) fn target(target: &str) -> Result<(), Error> {
     if target.trim().is_empty() {
-        return wrong("the target is empty: give an instance id such as i-0123456789abcdef0");
+        return wrong(
+            "the target is empty: give an instance id such as i-0123456789abcdef0, or its Name tag",
+        );
     }
-    let odd = |c: char| c.is_whitespace() || c.is_control();
-    if target.contains(odd) || target.chars().count() > LONGEST_TARGET {
+    if target.contains(char::is_control) || target.chars().count() > LONGEST_TARGET {
         return wrong(format!(
-            "the target {:?} is not an id: give an instance (i-0123456789abcdef0), a managed node (mi-...) or a container (ecs:CLUSTER_TASK_RUNTIMEID)",
+            "the target {:?} is no target: give an instance (i-0123456789abcdef0), a managed node (mi-...), a container (ecs:CLUSTER_TASK_RUNTIMEID), or an instance's Name tag, computer name or private IP",
             shortened(target)
         ));
     }
@@ -145,15 +146,21 @@ mod tests {
     }
 
     #[test]
-    fn targets_of_every_kind_are_taken_and_texts_that_are_no_id_are_not() {
-        for id in ["i-0123456789abcdef0", "mi-0a", "ecs:c_t_r-1", "my.alias"] {
-            target(id).expect(id);
+    fn targets_of_every_kind_are_taken_and_texts_that_can_be_none_are_not() {
+        for known in [
+            "i-0123456789abcdef0",
+            "mi-0a",
+            "ecs:c_t_r-1",
+            "my.alias",
+            "my box",
+        ] {
+            target(known).expect(known);
         }
         for text in ["", " ", "\t"] {
             refused(target(text), "the target is empty");
         }
-        for text in ["hello world", "i-1\n", "i-\u{0}", &"x".repeat(401)] {
-            refused(target(text), "is not an id: give an instance");
+        for text in ["i-1\n", "i-\u{0}", "my\tbox", &"x".repeat(401)] {
+            refused(target(text), "is no target: give an instance");
         }
     }
 

@@ -11,11 +11,13 @@ use crate::started::StartedSession;
 pub struct Tunnel {
     relay: Relay,
     local_addr: SocketAddr,
+    target: String,
 }
 
 impl Tunnel {
-    /// A tunnel to `target`: an instance id `i-…`, a managed node `mi-…`, or a container
-    /// `ecs:CLUSTER_TASK_RUNTIMEID`.
+    /// A tunnel to `target`: an instance id `i-…`, a managed node `mi-…`, a container
+    /// `ecs:CLUSTER_TASK_RUNTIMEID`, or the `Name` tag, computer name or private IP of one
+    /// ([Targets](crate#targets)).
     pub fn builder(target: impl Into<String>) -> TunnelBuilder {
         TunnelBuilder::new(target.into())
     }
@@ -27,8 +29,18 @@ impl Tunnel {
         TunnelBuilder::attached(session)
     }
 
-    pub(crate) fn new(relay: Relay, local_addr: SocketAddr) -> Self {
-        Self { relay, local_addr }
+    pub(crate) fn new(relay: Relay, local_addr: SocketAddr, target: String) -> Self {
+        Self {
+            relay,
+            local_addr,
+            target,
+        }
+    }
+
+    /// The id of what it leads to, where the builder was given a name or address too; empty when
+    /// the session was started elsewhere.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// Where local connections are accepted. Port 0 when the tunnel has no local port

@@ -1,0 +1,140 @@
+//! What Systems Manager tells of managed nodes: DescribeInstanceInformation and
+//! GetConnectionStatus.
+
+use std::time::SystemTime;
+
+use aws_config::SdkConfig;
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
+
+use crate::error::ServiceError;
+use crate::node::ManagedNode;
+
+const DESCRIBE: &str = "DescribeInstanceInformation";
+const STATUS: &str = "GetConnectionStatus";
+/// Most items of a page (API Reference, DescribeInstanceInformation).
+const PAGE: i32 = 50;
+/// 5000 nodes: beyond that, looking at each is no way to find one.
+const MOST_PAGES: usize = 100;
+
+/// The two calls, in one region.
+pub(crate) struct Nodes {
+    client: Client,
+    region: String,
+}
+
+/// Managed nodes, and whether these are all.
+pub(crate) struct Listing {
+    pub(crate) nodes: Vec<ManagedNode>,
+    pub(crate) complete: bool,
+}
+
+impl Nodes {
+    pub(crate) fn new(sdk_config: &SdkConfig, endpoint_url: Option<&str>) -> Self {
+        Self {
+            client: super::client(sdk_config, endpoint_url),
+            region: sdk_config
+                .region()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Those with this `Name` tag.
+    pub(crate) async fn tagged(&self, name: &str) -> Result<Listing, ServiceError> {
+        let mut listing = self.list("tag:Name", Some(name)).await?;
+        for node in &mut listing.nodes {
+            node.name = Some(name.to_owned());
+        }
+        Ok(listing)
+    }
+
+    /// All of them, as far as their number allows.
+    pub(crate) async fn all(&self) -> Result<Listing, ServiceError> {
+        self.list("", None).await
+    }
+
+    /// The one with this id, if it has registered with Systems Manager.
+    pub(crate) async fn by_id(&self, id: &str) -> Result<Option<ManagedNode>, ServiceError> {
+        match self.list("InstanceIds", Some(id)).await {
+            Ok(listing) => Ok(listing.nodes.into_iter().find(|node| node.id == id)),
+            // Of an id that is not valid or not this account's (API Reference).
+            Err(ServiceError::TargetNotConnected { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn list(&self, key: &str, value: Option<&str>) -> Result<Listing, ServiceError> {
+        let target = value.unwrap_or_default();
+        let filter = value.and_then(|value| {
+            let filter = InstanceInformationStringFilter::builder();
+            filter.key(key).values(value).build().ok()
+        });
+        let mut nodes = Vec::new();
+        let mut token = None::<String>;
+        for _ in 0..MOST_PAGES {
+            let answer = self
+                .client
+                .describe_instance_information()
+                .set_filters(filter.clone().map(|filter| vec![filter]))
+                .max_results(PAGE)
+                .set_next_token(token.clone())
+                .send()
+                .await
+                .map_err(|error| super::failure(DESCRIBE, &error, target, ""))?;
+            let next = answer.next_token().filter(|next| !next.is_empty());
+            let next = next.map(str::to_owned);
+            let list = answer.instance_information_list.unwrap_or_default();
+            nodes.extend(list.into_iter().filter_map(node));
+            // The same token again would lead round in a circle.
+            if next.is_none() || next == token {
+                return Ok(Listing {
+                    nodes,
+                    complete: next.is_none(),
+                });
+            }
+            token = next;
+        }
+        Ok(Listing {
+            nodes,
+            complete: false,
+        })
+    }
+
+    /// Whether the target's agent can be reached for a session. The service does not tell an
+    /// unknown target from one that is off.
+    pub(crate) async fn is_connected(&self, target: &str) -> Result<bool, ServiceError> {
+        let answer = self.client.get_connection_status().target(target);
+        let answer = answer
+            .send()
+            .await
+            .map_err(|error| super::failure(STATUS, &error, target, ""))?;
+        let status = answer.status().ok_or(ServiceError::Unreadable {
+            action: STATUS,
+            request_id: None,
+        })?;
+        Ok(status.as_str().eq_ignore_ascii_case("connected"))
+    }
+}
+
+/// `None` for an answer without an id.
+fn node(information: InstanceInformation) -> Option<ManagedNode> {
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Some(ManagedNode {
+        id: text(information.instance_id)?,
+        name: text(information.name),
+        computer_name: text(information.computer_name),
+        ip_address: text(information.ip_address),
+        ping_status: information.ping_status.map(|it| it.as_str().to_owned()),
+        last_ping: information
+            .last_ping_date_time
+            .and_then(|at| SystemTime::try_from(at).ok()),
+        agent_version: text(information.agent_version),
+        platform_type: information.platform_type.map(|it| it.as_str().to_owned()),
+        platform_name: text(information.platform_name),
+    })
+}

@@ -1,0 +1,42 @@
+//! What to reach, as the command line says it.
+
+use clap::Args;
+use ssm_tunnel::Tunnel;
+
+use crate::output::Output;
+
+/// For `--help`.
+pub const HELP: &str = "Instance id, managed node (mi-…), container (ecs:CLUSTER_TASK_RUNTIMEID), or a machine's Name tag, computer name or private IP";
+
+/// The target, as the first argument or by name.
+#[derive(Debug, Clone, Args)]
+#[group(id = "what", required = true, multiple = false)]
+pub struct Target {
+    #[arg(value_name = "TARGET", help = HELP)]
+    machine: Option<String>,
+    /// The same, as the AWS CLI has it
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+}
+
+impl Target {
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        let given = self.machine.as_ref().or(self.target.as_ref());
+        given.map(String::as_str).unwrap_or_default()
+    }
+}
+
+/// Says which machine a name was found to mean.
+pub fn tell(asked: &str, tunnel: &Tunnel, output: Output) {
+    if tunnel.target() == asked {
+        return;
+    }
+    output.object(&serde_json::json!({
+        "event": "target_found",
+        "target": asked,
+        "id": tunnel.target(),
+        "session_id": tunnel.session_id(),
+    }));
+    output.say_to_people(&format!("{asked} is {}", tunnel.target()));
+}
