@@ -9,8 +9,9 @@ const GAIN: f64 = 2.0;
 const RATE_ROUNDS: u64 = 3;
 /// How long the smallest round trip is believed before it is measured again with a short queue.
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
-/// Round trips below this are scheduling and batching, not distance.
-const RTT_GRANULARITY: Duration = Duration::from_millis(5);
+/// Round trips below this are scheduling and batching, not distance. A keystroke waits up to twice
+/// as long behind an upload to a neighbour.
+const RTT_GRANULARITY: Duration = Duration::from_millis(1);
 /// Share of the window left after a round with a loss, its floor, and what a clean round gives back.
 const LOSS_CUT: f64 = 0.85;
 const LOSS_FLOOR: f64 = 0.7;

@@ -25,6 +25,10 @@ pub enum MessageType {
     Other(String),
 }
 
+const INPUT_STREAM_DATA: &[u8; 32] = b"input_stream_data               ";
+const OUTPUT_STREAM_DATA: &[u8; 32] = b"output_stream_data              ";
+const ACKNOWLEDGE: &[u8; 32] = b"acknowledge                     ";
+
 impl MessageType {
     /// The name on the wire.
     pub fn as_str(&self) -> &str {
@@ -42,6 +46,14 @@ impl MessageType {
 
     /// Reads the padded field; `None` when it is empty or not printable ASCII.
     pub(super) fn from_field(field: &[u8]) -> Option<Self> {
+        // What nearly every message says, as the peers pad it.
+        if field == INPUT_STREAM_DATA {
+            return Some(Self::InputStreamData);
+        } else if field == OUTPUT_STREAM_DATA {
+            return Some(Self::OutputStreamData);
+        } else if field == ACKNOWLEDGE {
+            return Some(Self::Acknowledge);
+        }
         let name = std::str::from_utf8(field).ok()?;
         // MGS pads `channel_closed` with NULs, everybody else with spaces.
         let name = name.trim_matches([' ', '\0']);
@@ -201,5 +213,28 @@ impl MessageId {
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.hyphenated().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_cuts_read_as_the_names_they_stand_for() {
+        for (field, name) in [
+            (INPUT_STREAM_DATA, "input_stream_data"),
+            (OUTPUT_STREAM_DATA, "output_stream_data"),
+            (ACKNOWLEDGE, "acknowledge"),
+        ] {
+            assert_eq!(field.trim_ascii_end(), name.as_bytes());
+            let with_spaces = MessageType::from_field(field).expect("a type");
+            let with_nuls = field.map(|byte| if byte == b' ' { 0 } else { byte });
+            assert_eq!(
+                Some(&with_spaces),
+                MessageType::from_field(&with_nuls).as_ref()
+            );
+            assert_eq!(with_spaces.as_str(), name);
+        }
     }
 }
