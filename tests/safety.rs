@@ -60,6 +60,7 @@ async fn limits_that_cannot_work_are_refused() {
         "ping_interval",
         "max_payload",
         "max_connections",
+        "sessions",
         "keep_alive",
     ] {
         let error = refused(|builder| {
@@ -68,6 +69,7 @@ async fn limits_that_cannot_work_are_refused() {
                 "ping_interval" => limits.ping_interval = Duration::ZERO,
                 "max_payload" => limits.max_payload = 0,
                 "max_connections" => limits.max_connections = 0,
+                "sessions" => limits.sessions = 0,
                 _ => limits.keep_alive = Some(Duration::ZERO),
             }
             builder.limits(limits)

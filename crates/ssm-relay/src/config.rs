@@ -13,13 +13,14 @@ use std::time::Duration;
 /// | received ahead of a missing message, a session | [`ssm_protocol::SessionConfig::reorder_bytes`] | 64 MiB, nothing while none is missing |
 /// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; held in memory at most about 4 times that, for peers that send tiny messages ([`ssm_smux::Config::session_receive_budget`]) |
 /// | written and not sent, a stream | [`stream_send_buffer`](Self::stream_send_buffer) | 64 KiB |
-/// | read from a local socket, a connection | fixed | 16 KiB, none while it is idle |
+/// | read from a local socket, a connection | fixed | 64 KiB, none while it is idle |
 /// | on its way to a local socket, a connection | fixed | 64 KiB |
 /// | read from and written to the websocket, a session | fixed | 32 KiB and 64 KiB, at most one message of 1 MiB |
 /// | streams, a session | [`ssm_smux::Config::max_streams`] | 65536 |
 /// | local connections, waiting or carried | [`max_connections`](Self::max_connections) | 1024; further ones wait unaccepted |
+/// | sessions, where connections share them | [`sessions`](Self::sessions) | 1; further connections share |
 /// | sessions, where each carries one connection | [`max_sessions`](Self::max_sessions) | 32 and the first |
-/// | events kept for a slow receiver | fixed | 1024 |
+/// | events kept for a slow receiver | fixed | 256 |
 ///
 /// A slow local reader stops only its own stream until the session's receive budget is used up; then
 /// the websocket is not read, which stops the agent, and nothing is dropped.
@@ -67,6 +68,17 @@ pub struct Limits {
     /// Most local connections at once, waiting for a session or carried by one. Further ones wait
     /// unaccepted in the system's backlog. Default 1024.
     pub max_connections: usize,
+    /// Most sessions that connections are spread over where they can share one. Default 1.
+    ///
+    /// The agent sends at most one message a millisecond a session, about 0.8 MB/s with messages of
+    /// 1 KiB, so parallel downloads are faster over more. A connection that finds every session in
+    /// use waits until another is started, and where that fails shares one. Each is an SSM session:
+    /// it is listed, logged and counted as one (StartSession is throttled, and an account's quota of
+    /// sessions counts it), takes a second or so to start, and costs a websocket.
+    pub sessions: usize,
+    /// How long one of those beyond the first stays without a connection before it is closed.
+    /// Default 60 s.
+    pub session_idle: Duration,
     /// Most sessions at once where each carries one connection only (old agents, SSH document).
     /// Further connections wait. Default 32.
     pub max_sessions: usize,
@@ -89,6 +101,8 @@ impl Default for Limits {
             resume_budget: Some(Duration::from_secs(600)),
             close_timeout: Duration::from_secs(3),
             max_connections: 1024,
+            sessions: 1,
+            session_idle: Duration::from_secs(60),
             max_sessions: 32,
         }
     }

@@ -142,8 +142,8 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// Events kept for a receiver that is behind.
-const BACKLOG: usize = 1024;
+/// Events kept for a receiver that is behind. Their places are allocated at once, in every tunnel.
+const BACKLOG: usize = 256;
 
 pub(crate) fn seconds_if_any<S: Serializer>(
     duration: &Option<Duration>,
@@ -156,7 +156,7 @@ pub(crate) fn seconds_if_any<S: Serializer>(
 
 #[derive(Debug, Clone)]
 pub(crate) struct EventSender {
-    sender: broadcast::Sender<Event>,
+    sender: broadcast::Sender<Arc<Event>>,
     counters: Arc<Counters>,
 }
 
@@ -170,7 +170,7 @@ impl EventSender {
     pub(crate) fn send(&self, event: Event) {
         self.counters.record(&event);
         // Nobody listening is fine.
-        let _ = self.sender.send(event);
+        let _ = self.sender.send(Arc::new(event));
     }
 
     /// What was counted of the events, and counts bytes.
@@ -185,14 +185,14 @@ impl EventSender {
 
 /// Receives a tunnel's events in order.
 #[derive(Debug)]
-pub struct Events(broadcast::Receiver<Event>);
+pub struct Events(broadcast::Receiver<Arc<Event>>);
 
 impl Events {
-    /// The next event; `None` after the last. One that is more than 1024 events behind gets
+    /// The next event; `None` after the last. One that is more than 256 events behind gets
     /// [`Event::Missed`] and goes on with the oldest kept. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
         match self.0.recv().await {
-            Ok(event) => Some(event),
+            Ok(event) => Some(Arc::unwrap_or_clone(event)),
             Err(broadcast::error::RecvError::Lagged(count)) => Some(Event::Missed { count }),
             Err(broadcast::error::RecvError::Closed) => None,
         }

@@ -40,6 +40,7 @@ mod forward;
 mod link;
 mod listener;
 mod local;
+mod pool;
 mod proxy;
 mod pump;
 mod relay;

@@ -1,8 +1,9 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BufMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -31,6 +32,33 @@ impl LocalStream {
             && let Err(error) = SockRef::from(tcp).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%error, "local connection closed instead of reset");
+        }
+    }
+}
+
+impl LocalStream {
+    /// Reads what fits into `to` without its being zeroed first; nothing at the end-of-file.
+    pub(crate) fn poll_read_buf(
+        &self,
+        cx: &mut Context<'_>,
+        to: &mut impl BufMut,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let read = match self {
+                Self::Tcp(tcp) => {
+                    ready!(tcp.poll_read_ready(cx))?;
+                    tcp.try_read_buf(to)
+                }
+                #[cfg(unix)]
+                Self::Socket(socket) => {
+                    ready!(socket.poll_read_ready(cx))?;
+                    socket.try_read_buf(to)
+                }
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
         }
     }
 }

@@ -7,16 +7,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes, BytesMut};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use crate::event::Outcome;
 use crate::local::LocalStream;
 use crate::relay::Connection;
 use crate::shared::StreamError;
 
-/// Bytes read from the local socket at once.
+/// Bytes read from the local socket at once, and while it always has as many.
 const READ_SIZE: usize = 16 << 10;
+const BULK_READ_SIZE: usize = 64 << 10;
 /// Bytes taken from the stream before the local socket took the last ones.
 const WRITE_SIZE: usize = 64 << 10;
 /// How long a local peer that still sends after the end may go on, so that what it has not read
@@ -60,11 +61,15 @@ enum End {
 pub(crate) async fn run(mut local: ResetOnDrop, mut connection: Connection) {
     let mut state = Pump {
         buffer: BytesMut::new(),
+        read_size: READ_SIZE,
         local_finished: false,
         delivering: VecDeque::new(),
         delivering_bytes: 0,
         remote_finished: false,
     };
+    // The runtime looks at a new socket only when it polls next: what the local peer has sent by then
+    // shares a message with the stream's opening.
+    tokio::task::yield_now().await;
     match poll_fn(|cx| state.poll(cx, &mut local.local, &mut connection)).await {
         End::Finished => {
             local.orderly = true;
@@ -94,6 +99,7 @@ async fn linger(local: &mut LocalStream, local_finished: bool) {
 
 struct Pump {
     buffer: BytesMut,
+    read_size: usize,
     local_finished: bool,
     delivering: VecDeque<Bytes>,
     delivering_bytes: usize,
@@ -126,7 +132,7 @@ impl Pump {
                 // The end, and whether it is one in order, comes with what is still to be read.
                 Poll::Ready(Err(_)) => return Poll::Pending,
             };
-            match self.read_local(cx, local, room.min(READ_SIZE)) {
+            match self.read_local(cx, local, room.min(self.read_size)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
                 Poll::Ready(Ok(data)) if data.is_empty() => {
@@ -147,21 +153,21 @@ impl Pump {
     fn read_local(
         &mut self,
         cx: &mut Context<'_>,
-        local: &mut LocalStream,
+        local: &LocalStream,
         max: usize,
     ) -> Poll<io::Result<Bytes>> {
-        self.buffer.resize(max, 0);
-        let mut read = ReadBuf::new(&mut self.buffer);
-        match Pin::new(local).poll_read(cx, &mut read) {
+        self.buffer.reserve(max);
+        match local.poll_read_buf(cx, &mut (&mut self.buffer).limit(max)) {
             Poll::Pending => {
                 // An idle connection keeps no buffer.
                 self.buffer = BytesMut::new();
                 Poll::Pending
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => {
-                let length = read.filled().len();
-                Poll::Ready(Ok(self.buffer.split_to(length).freeze()))
+            Poll::Ready(Ok(length)) => {
+                let full = length == max;
+                self.read_size = if full { BULK_READ_SIZE } else { READ_SIZE };
+                Poll::Ready(Ok(self.buffer.split().freeze()))
             }
         }
     }
@@ -174,13 +180,12 @@ impl Pump {
     ) -> Poll<End> {
         loop {
             while !self.remote_finished && self.delivering_bytes < WRITE_SIZE {
-                match connection.stream.poll_read(cx) {
+                let room = WRITE_SIZE - self.delivering_bytes;
+                let take = |data| self.delivering.push_back(data);
+                match connection.stream.poll_read_many(cx, room, take) {
                     Poll::Pending => break,
-                    Poll::Ready(Ok(Some(data))) => {
-                        self.delivering_bytes += data.len();
-                        self.delivering.push_back(data);
-                    }
-                    Poll::Ready(Ok(None)) => self.remote_finished = true,
+                    Poll::Ready(Ok(0)) => self.remote_finished = true,
+                    Poll::Ready(Ok(bytes)) => self.delivering_bytes += bytes,
                     Poll::Ready(Err(error)) => return Poll::Ready(End::Stream(error)),
                 }
             }

@@ -14,6 +14,7 @@ use crate::error::{End, OpenError};
 use crate::event::{Event, EventSender, Events, Outcome};
 use crate::forward::Forward;
 use crate::listener::{self, Listener};
+use crate::pool::{Lease, Pick, Pool};
 use crate::proxy::Proxy;
 use crate::shared::{Shared, StreamError, StreamHandle};
 use crate::signer::Signer;
@@ -78,16 +79,19 @@ pub(crate) struct Parts {
     next_connection: Arc<AtomicU64>,
 }
 
-/// One session, and further ones where each carries one connection.
+/// One session, and further ones: those that connections are spread over, or, where each carries
+/// one connection, those of the others.
 pub(crate) struct Core {
     parts: Parts,
     /// A tunnel that was ready once.
     follows: bool,
-    /// The session that was started first, and the only one where connections share it.
+    /// The session that was started first: the end of it is the end of all.
     first: SessionHandle,
-    /// One permit a session beyond the first.
+    /// Where connections share sessions: which one gets the next.
+    pool: Arc<Pool>,
+    /// Where they do not: one permit a session beyond the first.
     extra: Arc<Semaphore>,
-    /// Sessions that carry one connection each, beyond the first.
+    /// All sessions beyond the first.
     others: Mutex<Vec<Weak<SessionHandle>>>,
     closing: watch::Sender<bool>,
 }
@@ -102,7 +106,7 @@ impl std::fmt::Debug for Core {
 
 /// A running session. Dropping it ends the session.
 #[derive(Debug)]
-struct SessionHandle {
+pub(crate) struct SessionHandle {
     id: String,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
@@ -110,6 +114,14 @@ struct SessionHandle {
 }
 
 impl SessionHandle {
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(*self.phase.borrow(), Phase::Ended(_))
+    }
+
     async fn settled(&self) -> Phase {
         let mut phase = self.phase.clone();
         let settled = phase
@@ -119,7 +131,7 @@ impl SessionHandle {
         settled.map_or(Phase::Ended(End::Aborted), |phase| phase.clone())
     }
 
-    async fn ended(&self) -> End {
+    pub(crate) async fn ended(&self) -> End {
         let mut phase = self.phase.clone();
         match phase
             .wait_for(|phase| matches!(phase, Phase::Ended(_)))
@@ -213,7 +225,9 @@ impl Relay {
     /// # Errors
     /// When the session ended, or no session could be started for it.
     pub async fn connect(&self) -> Result<TunnelStream, OpenError> {
-        Ok(TunnelStream::new(self.tunnel.connect(None).await?))
+        let connection = self.tunnel.connect(None).await?;
+        connection.stream.announce_soon();
+        Ok(TunnelStream::new(connection))
     }
 
     /// The tunnel's events: at the first call everything since it was opened, later from now on.
@@ -288,6 +302,7 @@ impl Core {
             first: start(parts, ticket, guard),
             parts: parts.clone(),
             follows,
+            pool: Pool::new(parts.limits.sessions, parts.limits.session_idle),
             extra: Arc::new(Semaphore::new(parts.limits.max_sessions.max(1))),
             others: Mutex::new(Vec::new()),
             closing: watch::Sender::new(false),
@@ -393,15 +408,15 @@ impl Core {
             freed.as_mut().enable();
             match first.settled().await {
                 Phase::Connecting => {}
-                Phase::Ready { multiplexed } => {
+                Phase::Ready { multiplexed: true } => return self.connect_shared(peer).await,
+                Phase::Ready { multiplexed: false } => {
                     if let Some(stream) = first.shared.open() {
-                        return Ok(self.connection(stream, peer, None));
+                        return Ok(self.connection(stream, peer, Place::First));
                     }
-                    match (multiplexed, self.parts.api.starts_more()) {
-                        (true, _) => return Err(self.refusal()),
-                        (false, true) => return self.connect_by_itself(peer).await,
-                        (false, false) => freed.await,
+                    if self.parts.api.starts_more() {
+                        return self.connect_by_itself(peer).await;
                     }
+                    freed.await;
                 }
                 Phase::Ended(end) if self.goes_on_after(&end) => {
                     return self.connect_by_itself(peer).await;
@@ -419,6 +434,31 @@ impl Core {
         }
     }
 
+    /// A connection in the session with the fewest, or in one that is started for it. Where that
+    /// fails the first will do: one more is a matter of speed.
+    async fn connect_shared(&self, peer: Option<SocketAddr>) -> Result<Connection, OpenError> {
+        let (stream, lease) = match self.pool.pick(self.parts.api.starts_more()) {
+            Pick::First(lease) => (self.first.shared.open(), lease),
+            Pick::Further(session, lease) => (session.shared.open(), lease),
+            Pick::Start(lease) => match self.start_another().await {
+                Ok(session) => {
+                    self.pool.started(&lease, &session);
+                    (session.shared.open(), lease)
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no further session for a connection");
+                    (None, lease)
+                }
+            },
+        };
+        if let Some(stream) = stream {
+            return Ok(self.connection(stream, peer, Place::Shared(lease)));
+        }
+        let lease = self.pool.first();
+        let stream = self.first.shared.open().ok_or_else(|| self.refusal())?;
+        Ok(self.connection(stream, peer, Place::Shared(lease)))
+    }
+
     /// A connection with a session of its own.
     async fn connect_by_itself(&self, peer: Option<SocketAddr>) -> Result<Connection, OpenError> {
         let closed = || OpenError::Ended(End::Closed);
@@ -428,6 +468,13 @@ impl Core {
             .acquire_owned()
             .await
             .map_err(|_| closed())?;
+        let session = self.start_another().await?;
+        let stream = session.shared.open().ok_or_else(closed)?;
+        Ok(self.connection(stream, peer, Place::Own(session, permit)))
+    }
+
+    /// A session beyond the first, settled.
+    async fn start_another(&self) -> Result<Arc<SessionHandle>, OpenError> {
         let (ticket, guard) = begin(&self.parts)
             .await
             .map_err(|error| OpenError::Start(Arc::new(error)))?;
@@ -441,14 +488,11 @@ impl Core {
             others.push(Arc::downgrade(&session));
         }
         if *self.closing.borrow() {
-            return Err(closed());
+            return Err(OpenError::Ended(End::Closed));
         }
         match session.settled().await {
             Phase::Ended(end) => Err(OpenError::Ended(end)),
-            _ => {
-                let stream = session.shared.open().ok_or_else(closed)?;
-                Ok(self.connection(stream, peer, Some((session, permit))))
-            }
+            _ => Ok(session),
         }
     }
 
@@ -456,7 +500,7 @@ impl Core {
         &self,
         stream: StreamHandle,
         peer: Option<SocketAddr>,
-        own: Option<(Arc<SessionHandle>, OwnedSemaphorePermit)>,
+        place: Place,
     ) -> Connection {
         let number = self.parts.next_connection.fetch_add(1, Ordering::Relaxed);
         self.parts.events.send(Event::ConnectionOpened {
@@ -468,7 +512,7 @@ impl Core {
             number,
             outcome: Outcome::Finished,
             events: self.parts.events.clone(),
-            _own: own,
+            place,
         }
     }
 }
@@ -480,8 +524,21 @@ pub(crate) struct Connection {
     number: u64,
     pub(crate) outcome: Outcome,
     events: EventSender,
+    place: Place,
+}
+
+/// What a connection holds of its session, and gives back when it is dropped.
+#[derive(Debug)]
+enum Place {
+    /// The first session, alone.
+    First,
+    /// One of those that connections are spread over.
+    Shared(#[expect(dead_code, reason = "held, never looked at")] Lease),
     /// Where the agent is old: the session that carries nothing else.
-    _own: Option<(Arc<SessionHandle>, OwnedSemaphorePermit)>,
+    Own(
+        #[expect(dead_code, reason = "held, never looked at")] Arc<SessionHandle>,
+        #[expect(dead_code, reason = "held, never looked at")] OwnedSemaphorePermit,
+    ),
 }
 
 impl Connection {
@@ -500,6 +557,10 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if matches!(self.place, Place::Shared(_)) {
+            // Whoever hears of the end may count on the place.
+            self.place = Place::First;
+        }
         let (sent, received) = self.stream.counts();
         self.events.send(Event::ConnectionClosed {
             connection: self.number,

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ssm_smux::StreamId;
@@ -39,6 +39,10 @@ struct Wakers {
     write: Option<Waker>,
 }
 
+/// How long a stream that was opened in process waits for its first bytes before the agent is told
+/// of it without them.
+const FIRST_WRITE: Duration = Duration::from_millis(1);
+
 impl Shared {
     pub(crate) fn new(forward: Forward, clock: Arc<Clock>, counters: Arc<Counters>) -> Arc<Self> {
         let inner = Inner {
@@ -74,7 +78,8 @@ impl Shared {
         self.lock().wake_driver();
     }
 
-    /// Opens a stream; `None` when the session takes none now.
+    /// Opens a stream; `None` when the session takes none now. The agent is told with the first
+    /// bytes, or once [`StreamHandle::poll_read`] finds nothing to read.
     pub(crate) fn open(self: &Arc<Self>) -> Option<StreamHandle> {
         let mut inner = self.lock();
         if inner.closing || inner.end.is_some() {
@@ -82,10 +87,10 @@ impl Shared {
         }
         let id = inner.forward.open()?;
         inner.streams.insert(id, Wakers::default());
-        inner.wake_driver();
         Some(StreamHandle {
             shared: self.clone(),
             id,
+            announced: false,
             sent: 0,
             received: 0,
         })
@@ -199,11 +204,25 @@ impl From<StreamError> for io::Error {
 pub(crate) struct StreamHandle {
     shared: Arc<Shared>,
     id: StreamId,
+    /// The driver knows of it.
+    announced: bool,
     sent: u64,
     received: u64,
 }
 
 impl StreamHandle {
+    /// Lets the agent know of the stream in a moment, whether anybody uses it or not: a server that
+    /// speaks first may have something to say.
+    pub(crate) fn announce_soon(&self) {
+        let shared = Arc::downgrade(&self.shared);
+        tokio::spawn(async move {
+            tokio::time::sleep(FIRST_WRITE).await;
+            if let Some(shared) = shared.upgrade() {
+                shared.lock().wake_driver();
+            }
+        });
+    }
+
     /// Bytes written and read so far.
     pub(crate) fn counts(&self) -> (u64, u64) {
         (self.sent, self.received)
@@ -214,30 +233,58 @@ impl StreamHandle {
         &mut self,
         cx: &Context<'_>,
     ) -> Poll<Result<Option<Bytes>, StreamError>> {
+        let mut one = None;
+        match self.poll_read_many(cx, 1, |data| one = Some(data)) {
+            Poll::Ready(Ok(_)) => Poll::Ready(Ok(one)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Hands over what there is until it is `max` bytes or more, under one lock, and returns how
+    /// many that were: none at the end.
+    pub(crate) fn poll_read_many(
+        &mut self,
+        cx: &Context<'_>,
+        max: usize,
+        mut take: impl FnMut(Bytes),
+    ) -> Poll<Result<usize, StreamError>> {
         let mut inner = self.shared.lock();
         let paused = inner.forward.receive_paused();
-        let outcome = inner.forward.read(self.id);
+        let mut taken = 0;
+        let outcome = loop {
+            match inner.forward.read(self.id) {
+                Read::Data(data) => {
+                    taken += data.len();
+                    take(data);
+                    if taken >= max {
+                        break Poll::Ready(Ok(taken));
+                    }
+                }
+                // What there was comes first; the next call finds this again.
+                _ if taken > 0 => break Poll::Ready(Ok(taken)),
+                Read::Finished => break Poll::Ready(Ok(0)),
+                Read::Refused => break Poll::Ready(Err(StreamError::Refused)),
+                Read::Reset | Read::Blocked if inner.end.is_some() => {
+                    let end = inner.end.clone().unwrap_or(End::Closed);
+                    break Poll::Ready(Err(StreamError::Ended(end)));
+                }
+                Read::Reset => break Poll::Ready(Err(StreamError::Reset)),
+                Read::Blocked => {
+                    if !std::mem::replace(&mut self.announced, true) {
+                        inner.wake_driver();
+                    }
+                    inner.streams.entry(self.id).or_default().read = Some(cx.waker().clone());
+                    break Poll::Pending;
+                }
+            }
+        };
         if paused && !inner.forward.receive_paused() {
             inner.wake_driver();
         }
-        match outcome {
-            Read::Data(data) => {
-                self.received += data.len() as u64;
-                self.shared.counters.add_received(data.len() as u64);
-                Poll::Ready(Ok(Some(data)))
-            }
-            Read::Finished => Poll::Ready(Ok(None)),
-            Read::Refused => Poll::Ready(Err(StreamError::Refused)),
-            Read::Reset | Read::Blocked if inner.end.is_some() => {
-                let end = inner.end.clone().unwrap_or(End::Closed);
-                Poll::Ready(Err(StreamError::Ended(end)))
-            }
-            Read::Reset => Poll::Ready(Err(StreamError::Reset)),
-            Read::Blocked => {
-                inner.streams.entry(self.id).or_default().read = Some(cx.waker().clone());
-                Poll::Pending
-            }
-        }
+        self.received += taken as u64;
+        self.shared.counters.add_received(taken as u64);
+        outcome
     }
 
     /// Bytes that [`write`](Self::write) takes now, at least one.
@@ -269,6 +316,7 @@ impl StreamHandle {
             .write(self.id, data)
             .map_err(|_| StreamError::Reset)?;
         inner.wake_driver();
+        self.announced = true;
         self.sent += length;
         self.shared.counters.add_sent(length);
         Ok(())

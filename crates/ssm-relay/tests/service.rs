@@ -10,9 +10,10 @@ use ssm_protocol::Event;
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
-use ssm_relay::End;
-use support::{Agent, relay, service, soon};
+use ssm_relay::{End, Relay};
+use support::{Agent, config, relay, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// A service that does not close the websocket after its last word is not waited for.
@@ -96,4 +97,89 @@ async fn a_session_that_must_be_reused_serves_one_connection_after_the_other() {
     soon("the end", relay.close()).await;
     assert_eq!(api.terminated.load(Ordering::SeqCst), 1);
     soon("the agent", serving).await.expect("no panic");
+}
+
+/// SYN and PSH of one stream, as one message carries them.
+fn opening(data: &[u8]) -> Vec<u8> {
+    let mut message = vec![1, 0, 0, 0, 3, 0, 0, 0];
+    message.extend_from_slice(&[1, 2, data.len() as u8, 0, 3, 0, 0, 0]);
+    message.extend_from_slice(data);
+    message
+}
+
+#[tokio::test]
+async fn the_first_bytes_written_in_process_share_a_message_with_the_opening_of_their_stream() {
+    let (listener, api) = service(true).await;
+    let relay = relay(api).await;
+    let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
+    agent.ready().await;
+    soon("the handshake", relay.ready()).await.expect("sound");
+    // The session's task has its turn in between, however short the wait for first bytes.
+    tokio::time::pause();
+    let mut stream = soon("the stream", relay.connect()).await.expect("opens");
+    tokio::task::yield_now().await;
+    stream.write_all(b"hello").await.expect("taken");
+    tokio::time::resume();
+    let event = soon("the stream", agent.event()).await;
+    let Some(Event::Data(data)) = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(data, opening(b"hello"));
+}
+
+#[tokio::test]
+async fn what_a_local_program_sent_while_it_was_held_shares_a_message_with_the_opening() {
+    let (listener, api) = service(true).await;
+    let local = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = local.local_addr().expect("bound");
+    let _relay = Relay::open(config(), api, Some(local.into()))
+        .await
+        .expect("opens");
+    let mut program = TcpStream::connect(address).await.expect("accepted");
+    program.write_all(b"hello").await.expect("taken");
+    let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
+    agent.ready().await;
+    let event = soon("the stream", agent.event()).await;
+    let Some(Event::Data(data)) = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(data, opening(b"hello"));
+}
+
+#[tokio::test]
+async fn what_a_local_program_sends_at_once_shares_a_message_with_the_opening() {
+    let (listener, api) = service(true).await;
+    let local = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = local.local_addr().expect("bound");
+    let relay = Relay::open(config(), api, Some(local.into()))
+        .await
+        .expect("opens");
+    let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
+    agent.ready().await;
+    soon("the handshake", relay.ready()).await.expect("sound");
+    // Blocking, so that the bytes are there before the relay has its turn.
+    let mut program = std::net::TcpStream::connect(address).expect("accepted");
+    std::io::Write::write_all(&mut program, b"hello").expect("taken");
+    let event = soon("the stream", agent.event()).await;
+    let Some(Event::Data(data)) = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(data, opening(b"hello"));
+}
+
+#[tokio::test]
+async fn the_agent_hears_of_a_stream_that_nobody_uses_yet() {
+    let (listener, api) = service(true).await;
+    let mut config = config();
+    // Nothing else has anything to say.
+    config.limits.ping_interval = Duration::from_secs(3600);
+    let relay = Relay::open(config, api, None).await.expect("opens");
+    let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
+    agent.ready().await;
+    let _stream = soon("the stream", relay.connect()).await.expect("opens");
+    let event = soon("the stream", agent.event()).await;
+    let Some(Event::Data(data)) = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(data[..], [1, 0, 0, 0, 3, 0, 0, 0]);
 }

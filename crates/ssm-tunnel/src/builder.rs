@@ -193,6 +193,14 @@ impl TunnelBuilder {
         self
     }
 
+    /// Spread connections over up to so many sessions, for parallel downloads: the agent sends at
+    /// most about 0.8 MB/s a session. Default 1. What it costs: [`Limits::sessions`], which this
+    /// sets; call it after [`limits`](Self::limits).
+    pub fn sessions(mut self, sessions: usize) -> Self {
+        self.limits.sessions = sessions;
+        self
+    }
+
     /// Limits and times.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -392,6 +400,7 @@ impl TunnelBuilder {
             ("session_receive_budget", limits.session_receive_budget == 0),
             ("stream_send_buffer", limits.stream_send_buffer == 0),
             ("max_connections", limits.max_connections == 0),
+            ("sessions", limits.sessions == 0),
             ("max_sessions", limits.max_sessions == 0),
             ("handshake_timeout", limits.handshake_timeout.is_zero()),
             ("peer_timeout", limits.peer_timeout.is_zero()),
