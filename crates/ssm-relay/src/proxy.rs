@@ -38,9 +38,9 @@ impl Proxy {
         Self(Some(Arc::new(matcher)))
     }
 
-    /// The proxy between here and a websocket URL.
+    /// The proxy between here and a URL's host.
     pub(crate) fn before(&self, url: &Url) -> Option<Intercept> {
-        if url.scheme() != "wss" {
+        if !matches!(url.scheme(), "wss" | "https") {
             return None;
         }
         let destination = Uri::builder()
@@ -70,11 +70,16 @@ fn authority(url: &Url) -> String {
     format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
 }
 
+/// The proxy's URL, without credentials.
+pub(crate) fn shown(proxy: &Intercept) -> String {
+    proxy.uri().to_string().trim_end_matches('/').to_owned()
+}
+
 /// Has the proxy connect to `host` (host and port).
 pub(crate) async fn connect(proxy: &Intercept, host: &str) -> Result<TcpStream, ConnectError> {
     let uri = proxy.uri();
     let failed = |reason: String, retryable: bool| ConnectError::Proxy {
-        proxy: uri.to_string().trim_end_matches('/').to_owned(),
+        proxy: shown(proxy),
         host: host.to_owned(),
         reason,
         retryable,

@@ -13,11 +13,8 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::client::conn::http1::SendRequest;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -27,10 +24,11 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::proxy::{self, Proxy};
+use crate::dial;
+use crate::proxy::Proxy;
 use crate::signer::Signer;
 use crate::stream_url::{StreamEndpoint, StreamUrlError};
-use crate::tls::{self, CaBundle};
+use crate::tls::CaBundle;
 use crate::transport::Transport;
 
 /// Longest refusal text taken from a service's HTTP answer.
@@ -191,7 +189,7 @@ impl Connector {
             Some(signer) => signer.headers(url, &host_header(url)).await?,
             None => Default::default(),
         };
-        let io = self.connect(url, host).await?;
+        let io = dial::connect(url, &self.proxy, self.ca_bundle.as_ref()).await?;
         let key = generate_key();
         let mut request = Request::new(Empty::<Bytes>::new());
         *request.uri_mut() = origin_form(url)
@@ -223,42 +221,6 @@ impl Connector {
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
         Ok(WebSocketStream::from_partially_read(io, read.into(), Role::Client, Some(config)).await)
-    }
-
-    async fn connect(&self, url: &Url, host: &str) -> Result<Transport, ConnectError> {
-        let network = |error| ConnectError::Network {
-            host: host.to_owned(),
-            error,
-        };
-        let name = url.host_str().unwrap_or_default();
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        let port = url.port_or_known_default().unwrap_or(443);
-        let tcp = match self.proxy.before(url) {
-            Some(proxy) => proxy::connect(&proxy, host).await?,
-            None => TcpStream::connect((bare.to_owned(), port))
-                .await
-                .map_err(network)?,
-        };
-        // Without it every small message waits for the previous one's TCP acknowledgement.
-        tcp.set_nodelay(true).map_err(network)?;
-        if url.scheme() == "ws" {
-            return Ok(Transport::Plain(tcp));
-        }
-        let tls = |error: String| ConnectError::Tls {
-            host: host.to_owned(),
-            error,
-        };
-        let server =
-            ServerName::try_from(bare.to_owned()).map_err(|error| tls(error.to_string()))?;
-        let config = tls::client_config(self.ca_bundle.as_ref()).map_err(tls)?;
-        let stream = TlsConnector::from(config)
-            .connect(server, tcp)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidData => tls(error.to_string()),
-                _ => network(error),
-            })?;
-        Ok(Transport::Tls(Box::new(stream)))
     }
 }
 
@@ -355,7 +317,7 @@ fn origin_form(url: &Url) -> String {
     }
 }
 
-fn host_header(url: &Url) -> String {
+pub(crate) fn host_header(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{host}:{port}"),
@@ -363,7 +325,7 @@ fn host_header(url: &Url) -> String {
     }
 }
 
-fn host_and_port(url: &Url) -> String {
+pub(crate) fn host_and_port(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
 }

@@ -1,0 +1,253 @@
+//! Whether an endpoint is there, asked without credentials.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, DATE, HOST, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderValue, Request};
+use http_body_util::Empty;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use url::Url;
+
+use crate::dial;
+use crate::proxy::{self, Proxy};
+use crate::stream_url::StreamUrlError;
+use crate::tls::CaBundle;
+use crate::transport::Transport;
+use crate::websocket::{ConnectError, host_and_port, host_header};
+
+/// What became of asking an endpoint for an answer, any answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Probe {
+    /// Host and port.
+    pub host: String,
+    /// What the name resolves to on this machine; empty when it does not, which matters only
+    /// without a proxy.
+    pub addresses: Vec<IpAddr>,
+    /// The proxy in between, without credentials.
+    pub proxy: Option<String>,
+    /// What it answered, or what was in the way.
+    pub outcome: Result<Answer, ConnectError>,
+}
+
+/// An answer in HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// HTTP status: an endpoint that is asked without credentials refuses.
+    pub status: u16,
+    /// Its `Date` header.
+    pub date: Option<String>,
+    /// This machine's time then.
+    pub at: SystemTime,
+}
+
+/// Asks an endpoint for an answer, on the way that a tunnel's data channel takes: resolver, proxy,
+/// TLS, HTTP; of a `wss` (or `ws`) endpoint for a websocket, of `https` (or `http`) for a page.
+/// Nothing that says who asks is sent. It takes no longer than `timeout`.
+///
+/// # Errors
+/// When that is not the URL of an endpoint.
+///
+/// # Panics
+/// Outside a tokio runtime with time and I/O enabled.
+pub async fn probe(
+    endpoint: &str,
+    proxy: &Proxy,
+    ca_bundle: Option<&CaBundle>,
+    timeout: Duration,
+) -> Result<Probe, StreamUrlError> {
+    let url = parse(endpoint)?;
+    let host = host_and_port(&url);
+    let deadline = Instant::now() + timeout;
+    let late = || ConnectError::Timeout {
+        host: host.clone(),
+        after: timeout,
+    };
+    let between = proxy.before(&url);
+    let resolved = tokio::time::timeout_at(deadline, resolve(&url)).await;
+    let addresses = match (resolved, &between) {
+        (Ok(Ok(addresses)), _) => addresses,
+        (_, Some(_)) => Vec::new(),
+        (Ok(Err(error)), None) => {
+            return Ok(Probe {
+                outcome: Err(ConnectError::Network {
+                    host: host.clone(),
+                    error,
+                }),
+                host,
+                addresses: Vec::new(),
+                proxy: None,
+            });
+        }
+        (Err(_), None) => Vec::new(),
+    };
+    let asking = async {
+        let io = dial::connect(&url, proxy, ca_bundle).await?;
+        ask(io, &url).await
+    };
+    let outcome = tokio::time::timeout_at(deadline, asking).await;
+    Ok(Probe {
+        outcome: outcome.unwrap_or_else(|_| Err(late())),
+        proxy: between.as_ref().map(proxy::shown),
+        addresses,
+        host,
+    })
+}
+
+fn parse(endpoint: &str) -> Result<Url, StreamUrlError> {
+    let malformed = || StreamUrlError::Malformed {
+        // What stands before an `@` may be a password.
+        url: endpoint
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(200)
+            .collect(),
+    };
+    if endpoint.contains('@') {
+        return Err(StreamUrlError::Malformed { url: String::new() });
+    }
+    let url = Url::parse(endpoint).map_err(|_| malformed())?;
+    let usable = url.has_host() && matches!(url.scheme(), "https" | "http" | "wss" | "ws");
+    if usable { Ok(url) } else { Err(malformed()) }
+}
+
+async fn resolve(url: &Url) -> std::io::Result<Vec<IpAddr>> {
+    let mut addresses: Vec<_> = tokio::net::lookup_host(dial::name_and_port(url))
+        .await?
+        .map(|address| address.ip())
+        .collect();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+async fn ask(io: Transport, url: &Url) -> Result<Answer, ConnectError> {
+    let host = host_and_port(url);
+    let failed = |reason: String| ConnectError::Handshake {
+        host: host.clone(),
+        reason,
+    };
+    let mut request = Request::new(Empty::<Bytes>::new());
+    let headers = request.headers_mut();
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|error| failed(error.to_string()));
+    headers.insert(HOST, value(&host_header(url))?);
+    if matches!(url.scheme(), "wss" | "ws") {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        headers.insert(SEC_WEBSOCKET_KEY, value(&generate_key())?);
+    }
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    // The connection must be driven while the answer is waited for; it ends before it only if it
+    // fails.
+    let answer = sender.send_request(request);
+    tokio::pin!(answer);
+    let response = tokio::select! {
+        biased;
+        response = &mut answer => response,
+        _ = connection => answer.await,
+    };
+    let response = response.map_err(|error| failed(error.to_string()))?;
+    let date = response.headers().get(DATE);
+    Ok(Answer {
+        status: response.status().as_u16(),
+        date: date.and_then(|date| date.to_str().ok()).map(str::to_owned),
+        at: SystemTime::now(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(120);
+
+    async fn probed(endpoint: &str, timeout: Duration) -> Probe {
+        probe(endpoint, &Proxy::none(), None, timeout)
+            .await
+            .expect("a URL")
+    }
+
+    /// Answers with these bytes once it has read a request's head.
+    async fn answering(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            let (mut tcp, _) = listener.accept().await.expect("a connection");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(tcp.read_u8().await.expect("a request"));
+            }
+            tcp.write_all(answer.as_bytes()).await.expect("taken");
+            let _ = tcp.shutdown().await;
+        });
+        address.to_string()
+    }
+
+    #[tokio::test]
+    async fn any_answer_counts_and_its_date_is_told() {
+        for scheme in ["http", "ws"] {
+            let address = answering(
+                "HTTP/1.1 403 Forbidden\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\ncontent-length: 0\r\n\r\n",
+            )
+            .await;
+            let probe = probed(&format!("{scheme}://{address}/"), PATIENCE).await;
+            let answer = probe.outcome.expect("an answer");
+            assert_eq!(answer.status, 403);
+            assert_eq!(
+                answer.date.as_deref(),
+                Some("Tue, 24 Nov 2026 12:00:00 GMT")
+            );
+            assert_eq!((probe.host, probe.proxy), (address, None));
+            assert!(probe.addresses.iter().all(IpAddr::is_loopback));
+            assert_eq!(probe.addresses.len(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_says_what_it_was() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let closed = listener.local_addr().expect("bound");
+        drop(listener);
+        let probe = probed(&format!("http://{closed}"), PATIENCE).await;
+        assert!(matches!(probe.outcome, Err(ConnectError::Network { .. })));
+
+        for text in ["", "220 smtp.example ESMTP\r\n"] {
+            let address = answering(text).await;
+            let probe = probed(&format!("http://{address}"), PATIENCE).await;
+            let error = probe.outcome.expect_err("no HTTP");
+            assert!(matches!(error, ConnectError::Handshake { .. }), "{error}");
+        }
+
+        // It never answers.
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+        let address = silent.local_addr().expect("bound");
+        let probe = probed(&format!("ws://{address}"), Duration::from_millis(50)).await;
+        assert!(matches!(probe.outcome, Err(ConnectError::Timeout { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_endpoint_is_refused_without_its_secrets() {
+        for url in [
+            "",
+            "nonsense",
+            "ftp://x",
+            "http://",
+            "https://user:MARKER@host/",
+        ] {
+            let error = probe(url, &Proxy::none(), None, PATIENCE)
+                .await
+                .expect_err("refused");
+            assert!(!format!("{error} {error:?}").contains("MARKER"), "{error}");
+        }
+    }
+}
