@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
-use ssm_mfa::{CliCache, Interaction, MfaCode, MfaProvider, MfaProviderBuilder};
+use ssm_mfa::{CliCache, Interaction, MfaCode, MfaProvider, MfaProviderBuilder, SessionInfo};
 use ssm_tunnel::{Error, ServiceError, Tunnel, TunnelBuilder};
 
 use crate::options::Aws;
@@ -52,6 +52,7 @@ pub async fn device(
 pub struct Login {
     provider: MfaProvider,
     config: SdkConfig,
+    session: SessionInfo,
 }
 
 impl Login {
@@ -73,9 +74,18 @@ impl Login {
             builder = builder.code(mfa_code(code)?);
         }
         let provider = builder.build()?;
-        provider.login().await.context("no credentials")?;
+        let session = provider.login().await.context("no credentials")?;
         let config = provider.sdk_config(&base);
-        Ok(Self { provider, config })
+        Ok(Self {
+            provider,
+            config,
+            session,
+        })
+    }
+
+    /// What kind of credentials these are.
+    pub fn session(&self) -> &SessionInfo {
+        &self.session
     }
 
     /// For the tunnel, or any other SDK client.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 
+use serde::Serialize;
 use ssm_tunnel::{Event, Outcome};
 
 use crate::options::Format;
@@ -71,9 +72,11 @@ impl Output {
     }
 
     /// In JSON mode, an event of the program's own.
-    pub fn object(&self, event: &serde_json::Value) {
-        if self.format == Format::Json {
-            self.line(&event.to_string(), true);
+    pub fn object(&self, event: &impl Serialize) {
+        if self.format == Format::Json
+            && let Ok(line) = serde_json::to_string(event)
+        {
+            self.line(&line, true);
         }
     }
 

@@ -1,6 +1,10 @@
 //! The calls to AWS, over its SDK; those of sessions here. No SDK type leaves this module, and no
 //! SDK error is kept: their `Debug` may show a whole answer, token included.
 
+#[cfg(feature = "doctor")]
+pub(crate) mod endpoints;
+#[cfg(feature = "doctor")]
+pub(crate) mod identity;
 pub(crate) mod nodes;
 
 use std::collections::{BTreeMap, HashMap};

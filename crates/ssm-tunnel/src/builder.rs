@@ -22,9 +22,9 @@ use crate::target_state::TargetState;
 use crate::tunnel::Tunnel;
 
 /// `portNumber` and `localPortNumber` on the target itself.
-const PORT: &str = "AWS-StartPortForwardingSession";
+pub(crate) const PORT: &str = "AWS-StartPortForwardingSession";
 /// The same, and `host` as seen from the target.
-const REMOTE_HOST: &str = "AWS-StartPortForwardingSessionToRemoteHost";
+pub(crate) const REMOTE_HOST: &str = "AWS-StartPortForwardingSessionToRemoteHost";
 
 /// What stands for the local address of a tunnel that has none.
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -272,7 +272,7 @@ impl TunnelBuilder {
         let api_url = self
             .endpoint_url
             .clone()
-            .or_else(|| settings::configured_endpoint(&sdk_config));
+            .or_else(|| settings::configured_endpoint(&sdk_config, "SSM"));
         if let Some(url) = &api_url {
             settings::endpoint_url(url)?;
         }

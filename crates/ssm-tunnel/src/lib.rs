@@ -121,6 +121,12 @@
 //! (the service knows no narrower resource); with it, and `ssm:GetConnectionStatus`, the error of a
 //! target that is not connected tells why. [`ServiceError::denial`] reads what AWS says of a denial.
 //!
+//! # When it does not work
+//!
+//! Errors say who caused them and what to do. `ssm_tunnel::doctor` (feature `doctor`) looks at
+//! everything between this machine and the target: credentials, MFA, clock, proxy, endpoints,
+//! instance, agent, permission.
+//!
 //! # Logs
 //!
 //! Nothing in this crate logs secrets or payloads. Two libraries below it do at their own `TRACE`
@@ -131,6 +137,8 @@ mod builder;
 #[cfg(feature = "hyper")]
 mod connector;
 mod denial;
+#[cfg(feature = "doctor")]
+pub mod doctor;
 mod error;
 mod network;
 mod node;

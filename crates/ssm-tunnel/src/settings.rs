@@ -101,14 +101,15 @@ pub(crate) fn endpoint_url(url: &str) -> Result<(), Error> {
 }
 
 /// The URL that the SDK would use instead of AWS's own, in its order: set in the program,
-/// `AWS_ENDPOINT_URL_SSM` or the profile's `services` section, `AWS_ENDPOINT_URL` or `endpoint_url`.
-pub(crate) fn configured_endpoint(config: &SdkConfig) -> Option<String> {
+/// `AWS_ENDPOINT_URL_SSM` (or `_STS`) or the profile's `services` section, `AWS_ENDPOINT_URL` or
+/// `endpoint_url`.
+pub(crate) fn configured_endpoint(config: &SdkConfig, service: &str) -> Option<String> {
     let general = config.endpoint_url().map(str::to_owned);
     if config.get_origin("endpoint_url").is_client_config() {
         return general;
     }
     let key = ServiceConfigKey::builder()
-        .service_id("SSM")
+        .service_id(service)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()

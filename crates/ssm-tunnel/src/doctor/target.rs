@@ -1,0 +1,497 @@
+//! The target: known, online, recent, connected, permitted.
+
+use std::time::Duration;
+
+use serde_json::json;
+use ssm_relay::{ApiError, SessionApi as _};
+
+use super::{Check, CheckName, Doctor};
+use crate::aws::SystemsManager;
+use crate::aws::nodes::Nodes;
+use crate::builder::{PORT, REMOTE_HOST};
+use crate::denial::{Denial, DenialCause, PolicyType};
+use crate::error::{Error, ServiceError, iam_action};
+use crate::node::{ManagedNode, utc};
+use crate::settings;
+use crate::target::{self, TargetError};
+
+/// The first agent with port forwarding (release notes of amazon-ssm-agent).
+const PORT_FORWARDING: [u32; 4] = [2, 3, 672, 0];
+/// The first with remote hosts (Systems Manager User Guide, "Starting a session (port forwarding to
+/// remote host)").
+const REMOTE_HOSTS: [u32; 4] = [3, 1, 1374, 0];
+/// Up to here each connection takes a session of its own (`ssm-protocol`, `Capabilities`).
+const NO_MULTIPLEXING: [u32; 4] = [3, 0, 196, 0];
+/// What an instance needs to be known at all.
+const REGISTRATION: &str = "check the id and the region; that it runs, and its SSM agent too; that its instance profile allows it (AmazonSSMManagedInstanceCore); and that it reaches ssm, ssmmessages and ec2messages on port 443: public, or VPC endpoints whose security group lets it in";
+
+/// What is known of the target.
+#[derive(Default)]
+pub(super) struct Target {
+    pub(super) checks: Vec<Check>,
+    /// Whether it may be used.
+    pub(super) answer: Answer,
+    /// Where it said that the data channel is opened.
+    pub(super) stream_url: Option<String>,
+}
+
+/// What was answered to who asked for a session.
+#[derive(Default)]
+pub(super) enum Answer {
+    /// Nothing that tells.
+    #[default]
+    None,
+    /// StartSession was not denied.
+    Allowed,
+    /// StartSession was denied, or what must come before it.
+    Denied(Denial),
+}
+
+/// What StartSession answered.
+struct Started {
+    session_id: String,
+    stream_url: String,
+    terminated: Result<(), ApiError>,
+}
+
+impl Doctor {
+    pub(super) async fn look_at_target(&self, nodes: &Nodes) -> Target {
+        let Some(text) = &self.target else {
+            return Target::default();
+        };
+        if let Err(error) = settings::target(text) {
+            return nowhere(Check::fail(CheckName::Instance, error.to_string()));
+        }
+        let (id, node) = if target::is_id(text) {
+            (text.clone(), None)
+        } else {
+            match self.in_time(target::find(nodes, text)).await {
+                Some(Ok(node)) => (node.id.clone(), Some(node)),
+                Some(Err(Error::Target(TargetError::Offline { mut nodes, .. })))
+                    if nodes.len() == 1 =>
+                {
+                    let node = nodes.remove(0);
+                    (node.id.clone(), Some(node))
+                }
+                Some(Err(error)) => return not_found(&error),
+                None => {
+                    let text =
+                        format!("{text:?} could not be looked up within {:?}", self.deadline);
+                    return nowhere(Check::unknown(CheckName::Instance, text));
+                }
+            }
+        };
+        let ((instance, agent), data_channel, started) = tokio::join!(
+            self.instance(nodes, &id, node),
+            self.data_channel(nodes, &id),
+            self.session(&id)
+        );
+        let stream_url = match &started {
+            Some(Ok(started)) => Some(started.stream_url.clone()),
+            _ => None,
+        };
+        let session = self.session_check(&id, &started);
+        let answer = match started {
+            Some(Ok(_) | Err(ServiceError::TargetNotConnected { .. })) => Answer::Allowed,
+            Some(Err(error)) => error.denial().map_or(Answer::None, Answer::Denied),
+            None => Answer::None,
+        };
+        Target {
+            checks: vec![instance, agent, data_channel, session],
+            answer,
+            stream_url,
+        }
+    }
+
+    async fn instance(&self, nodes: &Nodes, id: &str, node: Option<ManagedNode>) -> (Check, Check) {
+        const NAME: CheckName = CheckName::Instance;
+        let no_agent = |why: &str| Check::unknown(CheckName::Agent, why);
+        if id.starts_with("ecs:") {
+            let why = "a container is no managed node: Systems Manager tells nothing of it";
+            return (Check::unknown(NAME, why), no_agent(why));
+        }
+        let found = match node {
+            Some(node) => Ok(Some(node)),
+            None => match self.in_time(nodes.by_id(id)).await {
+                Some(found) => found,
+                None => Err(ServiceError::Timeout {
+                    action: "DescribeInstanceInformation",
+                }),
+            },
+        };
+        match found {
+            Ok(Some(node)) => (instance_check(&node), self.agent_check(&node)),
+            Ok(None) => {
+                let text = format!("{id} has not registered in {}", nodes.region());
+                let check = Check::fail(NAME, text).next(REGISTRATION);
+                (
+                    check.detail("id", id),
+                    no_agent("its instance is not known"),
+                )
+            }
+            Err(error) => (
+                unasked(NAME, &error, "*"),
+                no_agent("DescribeInstanceInformation tells its version"),
+            ),
+        }
+    }
+
+    fn agent_check(&self, node: &ManagedNode) -> Check {
+        const NAME: CheckName = CheckName::Agent;
+        let Some(version) = &node.agent_version else {
+            return Check::unknown(NAME, "Systems Manager does not tell its version");
+        };
+        let update = "update it: the command document AWS-UpdateSSMAgent, or an association of it";
+        let dotted = |numbers: [u32; 4]| numbers.map(|it| it.to_string()).join(".");
+        let too_old = |least: [u32; 4], what: &str| {
+            Check::fail(
+                NAME,
+                format!(
+                    "version {version} is too old: {what} takes {} at least",
+                    dotted(least)
+                ),
+            )
+            .next(update)
+        };
+        let remote =
+            self.remote_host.is_some() || self.document_name.as_deref() == Some(REMOTE_HOST);
+        let check = match numbers(version) {
+            None => Check::unknown(NAME, format!("its version, {version:?}, is none")),
+            Some(it) if it < PORT_FORWARDING => too_old(PORT_FORWARDING, "port forwarding"),
+            Some(it) if remote && it < REMOTE_HOSTS => too_old(REMOTE_HOSTS, "a remote host"),
+            Some(it) if it <= NO_MULTIPLEXING => Check::pass(
+                NAME,
+                format!(
+                    "version {version}; each connection takes a session of its own up to {}",
+                    dotted(NO_MULTIPLEXING)
+                ),
+            )
+            .next(update),
+            Some(_) => Check::pass(NAME, format!("version {version}")),
+        };
+        check.detail("agent_version", version)
+    }
+
+    async fn data_channel(&self, nodes: &Nodes, id: &str) -> Check {
+        const NAME: CheckName = CheckName::DataChannel;
+        let connected = match self.in_time(nodes.is_connected(id)).await {
+            Some(connected) => connected,
+            None => Err(ServiceError::Timeout {
+                action: "GetConnectionStatus",
+            }),
+        };
+        match connected {
+            Ok(true) => Check::pass(NAME, "its agent is connected for sessions"),
+            Ok(false) => Check::fail(NAME, "its agent is not connected for sessions").next(
+                "if it is online, it does not reach ssmmessages: let port 443 out to it from the instance (a VPC endpoint's security group must let it in), and check that its role has the ssmmessages permissions of AmazonSSMManagedInstanceCore; then restart the agent",
+            ),
+            Err(error) => unasked(NAME, &error, "the target's ARN"),
+        }
+        .detail("target", id)
+    }
+
+    /// Starts a session and terminates it at once; `None` when that is not to be tried.
+    async fn session(&self, id: &str) -> Option<Result<Started, ServiceError>> {
+        if !self.start_session {
+            return None;
+        }
+        let standard = if self.remote_host.is_some() {
+            REMOTE_HOST
+        } else {
+            PORT
+        };
+        let document = self.document_name.as_deref().unwrap_or(standard);
+        let host = self
+            .remote_host
+            .clone()
+            .map(|host| ("host".to_owned(), vec![host]));
+        let port = ("portNumber".to_owned(), vec![self.remote_port.to_string()]);
+        let systems_manager = SystemsManager::new(
+            &self.sdk_config,
+            self.endpoint_url.as_deref(),
+            id.to_owned(),
+            document.to_owned(),
+            host.into_iter().chain([port]).collect(),
+            Some("checking whether a session may be started".to_owned()),
+        );
+        // A task of its own: once it is asked for, a session is to be terminated whatever becomes
+        // of who asked.
+        let task = tokio::spawn(async move {
+            let ticket = systems_manager.start().await?;
+            let terminated = systems_manager.terminate(&ticket.session_id).await;
+            Ok(Started {
+                session_id: ticket.session_id,
+                stream_url: ticket.stream_url,
+                terminated,
+            })
+        });
+        // Each call has the deadline itself.
+        let limit = self.deadline * 2 + Duration::from_secs(1);
+        let late = || ServiceError::Timeout {
+            action: "StartSession",
+        };
+        Some(match tokio::time::timeout(limit, task).await {
+            Ok(Ok(answer)) => answer.map_err(|error: ApiError| service(error, "StartSession")),
+            _ => Err(late()),
+        })
+    }
+
+    fn session_check(&self, id: &str, started: &Option<Result<Started, ServiceError>>) -> Check {
+        const NAME: CheckName = CheckName::Session;
+        let check = match started {
+            None => Check::unknown(NAME, "not tried, as asked"),
+            Some(Ok(started)) => match &started.terminated {
+                Ok(()) => Check::pass(
+                    NAME,
+                    format!("{} was started and terminated at once", started.session_id),
+                ),
+                Err(error) => Check::fail(
+                    NAME,
+                    format!(
+                        "{} was started, but not terminated: {error}; its agent ends it, for lack of a client",
+                        started.session_id
+                    ),
+                )
+                .next("allow ssm:TerminateSession on the user's own sessions"),
+            }
+            .detail("session_id", &started.session_id),
+            Some(Err(error)) => self.not_started(id, error),
+        };
+        check.detail("target", id)
+    }
+
+    fn not_started(&self, id: &str, error: &ServiceError) -> Check {
+        const NAME: CheckName = CheckName::Session;
+        match error {
+            ServiceError::AccessDenied { message, .. } => {
+                let denial = Denial::read(message);
+                let standard = if self.remote_host.is_some() {
+                    REMOTE_HOST
+                } else {
+                    PORT
+                };
+                let document = self.document_name.as_deref().unwrap_or(standard);
+                let on = "the target and the session document";
+                let resources = resources(&denial, document);
+                let step = remedy(&denial, "ssm:StartSession", on, &resources);
+                Check::fail(
+                    NAME,
+                    format!("StartSession was denied, {denial}: {message}"),
+                )
+                .next(step)
+                .detail("denial", denial)
+            }
+            ServiceError::TargetNotConnected { .. } => Check::fail(
+                NAME,
+                format!("StartSession was not denied, but {id} is not connected"),
+            )
+            .next("see instance, agent and data-channel"),
+            ServiceError::Throttled { .. }
+            | ServiceError::Timeout { .. }
+            | ServiceError::Network { .. }
+            | ServiceError::Unreadable { .. } => Check::unknown(NAME, error.to_string()),
+            error => Check::fail(NAME, error.to_string()),
+        }
+    }
+}
+
+fn instance_check(node: &ManagedNode) -> Check {
+    const NAME: CheckName = CheckName::Instance;
+    let check = if node.is_online() {
+        Check::pass(NAME, node.to_string())
+    } else {
+        let heard = node.last_ping.map(utc);
+        let heard = heard.map_or_else(String::new, |at| format!(" since {at}"));
+        Check::fail(NAME, format!("its agent has not been heard of{heard}\n{node}")).next(
+            "start the machine, or its SSM agent; if both run, check that it reaches ssm, ssmmessages and ec2messages on port 443, and that its instance profile still allows it (AmazonSSMManagedInstanceCore)",
+        )
+    };
+    check.detail("node", node)
+}
+
+/// Without a target the rest cannot be told.
+fn nowhere(instance: Check) -> Target {
+    let why = "the target is not known";
+    let unknown = [CheckName::Agent, CheckName::DataChannel, CheckName::Session]
+        .map(|name| Check::unknown(name, why));
+    Target {
+        checks: [instance].into_iter().chain(unknown).collect(),
+        ..Target::default()
+    }
+}
+
+/// A name leads nowhere without DescribeInstanceInformation.
+fn not_found(error: &Error) -> Target {
+    const NAME: CheckName = CheckName::Instance;
+    let Error::Service(error) = error else {
+        return nowhere(Check::fail(NAME, error.to_string()));
+    };
+    let Some(denial) = error.denial() else {
+        return nowhere(Check::unknown(NAME, error.to_string()));
+    };
+    let action = "ssm:DescribeInstanceInformation";
+    let check = Check::fail(
+        NAME,
+        format!("a name takes DescribeInstanceInformation, which was denied, {denial}"),
+    )
+    .next(format!(
+        "give the id; or {}",
+        remedy(&denial, action, "all resources", &["*".to_owned()])
+    ))
+    .detail("denial", &denial);
+    Target {
+        answer: Answer::Denied(denial),
+        ..nowhere(check)
+    }
+}
+
+/// What to do about a denial; a statement where one is missing.
+fn remedy(denial: &Denial, action: &str, on: &str, resources: &[String]) -> String {
+    let advice = denial.advice(action, on);
+    let missing = denial.cause != DenialCause::ExplicitDeny
+        && matches!(
+            denial.policy,
+            PolicyType::IdentityBased | PolicyType::ResourceBased | PolicyType::Unstated
+        );
+    if missing {
+        format!("{advice}\n{}", statement(action, resources))
+    } else {
+        advice
+    }
+}
+
+/// A call that tells more, but that a tunnel does not need.
+fn unasked(name: CheckName, error: &ServiceError, resource: &str) -> Check {
+    match error {
+        ServiceError::AccessDenied {
+            action, message, ..
+        } => {
+            let denial = Denial::read(message);
+            let on = match resource {
+                "*" => "all resources",
+                _ => "the target",
+            };
+            let told = denial.resource.as_deref().filter(|_| resource != "*");
+            let action = iam_action(action);
+            let resources = [told.unwrap_or(resource).to_owned()];
+            let remedy = remedy(&denial, &action, on, &resources);
+            Check::unknown(name, format!("{action} was denied, {denial}"))
+                .next(format!("a tunnel does not need it; {remedy}"))
+                .detail("denial", denial)
+        }
+        error => Check::unknown(name, error.to_string()),
+    }
+}
+
+fn statement(action: &str, resources: &[String]) -> String {
+    let resource = match resources {
+        [one] => json!(one),
+        many => json!(many),
+    };
+    json!({ "Effect": "Allow", "Action": action, "Resource": resource }).to_string()
+}
+
+/// What StartSession is authorized on: the target as the denial names it, and the document.
+fn resources(denial: &Denial, document: &str) -> Vec<String> {
+    let Some(denied) = &denial.resource else {
+        return vec!["*".to_owned()];
+    };
+    let parts: Vec<_> = denied.split(':').collect();
+    let [_, partition, _, region, account, ..] = parts[..] else {
+        return vec![denied.clone()];
+    };
+    // AWS's own documents belong to no account.
+    let owner = if document.starts_with("AWS-") {
+        ""
+    } else {
+        account
+    };
+    let document = format!("arn:{partition}:ssm:{region}:{owner}:document/{document}");
+    let mut resources = vec![denied.clone(), document];
+    resources.dedup();
+    resources
+}
+
+/// The error of a call that a task made.
+fn service(error: ApiError, action: &'static str) -> ServiceError {
+    match error.into_cause().downcast::<ServiceError>() {
+        Ok(error) => *error,
+        Err(_) => ServiceError::Unreadable {
+            action,
+            request_id: None,
+        },
+    }
+}
+
+/// Four numbers.
+fn numbers(version: &str) -> Option<[u32; 4]> {
+    let numbers: Vec<u32> = version
+        .split('.')
+        .map(|number| number.parse().ok())
+        .collect::<Option<_>>()?;
+    numbers.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::example;
+
+    #[test]
+    fn agents_are_compared_number_by_number_with_what_is_asked_of_them() {
+        let config = aws_config::SdkConfig::builder().build();
+        let doctor = |host: bool| {
+            let doctor = Doctor::new(&config);
+            if host {
+                doctor.remote_host("db")
+            } else {
+                doctor
+            }
+        };
+        for (version, host, expected, words) in [
+            ("3.3.4851.0", true, "pass", "version 3.3.4851.0"),
+            ("3.0.196.0", false, "pass", "a session of its own"),
+            ("3.0.197.0", false, "pass", "version 3.0.197.0"),
+            (
+                "3.1.1373.0",
+                true,
+                "FAIL",
+                "a remote host takes 3.1.1374.0 at least",
+            ),
+            ("3.1.1373.0", false, "pass", "version"),
+            (
+                "2.3.671.0",
+                false,
+                "FAIL",
+                "port forwarding takes 2.3.672.0 at least",
+            ),
+            ("2.3.1000.0", false, "pass", "a session of its own"),
+            ("nightly", false, "unknown", "is none"),
+        ] {
+            let mut node = example("i-0a", "Online");
+            node.agent_version = Some(version.to_owned());
+            let check = doctor(host).agent_check(&node);
+            assert_eq!(check.status.to_string(), expected, "{version}: {check}");
+            assert!(check.meaning.contains(words), "{version}: {check}");
+        }
+    }
+
+    #[test]
+    fn the_statement_that_is_missing_names_target_and_document() {
+        let denial = Denial::read(
+            "User: arn:aws-cn:iam::1:user/a is not authorized to perform: ssm:StartSession on resource: arn:aws-cn:ec2:cn-north-1:1:instance/i-0a because no identity-based policy allows the ssm:StartSession action",
+        );
+        assert_eq!(
+            resources(&denial, PORT),
+            [
+                "arn:aws-cn:ec2:cn-north-1:1:instance/i-0a",
+                "arn:aws-cn:ssm:cn-north-1::document/AWS-StartPortForwardingSession",
+            ]
+        );
+        assert_eq!(
+            resources(&denial, "Mine")[1],
+            "arn:aws-cn:ssm:cn-north-1:1:document/Mine"
+        );
+        assert_eq!(resources(&Denial::read("no"), PORT), ["*"]);
+    }
+}

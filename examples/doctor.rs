@@ -1,0 +1,210 @@
+//! `cargo run --example doctor -- my-windows-box`
+//!
+//! Why does the tunnel not open? Looks at everything between this machine and the target, and says
+//! of each thing whether it passes, fails or is unknown, what that means, and what to do. The
+//! target and the options are those of the tunnel that does not open:
+//!
+//! ```text
+//! $ doctor my-windows-box --profile you --local-port-number 17320          (bash)
+//! > .\doctor.exe my-windows-box --profile you --local-port-number 17320    (PowerShell)
+//! pass     region        eu-west-1
+//! pass     credentials   temporary credentials of the profile you, id ending in WXYZ, until 2026-11-25T18:00:00Z
+//! pass     identity      arn:aws:iam::123456789012:user/you, account 123456789012
+//! pass     mfa           an MFA session, until 2026-11-25T18:00:00Z
+//! pass     clock         agrees with AWS's
+//! pass     proxy         none in between
+//! pass     sts           sts.eu-west-1.amazonaws.com:443 answers at 52.94.0.1, a public address
+//! pass     ssm           ssm.eu-west-1.amazonaws.com:443 answers at 10.0.3.7, a private address: a VPC endpoint
+//! pass     ssmmessages   ssmmessages.eu-west-1.amazonaws.com:443 answers at 10.0.3.9, a private address: a VPC endpoint
+//! pass     instance      i-0123456789abcdef0: my-windows-box, EC2AMAZ-ABCDEF0, 10.0.0.5, Microsoft Windows Server 2022 Datacenter, agent 3.3.4851.0, Online
+//! pass     agent         version 3.3.4851.0
+//! FAIL     data-channel  its agent is not connected for sessions
+//!                        -> if it is online, it does not reach ssmmessages: let port 443 out to it from the instance ...
+//! ```
+//!
+//! `--output json` prints an object a line: `"event": "check"` with `check`, `status` (`pass`,
+//! `fail`, `unknown`), `meaning`, `next_step` and `details`, and at the end `"event": "doctor"`.
+//!
+//! ```text
+//! $ doctor my-windows-box --output json | jq -r 'select(.status == "fail") | .check, .next_step'
+//! > .\doctor.exe my-windows-box --output json | ConvertFrom-Json | Where-Object status -eq fail
+//! ```
+//!
+//! # What it costs
+//!
+//! A session is started, and terminated at once, since nothing else tells whether it may be;
+//! `--no-session` leaves that out. What the checks are stands at `ssm_tunnel::doctor`. Besides what
+//! a tunnel needs, they use this statement, and say "unknown" without it:
+//!
+//! ```json
+//! {
+//!   "Effect": "Allow",
+//!   "Action": ["ssm:DescribeInstanceInformation", "ssm:GetConnectionStatus"],
+//!   "Resource": "*"
+//! }
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use serde::Serialize;
+use ssm_mfa::{SessionInfo, SessionKind};
+use ssm_tunnel::doctor::{Check, Doctor, Mfa, Report, Status};
+use support::exit;
+use support::login::Login;
+use support::open::or_leave;
+use support::options::Aws;
+use support::output::Output;
+use support::program;
+use support::signals::Signals;
+use support::target;
+
+const HELP: &str = "\
+Exit codes:
+  0    nothing failed
+  1    something failed
+  2    wrong options
+  130  interrupted";
+
+#[derive(Debug, Parser)]
+#[command(about = "Find out why a tunnel does not open", after_help = HELP)]
+struct Options {
+    #[arg(value_name = "TARGET", help = target::HELP)]
+    machine: Option<String>,
+    /// The same, as the AWS CLI has it
+    #[arg(long, value_name = "TARGET", conflicts_with = "machine")]
+    target: Option<String>,
+    /// Port that the tunnel is to reach
+    #[arg(long, value_name = "PORT", default_value_t = 3389)]
+    port_number: u16,
+    /// Host that it is to reach from the target, instead of the target itself
+    #[arg(long)]
+    host: Option<String>,
+    /// Session document, instead of AWS's own for port forwarding
+    #[arg(long, value_name = "NAME")]
+    document_name: Option<String>,
+    /// Local port that is to be free
+    #[arg(long, value_name = "PORT")]
+    local_port_number: Option<u16>,
+    /// Do not start a session, so that whether it may be started stays unknown
+    #[arg(long)]
+    no_session: bool,
+    /// How long each check may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+    #[command(flatten)]
+    aws: Aws,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let output = Output::new(options.aws.output);
+    program::run(output, run(options, output))
+}
+
+async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
+    options.aws.start_log()?;
+    let doctor = doctor(&options).await?;
+    // From here on there may be a session to terminate.
+    let mut signals = Signals::new()?;
+    let running = doctor.run();
+    tokio::pin!(running);
+    let report = tokio::select! {
+        report = &mut running => report,
+        () = signals.next() => {
+            output.say("Interrupted: waiting for the checks that are under way...");
+            or_leave(running, output, &mut signals).await;
+            return Ok(ExitCode::from(exit::INTERRUPTED));
+        }
+    };
+    print(&report, output);
+    Ok(match report.is_healthy() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+/// With the credentials that a tunnel would have; where they are not to be had, with those that
+/// there are.
+async fn doctor(options: &Options) -> anyhow::Result<Doctor> {
+    let doctor = match Login::new(&options.aws).await {
+        Ok(login) => Doctor::new(login.config()).mfa(mfa(login.session())),
+        Err(error) => {
+            let base = options.aws.load().await?;
+            Doctor::new(&base).mfa(Mfa::Failed(format!("{error:#}")))
+        }
+    };
+    let mut doctor = doctor
+        .credentials_from(credentials_from(options))
+        .remote_port(options.port_number)
+        .start_session(!options.no_session)
+        .deadline(Duration::from_secs(options.timeout));
+    if let Some(target) = options.machine.as_ref().or(options.target.as_ref()) {
+        doctor = doctor.target(target);
+    }
+    if let Some(host) = &options.host {
+        doctor = doctor.remote_host(host);
+    }
+    if let Some(name) = &options.document_name {
+        doctor = doctor.document_name(name);
+    }
+    if let Some(url) = &options.aws.stream_endpoint {
+        doctor = doctor.stream_endpoint(url);
+    }
+    if let Some(port) = options.local_port_number {
+        let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        doctor = doctor.local_address(address);
+    }
+    Ok(doctor)
+}
+
+fn mfa(session: &SessionInfo) -> Mfa {
+    match session.kind {
+        SessionKind::Mfa | SessionKind::Role | SessionKind::RoleWithCode => Mfa::Session {
+            until: session.code_needed,
+        },
+        _ => Mfa::Unknown,
+    }
+}
+
+/// In the order in which they are looked for.
+fn credentials_from(options: &Options) -> String {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(profile) = &options.aws.profile {
+        return format!("profile {profile}");
+    }
+    if variable("AWS_ACCESS_KEY_ID").is_some() {
+        return "environment".to_owned();
+    }
+    match variable("AWS_PROFILE") {
+        Some(profile) => format!("profile {profile}"),
+        None => "default chain of sources".to_owned(),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line<'a> {
+    Check(&'a Check),
+    Doctor {
+        healthy: bool,
+        passed: usize,
+        failed: usize,
+        unknown: usize,
+    },
+}
+
+fn print(report: &Report, output: Output) {
+    output.say_to_people(&report.to_string());
+    for check in &report.checks {
+        output.object(&Line::Check(check));
+    }
+    output.object(&Line::Doctor {
+        healthy: report.is_healthy(),
+        passed: report.count(Status::Pass),
+        failed: report.count(Status::Fail),
+        unknown: report.count(Status::Unknown),
+    });
+}
