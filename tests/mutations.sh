@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-seeds=${SEEDS:-4000}
+seeds=${SEEDS:-20000}
 top=$PWD
 work=${CARGO_TARGET_DIR:-$top/target}/mutations
 # Its own: cargo would take the copy's crates for those of the tree.
@@ -323,6 +323,46 @@ mutation a-session-is-reused-too-early ssm-relay/src/forward/basic.rs <<'EOF'
 ====
         let waits = self.stale && may_come && !crate::mutation("a-session-is-reused-too-early");
         if self.open.is_some() || self.disconnect || waits {
+EOF
+
+mutation old-agents-are-not-asked ssm-protocol/src/session/outbox.rs <<'EOF'
+        self.acknowledges_once
+            && self.inquiry.is_none()
+====
+        self.acknowledges_once
+            && !crate::mutation("old-agents-are-not-asked")
+            && self.inquiry.is_none()
+EOF
+
+mutation one-silent-round-is-believed ssm-protocol/src/session/inquiry.rs <<'EOF'
+            taken: self.silent_rounds >= ROUNDS,
+====
+            taken: self.silent_rounds >= ROUNDS
+                || (self.silent_rounds > 0 && crate::mutation("one-silent-round-is-believed")),
+EOF
+
+mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshaking.rs <<'EOF'
+        let until = now + settling_time(agent_version);
+====
+        let until = if crate::mutation("the-agent-gets-no-time-to-settle") {
+            now
+        } else {
+            now + settling_time(agent_version)
+        };
+EOF
+
+mutation the-answer-is-given-up-behind-repetitions ssm-relay/src/forward.rs <<'EOF'
+        let almost_over = now.checked_sub(quiet).filter(|_| repeats);
+====
+        let almost_over = now
+            .checked_sub(quiet)
+            .filter(|_| repeats && !crate::mutation("the-answer-is-given-up-behind-repetitions"));
+EOF
+
+mutation an-early-break-is-forgotten ssm-relay/src/forward.rs <<'EOF'
+            if self.was_away {
+====
+            if self.was_away && !crate::mutation("an-early-break-is-forgotten") {
 EOF
 
 build=$(cd "$tree" && cargo test --locked --no-run -p ssm-relay --lib 2>&1) || { echo "$build"; exit 1; }

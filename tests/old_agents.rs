@@ -1,11 +1,13 @@
 //! Agents and documents that carry one connection a session.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::{
     closed_port, connect, echo, echoed, event, instance, no_sessions, open, sandbox, service, soon,
     tunnel,
 };
+use ssm_sandbox::{Faults, Lossy, Sandbox};
 use ssm_tunnel::{Event, Limits, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -204,6 +206,68 @@ async fn a_further_session_that_cannot_be_started_costs_only_its_connection() {
         .expect("the first connection goes on");
     sandbox.set_instance(instance(echo().await).agent_version("3.0.196.0"));
     echoed(connect(&tunnel).await, 1, 1000).await;
+}
+
+/// An agent before 3.2.1041.0 says nothing of a message that it has already. On the way back one
+/// message in twenty is lost, besides what the cuts take along; without knowing what became of the
+/// messages whose acknowledgements those were, this window would soon stay full.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_over_many_cuts_arrives_at_agents_that_acknowledge_once() {
+    const STEP: usize = 50_000;
+    const STEPS: usize = 20;
+    let mut data = vec![0; STEP * STEPS];
+    fastrand::Rng::with_seed(7).fill(&mut data);
+    let data = Arc::new(data);
+    for version in ["3.2.1040.0", "2.3.50.0"] {
+        let (progress, mut arrived) = tokio::sync::mpsc::unbounded_channel();
+        let expected = data.clone();
+        let uploads = service(move |mut tcp| {
+            let (expected, progress) = (expected.clone(), progress.clone());
+            async move {
+                for expected in expected.chunks(STEP) {
+                    let mut step = vec![0; STEP];
+                    if tcp.read_exact(&mut step).await.is_err() || step != expected {
+                        return;
+                    }
+                    let _ = progress.send(());
+                }
+                let _ = tcp.write_all(b"all").await;
+                let _ = tcp.read(&mut [0]).await;
+            }
+        });
+        let faults = Faults {
+            seed: 5,
+            to_client: Lossy {
+                drop: 0.05,
+                ..Lossy::default()
+            },
+            ..Faults::default()
+        };
+        let builder = Sandbox::builder().enforce_mfa(false).faults(faults);
+        let instance = instance(uploads.await).agent_version(version);
+        let sandbox = builder.instance(instance).start().await.expect("starts");
+        let mut limits = Limits::default();
+        limits.max_unacknowledged = 16 << 10;
+        let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits)).await;
+        let mut tcp = connect(&tunnel).await;
+        let (mut read, mut write) = tcp.split();
+        let mut answer = [0; 3];
+        let upload = async {
+            write.write_all(&data).await.expect("taken");
+            read.read_exact(&mut answer).await.expect("an answer");
+        };
+        let cuts = async {
+            for _ in 0..STEPS {
+                arrived.recv().await.expect("the upload goes on");
+                sandbox.cut_websockets();
+            }
+        };
+        soon(version, async { tokio::join!(upload, cuts) }).await;
+        assert_eq!(&answer, b"all");
+        assert_eq!(sandbox.request_count("StartSession"), 1, "agent {version}");
+        soon("closing", tunnel.close()).await.expect("a clean end");
+        no_sessions(&sandbox).await;
+    }
 }
 
 /// The agent ends the ssh document's session when its port closes, without a word, as it does when

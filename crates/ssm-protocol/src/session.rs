@@ -3,6 +3,7 @@
 mod handshake;
 mod handshaking;
 mod inbox;
+mod inquiry;
 mod outbox;
 mod receiving;
 mod rtt;
@@ -95,7 +96,7 @@ pub struct Stats {
     pub received: u64,
     /// Stream-data messages made: the next one's sequence number.
     pub sent: u64,
-    /// Stream-data messages the peer acknowledged.
+    /// Stream-data messages the peer acknowledged, or showed to have taken.
     pub acknowledged: u64,
     /// The lowest sequence number that is not acknowledged.
     pub confirmed: u64,
@@ -271,7 +272,7 @@ impl Session {
         if self.paused || self.closed {
             return None;
         }
-        self.outbox.poll(now)
+        self.outbox.poll(now).or_else(|| self.poll_inquiry(now))
     }
 
     /// The next fact for the application. Call until `None`.
@@ -297,7 +298,7 @@ impl Session {
         let retransmit = (listening && !self.paused)
             .then(|| self.outbox.deadline())
             .flatten();
-        let silent = (listening && self.outbox.unacknowledged() > 0)
+        let silent = (listening && !self.outbox.is_delivered())
             .then(|| self.silent_since.checked_add(self.config.peer_timeout))
             .flatten();
         timer::earliest([
@@ -332,6 +333,18 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Whether the peer has processed everything that was sent: it acknowledged every message up to
+    /// the last one with a payload.
+    pub fn is_delivered(&self) -> bool {
+        self.outbox.is_delivered()
+    }
+
+    /// Whether the peer acknowledged the stream-data message with this number, even if it may wait
+    /// for one before it.
+    pub fn is_acknowledged(&self, number: u64) -> bool {
+        self.outbox.is_acknowledged(number)
     }
 
     /// Counters and state.

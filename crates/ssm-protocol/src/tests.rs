@@ -7,6 +7,7 @@ mod decoding;
 mod ending;
 mod faults;
 mod handshaking;
+mod inquiring;
 mod opening;
 mod ordering;
 mod pair;

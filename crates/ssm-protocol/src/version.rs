@@ -16,6 +16,10 @@ pub struct Capabilities {
     /// The agent understands [`Flag::TerminateSession`](crate::payload::Flag::TerminateSession):
     /// agents above 2.3.722.0.
     pub terminate_flag: bool,
+    /// The agent acknowledges a message that arrives again: agents from 3.2.1041.0 on. Older ones
+    /// discard it without a word (`agent/session/datachannel/datachannel.go` of
+    /// `aws/amazon-ssm-agent` @b0e8d778).
+    pub acknowledges_duplicates: bool,
 }
 
 impl Capabilities {
@@ -26,6 +30,7 @@ impl Capabilities {
             multiplexing: version > [3, 0, 196, 0] && properties.is_local_port_forwarding(),
             smux_keepalive: version <= [3, 1, 1511, 0],
             terminate_flag: version > [2, 3, 722, 0],
+            acknowledges_duplicates: version >= [3, 2, 1041, 0],
         }
     }
 }
@@ -75,28 +80,31 @@ mod tests {
     fn agents_are_judged_number_by_number() {
         let port: SessionProperties = [("type", "LocalPortForwarding")].into_iter().collect();
         let ssh: SessionProperties = [("portNumber", "22")].into_iter().collect();
-        for (version, properties, multiplexing, smux_keepalive, terminate_flag) in [
-            ("3.3.1142.0", &port, true, false, true),
-            ("3.3.1142.0", &ssh, false, false, true),
-            ("3.1.1512.0", &port, true, false, true),
-            ("3.1.1511.0", &port, true, true, true),
-            ("3.0.196.1", &port, true, true, true),
-            ("3.0.196.0", &port, false, true, true),
+        for (version, properties, multiplexing, smux_keepalive, terminate_flag, duplicates) in [
+            ("3.3.1142.0", &port, true, false, true, true),
+            ("3.3.1142.0", &ssh, false, false, true, true),
+            ("3.2.1041.0", &port, true, false, true, true),
+            ("3.2.1040.9", &port, true, false, true, false),
+            ("3.1.1512.0", &port, true, false, true, false),
+            ("3.1.1511.0", &port, true, true, true, false),
+            ("3.0.196.1", &port, true, true, true, false),
+            ("3.0.196.0", &port, false, true, true, false),
             // Text would order 1142 before 196 and 3.10 before 3.2.
-            ("3.0.1142.0", &port, true, true, true),
-            ("3.10.0.0", &port, true, false, true),
-            ("2.3.723.0", &port, false, true, true),
-            ("2.3.722.0", &port, false, true, false),
-            ("nightly", &port, false, true, false),
-            ("", &port, false, true, false),
-            ("3.3.0.0.1", &port, false, true, false),
+            ("3.0.1142.0", &port, true, true, true, false),
+            ("3.10.0.0", &port, true, false, true, true),
+            ("2.3.723.0", &port, false, true, true, false),
+            ("2.3.722.0", &port, false, true, false, false),
+            ("nightly", &port, false, true, false, false),
+            ("", &port, false, true, false, false),
+            ("3.3.0.0.1", &port, false, true, false, false),
         ] {
             assert_eq!(
                 Capabilities::of(version, properties),
                 Capabilities {
                     multiplexing,
                     smux_keepalive,
-                    terminate_flag
+                    terminate_flag,
+                    acknowledges_duplicates: duplicates,
                 },
                 "agent {version}"
             );

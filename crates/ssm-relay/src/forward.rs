@@ -17,7 +17,7 @@ use ssm_smux::{Mux, SmuxError, StreamId};
 use thiserror::Error;
 
 use crate::config::Limits;
-use basic::Basic;
+use basic::{Basic, NO_REPEATS};
 
 #[derive(Debug)]
 pub(crate) struct Forward {
@@ -34,6 +34,8 @@ pub(crate) struct Forward {
     /// Since when data waits for an agent whose publication is paused.
     stuck_since: Option<Instant>,
     held: Held,
+    /// Something broke before the handshake was complete.
+    was_away: bool,
     /// When the message with this number is acknowledged, so many bytes of smux have arrived.
     probe: Option<(u64, u64)>,
     /// Messages that had come again when this was last looked at.
@@ -136,6 +138,7 @@ impl Forward {
             events: VecDeque::new(),
             stuck_since: None,
             held: Held::No,
+            was_away: false,
             probe: None,
             duplicates: 0,
         }
@@ -195,8 +198,13 @@ impl Forward {
         let worst = held.max(std::mem::replace(&mut self.held, held));
         self.session.set_deaf(self.receive_paused(), now);
         let stats = self.session.stats();
+        let repeats = std::mem::replace(&mut self.duplicates, stats.duplicates) != stats.duplicates;
+        // What is new waits behind what the agent sends again, one message at a time: no wait ends
+        // while it does.
+        let quiet = self.limits.half_close_quiet.saturating_sub(NO_REPEATS);
+        let almost_over = now.checked_sub(quiet).filter(|_| repeats);
         match &mut self.channel {
-            Channel::Pending => {}
+            Channel::Pending => self.was_away |= worst == Held::Away,
             Channel::Mux(mux) => {
                 let (number, bytes) = *self.probe.get_or_insert((stats.sent, mux.transmitted()));
                 if stats.confirmed >= number {
@@ -204,23 +212,27 @@ impl Forward {
                     self.probe = Some((stats.sent, mux.transmitted()));
                 }
                 match worst {
-                    Held::No => {}
+                    Held::No => {
+                        if let Some(since) = almost_over {
+                            mux.restart_quiet(since);
+                        }
+                    }
                     Held::Here => mux.restart_quiet(now),
                     Held::Away => mux.reconnected(now),
                 }
             }
             Channel::Basic(basic) => {
-                basic.confirmed(stats.confirmed);
-                let repeats = stats.duplicates != self.duplicates;
-                self.duplicates = stats.duplicates;
+                basic.confirmed(&self.session);
                 match worst {
                     Held::Away => basic.away(now),
                     Held::Here => basic.still_repeats(now),
                     Held::No if repeats => basic.still_repeats(now),
                     Held::No => {}
                 }
-                if worst != Held::No || stats.unacknowledged > 0 {
+                if worst != Held::No || !self.session.is_delivered() {
                     basic.restart_quiet(now);
+                } else if let Some(since) = almost_over {
+                    basic.restart_quiet(since);
                 }
             }
         }
@@ -290,10 +302,12 @@ impl Forward {
             mux.confirm(0, now);
             Channel::Mux(Box::new(mux))
         } else {
-            Channel::Basic(Box::new(Basic::new(
-                self.limits.stream_send_buffer,
-                self.limits.half_close_quiet,
-            )))
+            let limits = &self.limits;
+            let mut basic = Basic::new(limits.stream_send_buffer, limits.half_close_quiet);
+            if self.was_away {
+                basic.away(now);
+            }
+            Channel::Basic(Box::new(basic))
         };
         self.ready = Some(ready);
         self.events.push_back(Event::Ready);
@@ -361,7 +375,7 @@ impl Forward {
             Channel::Mux(mux) => mux.unanswered() > 0,
             _ => false,
         };
-        !self.wants_transmit() && !unanswered && self.session.stats().unacknowledged == 0
+        !self.wants_transmit() && !unanswered && self.session.is_delivered()
     }
 
     pub(crate) fn read(&mut self, id: StreamId) -> Read {
@@ -475,7 +489,7 @@ impl Forward {
                 && !self.receive_paused()
                 && self.wants_transmit()
                 && self.session.send_room() == 0
-                && self.session.stats().unacknowledged == 0;
+                && self.session.is_delivered();
             self.stuck_since = stuck.then(|| self.stuck_since.unwrap_or(now));
         }
         message

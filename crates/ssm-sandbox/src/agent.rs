@@ -46,6 +46,9 @@ pub struct AgentConfig {
     pub paced: bool,
     /// HandshakeComplete waits for [`Agent::release_handshake`].
     pub handshake_held: bool,
+    /// It says that the handshake is complete before it knows so itself, for this long. What comes
+    /// meanwhile is early, as everything before.
+    pub notices_after: Duration,
     /// Bytes received and not taken by destinations, of all streams, with which it stops reading.
     pub receive_buffer: usize,
 }
@@ -58,6 +61,7 @@ impl AgentConfig {
             properties,
             paced: true,
             handshake_held: false,
+            notices_after: Duration::from_millis(10),
             receive_buffer: 4 << 20,
         }
     }
@@ -76,14 +80,7 @@ pub struct Agent {
 impl Agent {
     /// A session's start. `seed` makes the message ids; `unix` is the time since the Unix epoch.
     pub fn new(config: AgentConfig, seed: u64, now: Instant, unix: Duration) -> Self {
-        let channel = Channel::new(
-            &config.version,
-            config.properties.clone(),
-            config.handshake_held,
-            seed,
-            now,
-            unix,
-        );
+        let channel = Channel::new(&config, seed, now, unix);
         Self {
             config,
             channel,
@@ -111,6 +108,7 @@ impl Agent {
 
     /// Takes one websocket message.
     pub fn handle(&mut self, frame: Bytes, now: Instant) {
+        self.start_port(now);
         let mut plugin = Plugin {
             port: &mut self.port,
             terminated: false,
@@ -133,7 +131,7 @@ impl Agent {
         if !matches!(self.port, Port::NotYet) {
             return;
         }
-        let Some(client_version) = self.channel.client_version() else {
+        let Some(client_version) = self.channel.client_version(now) else {
             return;
         };
         let client = parse_version(client_version);
@@ -226,7 +224,9 @@ impl Agent {
     /// [`poll_transmit`](Self::poll_transmit) again.
     pub fn poll_timeout(&self, now: Instant) -> Instant {
         let send = (self.has_output() && self.next_send > now).then_some(self.next_send);
-        [self.port.poll_timeout(), send]
+        let waits = matches!(self.port, Port::NotYet) && self.ended.is_none();
+        let start = self.channel.port_due().filter(|_| waits);
+        [self.port.poll_timeout(), send, start]
             .into_iter()
             .flatten()
             .fold(self.channel.poll_timeout(), Instant::min)
@@ -235,6 +235,7 @@ impl Agent {
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.channel.handle_timeout(now);
+        self.start_port(now);
         self.port.handle_timeout(now);
         if self.channel.has_timed_out(now) {
             self.ended = Some("The handshake timed out.".to_owned());

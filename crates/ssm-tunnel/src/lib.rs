@@ -72,6 +72,9 @@
 //!   [`Event::CredentialsExpiring`]: without them a session cannot be resumed.
 //! - When the session itself is gone, the tunnel ends and says why; or, with
 //!   [`TunnelBuilder::on_session_end`], the next connection gets a new session.
+//! - Should the *agent's* own connection to the service break during an upload, the agent may pass a message
+//!   on twice (agents from 3.0.655.0 on; no client can prevent it). TLS, SSH and RDP notice; a
+//!   protocol without a check of its own gets wrong data.
 //! - A connection that is cut off is reset, never closed as if it were complete.
 //! - The last event, [`Event::Closed`], says how it ended ([`EndKind`]), as [`Tunnel::closed`] does.
 //! - [`Tunnel::close`], or dropping it, terminates the session: also when the program panics or its

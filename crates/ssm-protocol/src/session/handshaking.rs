@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::handshake::{self, Handshake};
-use super::{Event, Session};
+use super::{Event, Session, Side};
 use crate::error::SessionError;
 use crate::event::Ready;
 use crate::payload::{ActionStatus, HandshakeComplete, HandshakeRequest, HandshakeResponse};
@@ -105,6 +105,9 @@ impl Session {
 
     fn become_ready(&mut self, ready: Ready) {
         self.handshake = Handshake::Complete;
+        if self.side == Side::Client && !ready.capabilities.acknowledges_duplicates {
+            self.outbox.peer_acknowledges_once();
+        }
         self.events.push_back(Event::Ready(ready));
     }
 }

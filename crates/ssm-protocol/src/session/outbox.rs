@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::inquiry::{Ask, Inquiry, Marker};
 use super::rtt::Rtt;
 use super::window::{Stamp, Window};
 use crate::config::SessionConfig;
+use crate::wire::MessageId;
 
 /// How many transmissions later an acknowledged one must be for a hole to count as lost (RFC 9002,
 /// section 6.1.1).
@@ -28,6 +30,8 @@ pub(super) struct Outbox {
     transmissions: VecDeque<(u64, u64)>,
     next_transmission: u64,
     unacknowledged: usize,
+    /// The number after the last message with a payload.
+    payload_end: u64,
     /// Those of them that were transmitted, on this websocket.
     in_flight: usize,
     rtt: Rtt,
@@ -36,6 +40,11 @@ pub(super) struct Outbox {
     /// When an acknowledgement came last: while they come, nothing is overdue.
     progress_at: Option<Instant>,
     retransmitted: u64,
+    /// The peer acknowledges a message once, however often it arrives.
+    acknowledges_once: bool,
+    inquiry: Option<Inquiry>,
+    /// Until a message with the number before it is made.
+    marker: Option<Marker>,
 }
 
 struct Entry {
@@ -81,6 +90,7 @@ impl Outbox {
             transmissions: VecDeque::new(),
             next_transmission: 0,
             unacknowledged: 0,
+            payload_end: 0,
             in_flight: 0,
             rtt: Rtt::default(),
             window: Window::new(
@@ -92,7 +102,15 @@ impl Outbox {
             burst: 1,
             progress_at: None,
             retransmitted: 0,
+            acknowledges_once: false,
+            inquiry: None,
+            marker: None,
         }
+    }
+
+    /// The peer says nothing when a message arrives again: see [`Inquiry`].
+    pub(super) fn peer_acknowledges_once(&mut self) {
+        self.acknowledges_once = true;
     }
 
     /// The number the next message gets.
@@ -102,6 +120,11 @@ impl Outbox {
 
     pub(super) fn first_unacknowledged(&self) -> u64 {
         self.first
+    }
+
+    pub(super) fn is_acknowledged(&self, number: u64) -> bool {
+        let entry = index(self.first, number).map(|at| self.entries.get(at));
+        entry.is_none_or(|entry| entry.is_some_and(|entry| entry.acknowledged))
     }
 
     /// Until now no acknowledgement could be heard: what is on its way counts from here.
@@ -122,6 +145,12 @@ impl Outbox {
         self.unacknowledged
     }
 
+    /// Whether the peer has processed every payload. What it acknowledged may still wait for a message
+    /// before it, which need not have a payload itself.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.first >= self.payload_end
+    }
+
     pub(super) fn smoothed_rtt(&self) -> Option<Duration> {
         self.rtt.smoothed()
     }
@@ -133,6 +162,9 @@ impl Outbox {
     /// Takes the next message; `bytes` is its payload's length.
     pub(super) fn push(&mut self, frame: Bytes, bytes: usize) {
         self.unacknowledged += bytes;
+        if bytes > 0 {
+            self.payload_end = self.next_sequence_number() + 1;
+        }
         self.entries.push_back(Entry {
             frame,
             bytes,
@@ -195,20 +227,14 @@ impl Outbox {
 
     /// A message was acknowledged. Unknown and repeated ones are ignored: `false`.
     pub(super) fn acknowledge(&mut self, number: u64, now: Instant) -> bool {
-        let Some(entry) = index(self.first, number).and_then(|at| self.entries.get_mut(at)) else {
+        let Some(entry) = index(self.first, number).and_then(|at| self.entries.get(at)) else {
             return false;
         };
         let Some(last) = entry.last else { return false };
-        if entry.acknowledged {
+        let (bytes, once) = (entry.bytes, !entry.repeated);
+        if !self.take(number) {
             return false;
         }
-        entry.acknowledged = true;
-        entry.frame = Bytes::new();
-        self.unacknowledged -= entry.bytes;
-        if number < self.next {
-            self.in_flight -= entry.bytes;
-        }
-        let (bytes, once) = (entry.bytes, !entry.repeated);
 
         // Karn: after a retransmission nobody knows which one was acknowledged.
         let rtt = once.then(|| now.saturating_duration_since(last.at));
@@ -217,11 +243,7 @@ impl Outbox {
         }
         self.progress_at = Some(now);
         self.window.on_ack(now, bytes, last.stamp, rtt);
-        while self.entries.front().is_some_and(|entry| entry.acknowledged) {
-            self.entries.pop_front();
-            self.first += 1;
-        }
-        self.next = self.next.max(self.first);
+        self.drop_taken();
         if once {
             self.burst = 1;
             self.find_lost(last.number);
@@ -233,6 +255,31 @@ impl Outbox {
             self.resend_overdue(now, self.rtt.base());
         }
         true
+    }
+
+    /// The peer has this one; `false` if that is no news.
+    fn take(&mut self, number: u64) -> bool {
+        let entry = index(self.first, number).and_then(|at| self.entries.get_mut(at));
+        let Some(entry) = entry.filter(|entry| !entry.acknowledged) else {
+            return false;
+        };
+        entry.acknowledged = true;
+        entry.frame = Bytes::new();
+        self.unacknowledged -= entry.bytes;
+        if number < self.next {
+            self.in_flight -= entry.bytes;
+        }
+        true
+    }
+
+    fn drop_taken(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.acknowledged) {
+            self.entries.pop_front();
+            self.first += 1;
+        }
+        self.next = self.next.max(self.first);
+        self.inquiry
+            .take_if(|inquiry| inquiry.question() <= self.first);
     }
 
     /// Every transmission made three or more before an acknowledged one is lost if its message is
@@ -247,7 +294,10 @@ impl Outbox {
                 if transmission + LATER_ACKNOWLEDGEMENTS > acknowledged {
                     return;
                 }
-                if !entry.queued {
+                // Where the peer has it and says nothing, every later acknowledgement would send it
+                // again. The inquiry tells.
+                let asked = self.acknowledges_once && entry.repeated;
+                if !entry.queued && !asked {
                     entry.queued = true;
                     self.resend.push_back(number);
                     self.window.on_loss();
@@ -274,6 +324,9 @@ impl Outbox {
             return;
         }
         self.resend_overdue(now, self.rtt.timeout());
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.handle_timeout();
+        }
         self.rtt.back_off();
         self.window.on_timeout();
     }
@@ -282,16 +335,24 @@ impl Outbox {
     /// of them was acknowledged.
     fn resend_overdue(&mut self, now: Instant, timeout: Duration) {
         let sent = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
-        let mut left = self.burst;
-        for (at, entry) in self.entries.iter_mut().take(sent).enumerate() {
-            if left == 0 {
-                break;
-            }
-            let overdue = entry.last.is_some_and(|last| last.at + timeout <= now);
-            if !entry.acknowledged && !entry.queued && overdue {
+        let waiting = self.entries.iter().take(sent).enumerate();
+        let overdue = waiting.filter_map(|(at, entry)| {
+            let last = entry.last.filter(|last| last.at + timeout <= now)?;
+            (!entry.acknowledged && !entry.queued).then_some((last.at, at))
+        });
+        let chosen: Vec<_> = if self.acknowledges_once {
+            // The oldest may have arrived, and is none the wiser: each has its turn.
+            let mut all: Vec<_> = overdue.collect();
+            all.sort_unstable();
+            all.truncate(self.burst);
+            all
+        } else {
+            overdue.take(self.burst).collect()
+        };
+        for (_, at) in chosen {
+            if let Some(entry) = self.entries.get_mut(at) {
                 entry.queued = true;
                 self.resend.push_back(self.first + at as u64);
-                left -= 1;
             }
         }
     }
@@ -308,6 +369,113 @@ impl Outbox {
         self.in_flight = 0;
         self.burst = 1;
         self.rtt.restart();
+        // Answers of the old websocket, and messages that the service kept of it, may still come.
+        self.inquiry = None;
+    }
+
+    /// Whether an inquiry is to begin: the oldest message went again, and is not acknowledged.
+    pub(super) fn wants_inquiry(&self) -> bool {
+        self.acknowledges_once
+            && self.inquiry.is_none()
+            && self.first < self.next
+            && self
+                .entries
+                .front()
+                .is_some_and(|oldest| oldest.repeated && !oldest.queued)
+    }
+
+    /// The message with this number was just made, for an inquiry about all before it.
+    pub(super) fn begin_inquiry(&mut self, question: u64) {
+        self.inquiry = Some(Inquiry::new(question));
+    }
+
+    /// Whether the inquiry has something to send.
+    pub(super) fn is_inquiring(&self) -> bool {
+        self.inquiry
+            .as_ref()
+            .is_some_and(|inquiry| inquiry.due().is_some())
+    }
+
+    /// The number under which a message without payload, with this id, is to be transmitted now.
+    pub(super) fn poll_inquiry(&mut self, id: MessageId, now: Instant) -> Option<u64> {
+        let after_next = self.next_sequence_number() + 1;
+        let inquiry = self.inquiry.as_mut()?;
+        let number = match inquiry.due()? {
+            Ask::Question(number) => {
+                inquiry.question_sent();
+                self.retransmitted += 1;
+                number
+            }
+            Ask::Marker => {
+                inquiry.marker_sent(id, now);
+                let marker = self.marker.get_or_insert(Marker {
+                    number: after_next,
+                    sent_at: now,
+                    acknowledged: false,
+                });
+                marker.sent_at = now;
+                marker.number
+            }
+        };
+        Some(number)
+    }
+
+    /// What an acknowledgement says to an inquiry, if one goes on; how many messages it shows to be
+    /// taken.
+    pub(super) fn hear(&mut self, number: u64, id: MessageId, now: Instant) -> u64 {
+        if let Some(marker) = &mut self.marker {
+            marker.acknowledged |= marker.number == number;
+        }
+        let Some(inquiry) = &mut self.inquiry else {
+            return 0;
+        };
+        let question = inquiry.question();
+        if number == question {
+            if inquiry.question_acknowledged() {
+                self.burst = (self.burst * 2).min(MAX_BURST);
+                self.resend_overdue(now, self.rtt.base());
+            }
+            return 0;
+        }
+        let Some(answer) = inquiry.acknowledged(id, now) else {
+            return 0;
+        };
+        self.rtt.sample(answer.round_trip);
+        // The path works: nothing is overdue.
+        self.progress_at = Some(now);
+        if !answer.taken {
+            return 0;
+        }
+        let taken = (self.first..question)
+            .filter(|number| self.take(*number))
+            .count();
+        self.drop_taken();
+        taken as u64
+    }
+
+    /// The marker's number, once the one before it was used: it is the next message.
+    pub(super) fn due_marker(&self) -> Option<u64> {
+        self.marker
+            .map(|marker| marker.number)
+            .filter(|number| *number == self.next_sequence_number())
+    }
+
+    /// The marker becomes a message like any other.
+    pub(super) fn push_marker(&mut self, frame: Bytes, now: Instant) {
+        let Some(marker) = self.marker.take() else {
+            return;
+        };
+        self.push(frame, 0);
+        let stamp = self.window.on_sent(now, self.in_flight);
+        if let Some(entry) = self.entries.back_mut() {
+            entry.acknowledged = marker.acknowledged;
+            entry.repeated = true;
+            entry.last = Some(Transmission {
+                number: self.next_transmission,
+                at: marker.sent_at,
+                stamp,
+            });
+        }
     }
 }
 

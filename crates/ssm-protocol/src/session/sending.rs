@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use super::{NotReady, Session, Side};
 use crate::payload::{Acknowledge, Flag};
-use crate::wire::{Flags, Header, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber};
+use crate::wire::{
+    Flags, Header, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
+};
 
 impl Session {
     /// Most payload bytes the next message may carry now; 0 when it must wait.
@@ -95,10 +97,53 @@ impl Session {
     }
 
     fn push_frame(&mut self, kind: PayloadType, mut frame: BytesMut, now: Instant) {
-        if self.outbox.unacknowledged() == 0 {
+        if self.outbox.is_delivered() {
             self.silent_since = now;
         }
+        let id = self.message_id();
         let number = self.outbox.next_sequence_number();
+        self.seal(kind, number, id, &mut frame, now);
+        let bytes = frame.len() - PAYLOAD_OFFSET;
+        self.outbox.push(frame.freeze(), bytes);
+        if let Some(number) = self.outbox.due_marker() {
+            let id = self.message_id();
+            let frame = self.without_payload(number, id, now);
+            self.outbox.push_marker(frame, now);
+        }
+    }
+
+    /// What shows a peer that acknowledges only once to have taken a message, if one is in doubt.
+    pub(super) fn poll_inquiry(&mut self, now: Instant) -> Option<Bytes> {
+        if self.outbox.wants_inquiry() {
+            let question = self.outbox.next_sequence_number();
+            self.push(PayloadType::Size, &[], now);
+            self.outbox.begin_inquiry(question);
+            return self.outbox.poll(now);
+        }
+        if !self.outbox.is_inquiring() {
+            return None;
+        }
+        let id = self.message_id();
+        let number = self.outbox.poll_inquiry(id, now)?;
+        Some(self.without_payload(number, id, now))
+    }
+
+    /// A size of no terminal: a port session has no use for one, and its agent ignores it
+    /// (`agent/session/plugins/port` of `aws/amazon-ssm-agent` @677437f6).
+    fn without_payload(&self, number: u64, id: MessageId, now: Instant) -> Bytes {
+        let mut frame = BytesMut::zeroed(PAYLOAD_OFFSET);
+        self.seal(PayloadType::Size, number, id, &mut frame, now);
+        frame.freeze()
+    }
+
+    fn seal(
+        &self,
+        kind: PayloadType,
+        number: u64,
+        message_id: MessageId,
+        frame: &mut BytesMut,
+        now: Instant,
+    ) {
         let header = Header {
             message_type: self.side.sends(),
             schema_version: 1,
@@ -108,12 +153,10 @@ impl Session {
                 (Side::Agent, 0) => Flags::SYN,
                 _ => Flags::NONE,
             },
-            message_id: self.message_id(),
+            message_id,
             payload_type: kind,
         };
-        header.seal(&mut frame);
-        let bytes = frame.len() - PAYLOAD_OFFSET;
-        self.outbox.push(frame.freeze(), bytes);
+        header.seal(frame);
     }
 
     pub(super) fn acknowledge(&mut self, body: &Acknowledge, now: Instant) {

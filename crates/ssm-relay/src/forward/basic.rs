@@ -53,7 +53,7 @@ struct Connection {
 
 /// How long nothing came after a disturbance, before nothing more is repeated. Longer than the agent
 /// waits before it sends a message again (1 s, looked at each 100 ms).
-const NO_REPEATS: Duration = Duration::from_secs(3);
+pub(super) const NO_REPEATS: Duration = Duration::from_secs(3);
 
 impl Basic {
     pub(super) fn new(buffer: usize, quiet: Duration) -> Self {
@@ -143,10 +143,14 @@ impl Basic {
         Some(Event::Readable(open.id))
     }
 
-    /// Messages with numbers below this were acknowledged.
-    pub(super) fn confirmed(&mut self, number: u64) {
-        self.disconnecting.take_if(|flag| *flag < number);
-        if self.first.take_if(|first| *first < number).is_some() {
+    /// Messages may have been acknowledged.
+    pub(super) fn confirmed(&mut self, session: &Session) {
+        // With everything before it: what the agent keeps ahead of a missing message is not done.
+        let confirmed = session.stats().confirmed;
+        self.disconnecting.take_if(|flag| *flag < confirmed);
+        // The old connection is gone already; an older acknowledgement still in doubt says nothing.
+        let first = self.first.take_if(|first| session.is_acknowledged(*first));
+        if first.is_some() {
             self.stale = false;
         }
     }
@@ -167,15 +171,15 @@ impl Basic {
         }
     }
 
-    /// The wait for the answer begins now, if there is one.
-    pub(super) fn restart_quiet(&mut self, now: Instant) {
+    /// The wait for the answer, if there is one, did not begin before this.
+    pub(super) fn restart_quiet(&mut self, since: Instant) {
         let quiet = self.quiet;
         if let Some(Connection {
             quiet_until: Some(until),
             ..
         }) = &mut self.open
         {
-            *until = now.checked_add(quiet);
+            *until = until.and_then(|until| Some(since.checked_add(quiet)?.max(until)));
         }
     }
 
@@ -272,13 +276,14 @@ impl Basic {
         if open.sending.is_empty() {
             return None;
         }
+        let number = session.stats().sent;
         let sent = session.send_with(now, |frame, max| fill(&mut open.sending, frame, max));
         if sent == 0 {
             return None;
         }
         open.sending_bytes -= sent;
         if self.stale && self.first.is_none() {
-            self.first = Some(session.stats().sent - 1);
+            self.first = Some(number);
         }
         let writable = open.write_blocked && open.sending_bytes <= buffer / 2;
         if writable {

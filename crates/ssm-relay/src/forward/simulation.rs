@@ -91,6 +91,7 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
         "agent blocked",
         "agent cut",
         "agent restarted",
+        "asked",
         "client cut",
         "paused",
         "receiving paused",

@@ -31,6 +31,13 @@ impl Pair {
 
     /// With a document of that `type`; the SSH document has none.
     fn with_type(type_: &str, agent_version: &str, limits: Limits) -> Self {
+        let mut pair = Self::connected(type_, agent_version, limits);
+        pair.become_ready();
+        pair
+    }
+
+    /// Nothing was said yet.
+    fn connected(type_: &str, agent_version: &str, limits: Limits) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let properties: SessionProperties = [("portNumber", "3389"), ("type", type_)]
             .into_iter()
@@ -46,18 +53,20 @@ impl Pair {
         agent.connected(now);
         let mut forward = Forward::new(limits, [2; 32], now, unix);
         forward.connected(now);
-        let mut pair = Self {
+        Self {
             now,
             forward,
             agent,
             agent_events: Vec::new(),
             events: Vec::new(),
-        };
-        pair.settle();
+        }
+    }
+
+    fn become_ready(&mut self) {
+        self.settle();
         // Until the agent keeps what it is sent.
-        pair.pass(Duration::from_millis(250));
-        assert!(pair.events.contains(&Event::Ready));
-        pair
+        self.pass(Duration::from_millis(250));
+        assert!(self.events.contains(&Event::Ready));
     }
 
     /// Exchanges messages until nobody has any.
@@ -511,12 +520,13 @@ fn an_outage_or_a_pause_does_not_use_up_the_wait_for_an_answer() {
         for _ in 0..2 {
             pair.pass(Duration::from_secs(11));
         }
-        let gave_up = match pair.read_all(id) {
-            (_, Read::Finished) => true,
-            _ => pair.agent_bytes().starts_with(b"\x01\x01"),
-        };
-        assert!(gave_up, "{version} {paused}");
+        assert!(gave_up(&mut pair, id), "{version} {paused}");
     }
+}
+
+/// Whether the wait for the answer is over: in basic mode it is told, in smux the agent gets a FIN.
+fn gave_up(pair: &mut Pair, id: StreamId) -> bool {
+    pair.read_all(id).1 == Read::Finished || pair.agent_bytes().starts_with(b"\x01\x01")
 }
 
 #[test]
@@ -704,4 +714,53 @@ fn a_basic_session_is_not_reused_while_the_agent_still_repeats_what_it_believes_
     assert_eq!(pair.forward.open(), None, "more may be behind it");
     pair.pass(Duration::from_secs(2));
     assert!(pair.forward.open().is_some());
+}
+
+#[test]
+fn a_break_before_the_handshake_is_complete_may_be_followed_by_repetitions_too() {
+    let mut pair = Pair::connected("LocalPortForwarding", OLD_AGENT, Limits::default());
+    outage(&mut pair, Duration::from_secs(1));
+    pair.become_ready();
+    let first = pair.forward.open().expect("ready");
+    pair.forward.reset(first);
+    pair.settle();
+    assert_eq!(pair.forward.open(), None, "bytes of the first may come");
+    pair.pass(Duration::from_secs(3));
+    assert!(pair.forward.open().is_some());
+}
+
+/// What is new comes behind what the agent sends again, one message at a time.
+#[test]
+fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_believes_lost() {
+    let quiet = Limits::default().half_close_quiet;
+    let second = Duration::from_secs(1);
+    for (version, bytes) in [
+        (OLD_AGENT, &b"old"[..]),
+        (NEW_AGENT, b"\x01\x02\x03\x00\x03\x00\x00\x00old"),
+    ] {
+        let mut pair = Pair::new(version);
+        let id = pair.forward.open().expect("ready");
+        pair.settle();
+        pair.agent.send(bytes, pair.now).expect("room");
+        let message = pair.agent.poll_transmit(pair.now).expect("data");
+        let repeat = |pair: &mut Pair| {
+            let message = message.clone();
+            pair.forward
+                .handle_message(message, pair.now)
+                .expect("sound");
+        };
+        repeat(&mut pair);
+        assert_eq!(pair.read_all(id), (b"old".to_vec(), Read::Blocked));
+        pair.agent_bytes();
+        pair.forward.finish(id, pair.now);
+        pair.settle();
+        pair.pass(quiet - second);
+        for _ in 0..5 {
+            repeat(&mut pair);
+            pair.pass(2 * second);
+            assert!(!gave_up(&mut pair, id), "agent {version}");
+        }
+        pair.pass(2 * second);
+        assert!(gave_up(&mut pair, id), "agent {version}");
+    }
 }

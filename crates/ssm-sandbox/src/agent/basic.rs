@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::channel::Taken;
 use super::port::{ConnectionId, ToDestination};
 
 /// Bytes taken from the client before the destination took them: about a socket's buffer.
@@ -84,34 +83,29 @@ impl Basic {
         self.ended.as_deref()
     }
 
-    pub(super) fn output(&mut self, payload: Bytes) -> Taken {
-        let length = payload.len();
-        let taken = self.take(Job::Write(payload));
-        if taken == Taken::Yes {
-            self.unwritten += length;
-        }
-        taken
+    /// Until the first connection is made it takes nothing.
+    pub(super) fn is_ready(&self) -> bool {
+        !(self.is_dialling() && self.jobs.is_empty())
+    }
+
+    pub(super) fn output(&mut self, payload: Bytes) {
+        self.unwritten += payload.len();
+        self.take(Job::Write(payload));
     }
 
     /// DisconnectToPort.
-    pub(super) fn disconnect(&mut self) -> Taken {
-        let taken = self.take(Job::Disconnect);
+    pub(super) fn disconnect(&mut self) {
+        self.disconnects += 1;
+        self.take(Job::Disconnect);
         if self.disconnects > 0 {
             self.unsent.clear();
         }
-        taken
     }
 
-    fn take(&mut self, job: Job) -> Taken {
-        // Rejected until the first connection is made: the client sends it again.
-        if self.is_dialling() && self.jobs.is_empty() {
-            return Taken::NotReady;
-        }
-        self.disconnects += usize::from(matches!(job, Job::Disconnect));
+    fn take(&mut self, job: Job) {
         self.jobs.push_back(job);
         self.ready = true;
         self.redial();
-        Taken::Yes
     }
 
     fn redial(&mut self) {

@@ -12,9 +12,16 @@ use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
 };
 
+use super::{AgentConfig, parse_version};
+
 /// Messages kept each way; agents before 3.0 kept a tenth.
 const BUFFER: usize = 100_000;
 const OLD_BUFFER: usize = 10_000;
+/// The first version that acknowledges a message again (@b0e8d778); older ones discard it in silence.
+const FIRST_TO_ACKNOWLEDGE_AGAIN: [u32; 4] = [3, 2, 1041, 0];
+/// The first version that acknowledges a message after its handler took it (@677437f6). Older ones do
+/// so before, and throw away what comes while their port is not connected.
+const FIRST_TO_ACKNOWLEDGE_LATE: [u32; 4] = [3, 0, 655, 0];
 /// How long the client may take to answer the handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often the oldest message is looked at.
@@ -37,6 +44,11 @@ pub(super) struct Channel {
     complete_held: bool,
     active: bool,
     buffer: usize,
+    acknowledges_duplicates: bool,
+    acknowledges_late: bool,
+    /// Until then it does not know itself that the handshake is complete.
+    noticed_at: Instant,
+    notices_after: Duration,
     expected: i64,
     ahead: BTreeMap<i64, Incoming>,
     next_number: i64,
@@ -69,40 +81,42 @@ pub(super) struct Incoming {
     pub(super) payload: Bytes,
 }
 
-/// Whether the port's handler took a message. What it did not take is not acknowledged, and comes
-/// again.
+/// Whether a message was taken. What was not is not acknowledged, and comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+enum Taken {
     Yes,
     NotReady,
 }
 
 /// Where the port's bytes go.
 pub(super) trait Handler {
-    fn output(&mut self, payload: Bytes) -> Taken;
-    fn flag(&mut self, flag: Flag) -> Taken;
+    /// Whether the port is connected: before that it takes no message of any kind.
+    fn is_ready(&self) -> bool;
+    fn output(&mut self, payload: Bytes);
+    fn flag(&mut self, flag: Flag);
 }
 
 impl Channel {
-    pub(super) fn new(
-        version: &str,
-        properties: SessionProperties,
-        complete_held: bool,
-        seed: u64,
-        now: Instant,
-        unix: Duration,
-    ) -> Self {
-        let old = version.starts_with("1.") || version.starts_with("2.");
+    pub(super) fn new(config: &AgentConfig, seed: u64, now: Instant, unix: Duration) -> Self {
+        let version = parse_version(&config.version);
         let mut channel = Self {
-            version: version.to_owned(),
-            properties,
+            version: config.version.clone(),
+            properties: config.properties.clone(),
             started: now,
             started_unix: unix,
             random: fastrand::Rng::with_seed(seed),
             state: Handshake::Asked,
-            complete_held,
+            complete_held: config.handshake_held,
             active: true,
-            buffer: if old { OLD_BUFFER } else { BUFFER },
+            buffer: if version < [3, 0, 0, 0] {
+                OLD_BUFFER
+            } else {
+                BUFFER
+            },
+            acknowledges_duplicates: version >= FIRST_TO_ACKNOWLEDGE_AGAIN,
+            acknowledges_late: version >= FIRST_TO_ACKNOWLEDGE_LATE,
+            noticed_at: now,
+            notices_after: config.notices_after,
             expected: 0,
             ahead: BTreeMap::new(),
             next_number: 0,
@@ -120,10 +134,12 @@ impl Channel {
         channel
     }
 
-    /// The client's version, once data may flow.
-    pub(super) fn client_version(&self) -> Option<&str> {
+    /// The client's version, once the handshake is complete and the agent knows.
+    pub(super) fn client_version(&self, now: Instant) -> Option<&str> {
         match &self.state {
-            Handshake::Complete { client_version } => Some(client_version),
+            Handshake::Complete { client_version } if now >= self.noticed_at => {
+                Some(client_version)
+            }
             _ => None,
         }
     }
@@ -163,13 +179,15 @@ impl Channel {
             payload: message.payload,
         };
         if number < self.expected {
-            self.acknowledge(&acknowledge, now);
+            if self.acknowledges_duplicates {
+                self.acknowledge(&acknowledge, now);
+            }
         } else if number > self.expected {
             if self.ahead.len() < self.buffer {
                 self.acknowledge(&acknowledge, now);
                 self.ahead.insert(number, incoming);
             }
-        } else if self.process(incoming, handler) == Taken::Yes {
+        } else if self.process(incoming, now, handler) == Taken::Yes {
             self.acknowledge(&acknowledge, now);
             self.expected += 1;
             if !self.complete_held {
@@ -177,7 +195,7 @@ impl Channel {
                 self.complete(now);
             }
             while let Some(next) = self.ahead.get(&self.expected).cloned() {
-                if self.process(next, handler) == Taken::NotReady {
+                if self.process(next, now, handler) == Taken::NotReady {
                     break;
                 }
                 self.ahead.remove(&self.expected);
@@ -186,22 +204,32 @@ impl Channel {
         }
     }
 
-    fn process(&mut self, incoming: Incoming, handler: &mut dyn Handler) -> Taken {
-        let Handshake::Complete { .. } = self.state else {
-            if incoming.kind == PayloadType::HandshakeResponse {
-                self.handle_response(&incoming.payload);
-            }
-            // Anything else before the handshake is complete is acknowledged and thrown away.
+    fn process(&mut self, incoming: Incoming, now: Instant, handler: &mut dyn Handler) -> Taken {
+        if incoming.kind == PayloadType::HandshakeResponse {
+            self.handle_response(&incoming.payload);
             return Taken::Yes;
-        };
+        }
+        if self.client_version(now).is_none() {
+            // Before the handshake is complete, everything else is acknowledged and thrown away.
+            return Taken::Yes;
+        }
+        if !handler.is_ready() {
+            return if self.acknowledges_late {
+                Taken::NotReady
+            } else {
+                Taken::Yes
+            };
+        }
         match incoming.kind {
             PayloadType::Output => handler.output(incoming.payload),
-            PayloadType::Flag => match Flag::read(&incoming.payload) {
-                Some(flag) => handler.flag(flag),
-                None => Taken::Yes,
-            },
-            _ => Taken::Yes,
+            PayloadType::Flag => {
+                if let Some(flag) = Flag::read(&incoming.payload) {
+                    handler.flag(flag);
+                }
+            }
+            _ => {}
         }
+        Taken::Yes
     }
 
     fn handle_response(&mut self, body: &[u8]) {
@@ -236,6 +264,7 @@ impl Channel {
         };
         let body = serde_json::to_vec(&complete).unwrap_or_default();
         self.send(PayloadType::HandshakeComplete, &body, now);
+        self.noticed_at = now + self.notices_after;
     }
 
     fn handle_acknowledge(&mut self, body: &[u8], now: Instant) {
@@ -353,6 +382,11 @@ impl Channel {
             Handshake::Asked => self.resend_at.min(self.started + HANDSHAKE_TIMEOUT),
             _ => self.resend_at,
         }
+    }
+
+    /// When the port may start.
+    pub(super) fn port_due(&self) -> Option<Instant> {
+        matches!(self.state, Handshake::Complete { .. }).then_some(self.noticed_at)
     }
 
     /// The client did not answer the handshake in time.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use ssm_protocol::payload::Flag;
 
 use super::basic::Basic;
-use super::channel::{Handler, Taken};
+use super::channel::Handler;
 use super::mux::MuxPort;
 
 /// A connection to the destination.
@@ -155,23 +155,27 @@ pub(super) struct Plugin<'a> {
 }
 
 impl Handler for Plugin<'_> {
-    fn output(&mut self, payload: Bytes) -> Taken {
+    fn is_ready(&self) -> bool {
+        match &*self.port {
+            Port::NotYet => false,
+            Port::Mux(_) => true,
+            Port::Basic(basic) => basic.is_ready(),
+        }
+    }
+
+    fn output(&mut self, payload: Bytes) {
         match self.port {
-            Port::NotYet => Taken::NotReady,
-            Port::Mux(mux) => {
-                mux.output(&payload);
-                Taken::Yes
-            }
+            Port::NotYet => {}
+            Port::Mux(mux) => mux.output(&payload),
             Port::Basic(basic) => basic.output(payload),
         }
     }
 
-    fn flag(&mut self, flag: Flag) -> Taken {
+    fn flag(&mut self, flag: Flag) {
         match (flag, &mut *self.port) {
             (Flag::TerminateSession, _) => self.terminated = true,
-            (Flag::DisconnectToPort, Port::Basic(basic)) => return basic.disconnect(),
+            (Flag::DisconnectToPort, Port::Basic(basic)) => basic.disconnect(),
             _ => {}
         }
-        Taken::Yes
     }
 }

@@ -9,9 +9,12 @@ use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
 
-use super::channel::{Channel, Handler, Taken};
+use super::AgentConfig;
+use super::channel::{Channel, Handler};
 
 const MS: Duration = Duration::from_millis(1);
+/// As by default.
+const NOTICES_AFTER: Duration = Duration::from_millis(10);
 
 /// A port that remembers what it got, and can be not ready.
 #[derive(Default)]
@@ -22,17 +25,16 @@ struct Port {
 }
 
 impl Handler for Port {
-    fn output(&mut self, payload: Bytes) -> Taken {
-        if self.not_ready {
-            return Taken::NotReady;
-        }
-        self.received.extend_from_slice(&payload);
-        Taken::Yes
+    fn is_ready(&self) -> bool {
+        !self.not_ready
     }
 
-    fn flag(&mut self, flag: Flag) -> Taken {
+    fn output(&mut self, payload: Bytes) {
+        self.received.extend_from_slice(&payload);
+    }
+
+    fn flag(&mut self, flag: Flag) {
         self.flags.push(flag);
-        Taken::Yes
     }
 }
 
@@ -45,13 +47,19 @@ struct Agent {
 impl Agent {
     /// An agent whose handshake request was taken.
     fn asked(held: bool) -> Self {
+        Self::asked_by("3.3.4851.0", held)
+    }
+
+    fn asked_by(version: &str, held: bool) -> Self {
         let properties: SessionProperties =
             [("portNumber", "3389"), ("type", "LocalPortForwarding")]
                 .into_iter()
                 .collect();
         let now = tokio::time::Instant::now().into_std();
         let unix = Duration::from_secs(1_795_000_000);
-        let channel = Channel::new("3.3.4851.0", properties, held, 1, now, unix);
+        let mut config = AgentConfig::new(version, properties);
+        config.handshake_held = held;
+        let channel = Channel::new(&config, 1, now, unix);
         let mut agent = Self {
             channel,
             port: Port::default(),
@@ -68,7 +76,18 @@ impl Agent {
 
     /// One whose handshake is complete, and acknowledged.
     fn ready() -> Self {
-        let mut agent = Self::asked(false);
+        Self::ready_as("3.3.4851.0")
+    }
+
+    fn ready_as(version: &str) -> Self {
+        let mut agent = Self::completed(version);
+        agent.now += NOTICES_AFTER;
+        agent
+    }
+
+    /// One that does not know it itself.
+    fn completed(version: &str) -> Self {
+        let mut agent = Self::asked_by(version, false);
         agent.acknowledge(0);
         agent.respond();
         assert_eq!(
@@ -168,6 +187,16 @@ fn data_before_the_handshake_is_complete_is_acknowledged_and_thrown_away() {
 }
 
 #[test]
+fn data_before_the_agent_knows_that_the_handshake_is_complete_is_early_too() {
+    let mut agent = Agent::completed("3.3.4851.0");
+    agent.output(1, b"early");
+    agent.now += NOTICES_AFTER;
+    agent.output(2, b"late");
+    assert_eq!(kinds(&agent.written()), ["acknowledge", "acknowledge"]);
+    assert_eq!(agent.port.received, b"late");
+}
+
+#[test]
 fn a_client_that_does_not_answer_is_given_up_after_15_seconds() {
     let agent = Agent::asked(false);
     assert!(!agent.channel.has_timed_out(agent.now + 14_999 * MS));
@@ -196,6 +225,52 @@ fn a_message_is_acknowledged_once_the_port_took_it_and_again_when_it_comes_again
     agent.output(1, b"a");
     assert_eq!(kinds(&agent.written()), ["acknowledge", "acknowledge"]);
     assert_eq!(agent.port.received, b"a");
+}
+
+#[test]
+fn an_agent_before_3_2_1041_0_says_nothing_of_what_it_processed_before() {
+    for (version, again) in [("3.2.1041.0", true), ("3.2.1040.0", false)] {
+        let mut agent = Agent::ready_as(version);
+        agent.output(2, b"b");
+        agent.output(2, b"b");
+        assert_eq!(kinds(&agent.written()).len(), 2, "ahead, each time");
+        agent.output(1, b"a");
+        agent.written();
+        for number in [1, 2] {
+            agent.output(number, b"x");
+            assert_eq!(!agent.written().is_empty(), again, "{version}, {number}");
+        }
+        assert_eq!(agent.port.received, b"ab");
+    }
+}
+
+#[test]
+fn a_port_that_is_not_connected_takes_nothing_and_before_3_0_655_0_throws_it_away() {
+    for (version, rejects) in [("3.0.655.0", true), ("3.0.654.0", false)] {
+        for kind in [PayloadType::Output, PayloadType::Size] {
+            let mut agent = Agent::ready_as(version);
+            agent.port.not_ready = true;
+            agent.receive(1, kind, b"");
+            agent.receive(2, PayloadType::Output, b"b");
+            agent.port.not_ready = false;
+            let acknowledged = if rejects { 1 } else { 2 };
+            assert_eq!(agent.written().len(), acknowledged, "{version}, {kind:?}");
+            agent.receive(1, kind, b"");
+            let received: &[u8] = if rejects { b"b" } else { b"" };
+            assert_eq!(agent.port.received, received, "{version}, {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn the_size_of_a_terminal_is_acknowledged_and_ignored() {
+    for version in ["2.3.672.0", "3.1.1374.0", "3.3.4851.0"] {
+        let mut agent = Agent::ready_as(version);
+        agent.receive(1, PayloadType::Size, b"");
+        agent.output(2, b"b");
+        assert_eq!(agent.written().len(), 2);
+        assert_eq!(agent.port.received, b"b");
+    }
 }
 
 #[test]
@@ -336,7 +411,9 @@ fn writes_what_the_real_agent_was_recorded_to_write() {
 
         let start = tokio::time::Instant::now().into_std();
         let unix = Duration::from_secs(1_795_000_000);
-        let mut channel = Channel::new(&recording.agent_version, properties, false, 1, start, unix);
+        let mut config = AgentConfig::new(&recording.agent_version, properties);
+        config.notices_after = Duration::ZERO;
+        let mut channel = Channel::new(&config, 1, start, unix);
         let mut port = Port::default();
         let mut written = Vec::new();
         let mut expected = Vec::new();

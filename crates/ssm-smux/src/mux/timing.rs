@@ -73,11 +73,12 @@ impl Mux {
         !self.dead && self.liveness.nop_due()
     }
 
-    /// Starts the waits of all half-closed streams over, in constant time.
+    /// The waits of all half-closed streams did not begin before `since`, in constant time.
     ///
-    /// For a transport that can be held up: call it while nothing of the peer can arrive.
-    pub fn restart_quiet(&mut self, now: Instant) {
-        self.quiet.from = Some(now);
+    /// For a transport that can be held up: call it with the time while nothing of the peer can
+    /// arrive.
+    pub fn restart_quiet(&mut self, since: Instant) {
+        self.quiet.from = self.quiet.from.max(Some(since));
     }
 
     /// For a transport that tells what has reached the peer: of all bytes that

@@ -8,14 +8,18 @@ use crate::config::Limits;
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// On either side of every limit that versions decide by (protocol: handshake).
-const VERSIONS: [&str; 8] = [
+/// On either side of every limit that versions decide by.
+const VERSIONS: [&str; 12] = [
     "2.3.672.0",
     "2.3.1205.0",
     "3.0.196.0",
     "3.0.197.0",
+    "3.0.654.0",
+    "3.0.655.0",
     "3.1.1511.0",
     "3.1.1512.0",
+    "3.2.1040.0",
+    "3.2.1041.0",
     "3.3.1142.0",
     "3.3.4851.0",
 ];
@@ -31,6 +35,8 @@ pub(super) struct Plan {
     pub(super) agent_buffer: usize,
     /// HandshakeComplete is held back for this long.
     pub(super) handshake_held: Option<Duration>,
+    /// The agent says that the handshake is complete before it knows so itself.
+    pub(super) notices_after: Duration,
     pub(super) limits: Limits,
     pub(super) min_window: usize,
     pub(super) reorder_bytes: usize,
@@ -187,7 +193,13 @@ impl Plan {
         let mut streams: Vec<_> = (0..count)
             .map(|_| StreamPlan::new(dice, basic, ssh, &limits))
             .collect();
+        // Until their port is connected these throw data away. The client waits 250 ms.
+        let connects_late = ["3.0.655.0", "3.1", "3.2", "3.3"];
+        let throws_away = basic && !connects_late.iter().any(|new| version.starts_with(new));
         for stream in &mut streams {
+            if throws_away {
+                stream.dial = stream.dial.min(200 * MS);
+            }
             // What was reset before it was sent dials nothing.
             if reuse && matches!(stream.local_end, LocalEnd::Reset(_)) {
                 stream.local_end = LocalEnd::Close;
@@ -199,6 +211,8 @@ impl Plan {
             paced: dice.bool(),
             agent_buffer: [4 << 20, size(dice, 2048, 65_536)][dice.usize(..2)],
             handshake_held: happens(dice, 0.1).then(|| up_to(dice, 3 * SECOND)),
+            // The client waits 25 ms.
+            notices_after: up_to(dice, 24 * MS),
             limits,
             min_window: size(dice, 1024, 16_384),
             reorder_bytes: size(dice, 1500, 65_536),
@@ -213,10 +227,15 @@ impl Plan {
         plan
     }
 
+    /// Whether the agent ends a session on which it hears nothing for 30 s.
+    pub(super) fn hangs_up(&self) -> bool {
+        let old = ["3.0.197.0", "3.0.654.0", "3.0.655.0", "3.1.1511.0"];
+        old.contains(&self.version)
+    }
+
     /// How long an outage may be that everything survives.
     fn longest(&self) -> Duration {
-        let keepalive = matches!(self.version, "3.0.197.0" | "3.1.1511.0");
-        if keepalive {
+        if self.hangs_up() {
             // The agent itself hangs up after 30 s without a word.
             27 * SECOND
         } else {

@@ -86,6 +86,7 @@ impl World {
         config.paced = plan.paced;
         config.receive_buffer = plan.agent_buffer;
         config.handshake_held = plan.handshake_held.is_some();
+        config.notices_after = plan.notices_after;
         let mut forward = Forward::with_config(
             plan.session(),
             plan.limits.clone(),

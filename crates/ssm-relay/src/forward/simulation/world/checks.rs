@@ -87,12 +87,13 @@ impl World {
                         let waits = local.plan.target_end == TargetEnd::Wait;
                         let basic = !self.is_multiplexed() && !self.plan.ssh;
                         // Of an agent that vanished nobody can know.
-                        let vanished = basic && target.phase == TargetPhase::Killed;
+                        let one = !self.is_multiplexed();
+                        let vanished = one && target.phase == TargetPhase::Killed;
                         if (waits || basic) && !vanished && !target.download.is_done() {
                             fail("given up before the answer was complete");
                         }
                         let by_itself = target.phase == TargetPhase::Closed;
-                        if !waits && !basic && !by_itself {
+                        if !waits && !basic && !by_itself && !vanished {
                             fail("ended while the answer was on its way");
                         }
                     }
@@ -125,8 +126,7 @@ impl World {
             // does a lost message, behind which keep-alives wait until acknowledgements are read.
             Over::ByService(_) | Over::Gone if text.is_empty() => {
                 let disturbed = !self.plan.incidents.is_empty() || self.plan.to_agent.drop > 0.0;
-                let hangs_up = matches!(self.plan.version, "3.0.197.0" | "3.1.1511.0");
-                self.plan.ssh || (hangs_up && disturbed)
+                self.plan.ssh || (self.plan.hangs_up() && disturbed)
             }
             Over::ByService(_) | Over::Gone if text.starts_with("Unable") => {
                 self.plan.streams.iter().any(|stream| stream.refused)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::messages::sequence_number;
+use super::messages::{is_question, sequence_number};
 use super::{Over, World};
 use crate::forward::Event;
 use crate::forward::simulation::local::{Local, Phase};
@@ -96,6 +96,9 @@ impl World {
                 break;
             };
             any = true;
+            if is_question(&message) {
+                self.events.insert("asked");
+            }
             self.trace("from client", &message);
             self.client_to_gateway
                 .send(message, self.now, &mut self.dice);

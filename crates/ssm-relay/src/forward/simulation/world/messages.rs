@@ -12,6 +12,12 @@ pub(super) fn sequence_number(message: &Bytes) -> Option<i64> {
     data.then_some(header.sequence_number.0)
 }
 
+/// Whether the client asks what the agent has taken.
+pub(super) fn is_question(message: &Bytes) -> bool {
+    Message::decode_unverified(message.clone())
+        .is_ok_and(|message| message.header.payload_type == PayloadType::Size)
+}
+
 pub(super) fn publication(message_type: MessageType) -> Bytes {
     control(message_type, b"{}")
 }
