@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use e2e::peers::{command, example, output, printed};
-use e2e::{TARGET, closed_port, echo, instance, no_sessions, soon};
+use e2e::{TARGET, closed_port, echo, instance, no_sessions};
 use serde_json::Value;
 use ssm_sandbox::{Clock, Instance, Sandbox, SandboxBuilder};
 use tokio::net::TcpListener;
@@ -21,6 +21,7 @@ struct Run {
     sum: Value,
     code: Option<i32>,
     all: String,
+    logged: String,
 }
 
 impl Run {
@@ -108,18 +109,26 @@ async fn run(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     run_command(sandbox, command).await
 }
 
-/// Runs it with JSON as its output, whose shape is checked, and looks for secrets in all it said.
+/// Runs it with JSON as its output, whose shape is checked, and looks for secrets in all it said
+/// and logged.
 async fn run_command(sandbox: &Sandbox, mut command: Command) -> Run {
-    let ended = output("doctor", command.args(["--output", "json"])).await;
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    command.args(["--output", "json", "--log"]).arg(log.path());
+    let ended = output("doctor", &mut command).await;
+    let logged = std::fs::read_to_string(log.path()).expect("a log");
     let all = printed(&ended);
     let mut secrets = sandbox.issued_secrets();
     secrets.push(sandbox.secret_access_key());
     secrets.push(SECRET.to_owned());
     for secret in &secrets {
+        let length = secret.len();
         assert!(
             !all.contains(secret),
-            "a secret of {} characters is in {all}",
-            secret.len()
+            "a secret of {length} characters is in {all}"
+        );
+        assert!(
+            !logged.contains(secret),
+            "a secret of {length} characters is in the log"
         );
     }
     let text = String::from_utf8_lossy(&ended.stdout).into_owned();
@@ -164,6 +173,7 @@ async fn run_command(sandbox: &Sandbox, mut command: Command) -> Run {
         sum,
         code: ended.status.code(),
         all,
+        logged,
     }
 }
 
@@ -175,6 +185,10 @@ async fn where_everything_is_well_every_check_passes_and_no_session_stays() {
         let found = run(&sandbox, &[target, "--local-port-number", "0"]).await;
         found.expect(&[], &[]);
         assert_eq!(found.checks.len(), 14, "{}", found.all);
+        assert!(
+            !found.logged.is_empty(),
+            "nothing is logged to look for secrets in"
+        );
         found.says("identity", &["arn:aws:iam::123456789012:user/taro"]);
         found.says("credentials", &["long-term access key of the environment"]);
         found.says("ssmmessages", &["answers at 127.0.0.1, this machine"]);
@@ -563,14 +577,16 @@ async fn without_region_or_credentials_it_still_says_what_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn an_interrupted_run_still_terminates_its_session() {
+    use e2e::soon;
     use ssm_sandbox::ApiFault;
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
 
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let release = std::sync::Arc::new(tokio::sync::Notify::new());
     sandbox.fail_next("StartSession", ApiFault::Slow(release.clone()));
     let home = tempfile::tempdir().expect("a folder");
     let mut command = doctor(&sandbox, home.path(), &[TARGET]).await;
-    let child = command.spawn().expect("starts");
+    let mut child = command.spawn().expect("starts");
     soon("the session", async {
         while sandbox.active_sessions().is_empty() {
             tokio::task::yield_now().await;
@@ -580,15 +596,16 @@ async fn an_interrupted_run_still_terminates_its_session() {
     let id = child.id().expect("running").to_string();
     let killed = Command::new("kill").args(["-INT", &id]).status().await;
     assert!(killed.expect("kill runs").success());
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let said = soon("its word", lines.next_line()).await.expect("readable");
+    assert!(said.is_some_and(|line| line.starts_with("Interrupted: waiting")));
+    // It stays until StartSession is answered, however long that takes.
+    let more = tokio::time::timeout(Duration::from_millis(500), lines.next_line()).await;
+    assert!(more.is_err(), "it left at once: {more:?}");
     release.notify_one();
-    let ended = soon("its end", child.wait_with_output())
-        .await
-        .expect("ends");
-    // The signal may have come after the last check.
-    assert!(
-        matches!(ended.status.code(), Some(0 | 130)),
-        "{}",
-        printed(&ended)
-    );
+    let ended = soon("its end", child.wait()).await.expect("ends");
+    assert_eq!(ended.code(), Some(130));
+    // Not only by its agent, which would wait a while.
+    assert!(sandbox.request_count("TerminateSession") >= 1);
     no_sessions(&sandbox).await;
 }
