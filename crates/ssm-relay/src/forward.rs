@@ -378,6 +378,11 @@ impl Forward {
         !self.wants_transmit() && !unanswered && self.session.is_delivered()
     }
 
+    /// Something that was sent, or is about to be, is not acknowledged.
+    pub(crate) fn awaits_acknowledgement(&self) -> bool {
+        self.wants_transmit() || self.session.stats().unacknowledged > 0
+    }
+
     pub(crate) fn read(&mut self, id: StreamId) -> Read {
         match &mut self.channel {
             Channel::Pending => Read::Reset,

@@ -32,6 +32,7 @@
 mod api;
 mod backoff;
 mod clock;
+mod coalesce;
 mod config;
 mod dial;
 mod driver;

@@ -11,6 +11,7 @@ use futures_util::{Sink as _, Stream as _};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use crate::coalesce::Coalesce;
 use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
@@ -55,6 +56,9 @@ pub(crate) struct Link<'a, H> {
     outbound: VecDeque<Message>,
     flushed: bool,
     receive_paused: bool,
+    coalesce: Coalesce,
+    /// Something that was sent is unacknowledged.
+    waiting: bool,
     ping_at: Instant,
     /// Until when anything must be heard after a ping, and how long that was.
     silent_until: Option<(Instant, Duration)>,
@@ -81,6 +85,8 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             outbound: VecDeque::new(),
             flushed: true,
             receive_paused: false,
+            coalesce: Coalesce::default(),
+            waiting: false,
             // The first pong tells that the service accepted the token.
             ping_at: started,
             silent_until: None,
@@ -119,12 +125,17 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
     /// Reads, thinks, writes once. `Err` is why the websocket is lost.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<Round, String> {
         self.check_sleep();
-        let read = self.read(cx);
+        let rest = self.coalesce.rest(self.now(), self.waiting);
+        let read = match rest {
+            Some(_) => Ok(()),
+            None => self.read(cx),
+        };
         let mut read_more = self.inbound.len() >= READ_BATCH;
         let paused = self.receive_paused;
         let deadline = self.step(cx);
         // Nobody wakes this task for what arrived while it did not read.
         read_more |= paused && !self.receive_paused;
+        read_more |= rest.is_some() && self.waiting;
         read?;
         let wrote = self.write(cx)?;
         if let Some((_, give_up)) = &self.ending
@@ -133,6 +144,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             return Ok(Round::Over);
         }
         self.check_silence()?;
+        let deadline = rest.map_or(deadline, |until| deadline.min(until));
         let alarm = self.driver.shared.clock().alarm(deadline);
         if self.sleep.deadline() != alarm {
             self.sleep.as_mut().reset(alarm);
@@ -171,7 +183,10 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
         while self.inbound.len() < READ_BATCH {
             let message = match Pin::new(&mut self.websocket).poll_next(cx) {
-                Poll::Pending => break,
+                Poll::Pending => {
+                    self.coalesce.drained(self.driver.shared.now());
+                    break;
+                }
                 Poll::Ready(None) => return Err("the websocket was closed".to_owned()),
                 Poll::Ready(Some(Err(error))) => return Err(lost(&error)),
                 Poll::Ready(Some(Ok(message))) => message,
@@ -181,7 +196,10 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                 (self.heard)();
             }
             match message {
-                Message::Binary(data) => self.inbound.push(data),
+                Message::Binary(data) => {
+                    self.coalesce.saw(data.len());
+                    self.inbound.push(data);
+                }
                 Message::Text(text) => self.inbound.push(text.into()),
                 Message::Close(Some(frame)) => {
                     return Err(format!(
@@ -243,6 +261,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
         inner.wake_streams(&events);
         self.receive_paused = inner.forward.receive_paused();
+        self.waiting = inner.forward.awaits_acknowledgement();
         let wake = inner.forward.poll_timeout();
         inner.park_driver(cx);
         drop(inner);
