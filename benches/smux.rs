@@ -1,7 +1,7 @@
 //! Bytes of many streams through two multiplexers, beside a bare copy of the same bytes.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -12,6 +12,7 @@ const BYTES: usize = 64 << 10;
 
 fn smux(c: &mut Criterion) {
     let mut group = c.benchmark_group("smux");
+    group.measurement_time(Duration::from_secs(2));
     group.throughput(Throughput::Bytes(BYTES as u64));
     let data = Bytes::from(vec![0x5a; BYTES]);
     group.bench_function("bare_copy", |b| {
@@ -44,6 +45,30 @@ fn smux(c: &mut Criterion) {
                 });
             },
         );
+    }
+    group.finish();
+
+    // Nor must opening one.
+    let mut group = c.benchmark_group("smux/open_and_close_a_stream");
+    for idle in [10, 10_000] {
+        let now = Instant::now();
+        let mut client = Mux::new(Role::Client, Config::default(), now);
+        let mut server = Mux::new(Role::Server, Config::default(), now);
+        for _ in 0..idle {
+            client.open().expect("room");
+        }
+        pass(&mut client, &mut server, now);
+        group.bench_function(BenchmarkId::new("beside", idle), |b| {
+            b.iter(|| {
+                let stream = client.open().expect("room");
+                client.close(stream);
+                pass(&mut client, &mut server, now);
+                while let Some(stream) = server.accept() {
+                    server.close(stream);
+                }
+                pass(&mut server, &mut client, now);
+            });
+        });
     }
     group.finish();
 }

@@ -1,0 +1,136 @@
+//! Memory of what is idle: 10,000 streams in one session, 1,000 tunnels in one process. The peers
+//! are in a process of their own, and the websockets without TLS, so that what is counted is ours.
+//!
+//! The resident set before and after, so Linux only. It prints the figures and fails beyond the
+//! limits: 4 KiB a stream, 64 KiB a tunnel.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use bench_support::{relay, serve_all};
+use ssm_relay::Limits;
+use tokio::runtime::Runtime;
+
+const STREAMS: usize = 10_000;
+const TUNNELS: usize = 1_000;
+/// Local connections: each takes two descriptors here.
+const CONNECTIONS: usize = 400;
+
+/// Resident set in bytes; `None` where the system does not say.
+fn resident() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: usize = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(kib * 1024)
+}
+
+/// Ends with this value, a panic included.
+struct Peers(Child);
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs this program once more as the peers; their address.
+fn peers() -> (Peers, String) {
+    let mut child = Command::new(std::env::current_exe().expect("this program"))
+        .arg("--peers")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program runs");
+    let mut address = String::new();
+    BufReader::new(child.stdout.take().expect("piped"))
+        .read_line(&mut address)
+        .expect("an address");
+    (Peers(child), address.trim().to_owned())
+}
+
+/// What `count` of them cost, each; what is made must stay alive until then.
+fn each<T>(what: &str, count: usize, limit: usize, make: impl FnOnce() -> T) -> T {
+    let Some(before) = resident() else {
+        println!("{what}: this system does not tell the resident set");
+        return make();
+    };
+    let start = Instant::now();
+    let made = make();
+    let took = start.elapsed();
+    let bytes = resident().unwrap_or(before).saturating_sub(before) / count;
+    println!("{count} {what}: {bytes} bytes each (limit {limit}), opened in {took:.2?}");
+    assert!(bytes <= limit, "{what} take more than {limit} bytes each");
+    made
+}
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--peers") {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        println!("{}", listener.local_addr().expect("bound"));
+        return serve_all(&listener);
+    }
+    let (_peers, address) = peers();
+    let url = format!("ws://{address}/v1/data-channel/s");
+    let runtime = Runtime::new().expect("a runtime");
+    let first = runtime.block_on(relay(&url, Limits::default(), None));
+    // The first ones also pay for what is made once.
+    let warm: Vec<_> = runtime.block_on(async {
+        let mut streams = Vec::new();
+        for _ in 0..100 {
+            streams.push(first.connect().await.expect("opens"));
+        }
+        streams
+    });
+    let streams = each("idle streams in one session", STREAMS, 4 << 10, || {
+        runtime.block_on(async {
+            let mut streams = Vec::with_capacity(STREAMS);
+            for _ in 0..STREAMS {
+                streams.push(first.connect().await.expect("opens"));
+            }
+            // Until their SYNs are out.
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            streams
+        })
+    });
+    drop(warm);
+    let tunnels = each("idle tunnels", TUNNELS, 64 << 10, || {
+        runtime.block_on(async {
+            let mut tunnels = Vec::with_capacity(TUNNELS);
+            for _ in 0..TUNNELS {
+                tunnels.push(relay(&url, Limits::default(), None).await);
+            }
+            tunnels
+        })
+    });
+    let (listener, local) = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        (
+            relay(&url, Limits::default(), Some(listener)).await,
+            address,
+        )
+    });
+    let connections = each("idle local connections", CONNECTIONS, 8 << 10, || {
+        runtime.block_on(async {
+            let mut connections = Vec::with_capacity(CONNECTIONS);
+            for _ in 0..CONNECTIONS {
+                connections.push(
+                    tokio::net::TcpStream::connect(local)
+                        .await
+                        .expect("accepted"),
+                );
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            connections
+        })
+    });
+    drop((connections, listener, tunnels, streams));
+}

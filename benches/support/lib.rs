@@ -1,0 +1,16 @@
+//! What the benchmarks share: a peer that costs next to nothing, the bare loops that show what its
+//! websocket can carry at most, and the relay over the same websocket.
+
+mod api;
+mod bare;
+mod frames;
+mod peer;
+mod plot;
+
+pub use api::relay;
+pub use bare::{Bare, echo};
+pub use peer::{Mode, Peer, serve_all};
+pub use plot::{Curve, draw, is_full_run, plots};
+
+/// Payload bytes of one message, as both reference peers send.
+pub const PAYLOAD: usize = 1024;

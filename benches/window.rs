@@ -1,0 +1,266 @@
+//! An upload over a long path in simulated time, beside the best that a fixed window can do there.
+//! What criterion shows as time is simulated, so it does not depend on the machine.
+//!
+//! The path: one way takes `delay`; the agent behind it takes messages one after the other at a
+//! fixed rate and acknowledges each once it has taken it.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bench_support::{Curve, draw, is_full_run};
+use bytes::Bytes;
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ssm_protocol::payload::{Acknowledge, HandshakeComplete, HandshakeRequest, SessionProperties};
+use ssm_protocol::wire::{
+    Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
+};
+use ssm_protocol::{Session, SessionConfig};
+
+const MS: Duration = Duration::from_millis(1);
+/// Bytes a second that the agent takes, as the real one does: 13 to 53 MB/s were measured.
+const RATE: usize = 10_000_000;
+const UPLOAD: usize = 128 << 20;
+
+/// How an upload went.
+#[derive(Debug, Clone, Copy)]
+struct Outcome {
+    took: Duration,
+    /// Most bytes that ever waited in front of the agent.
+    queue: usize,
+    /// The round trip of a message in a hundred that waits longest: what a keystroke on another
+    /// connection meets, since connections take turns message by message.
+    slow: Duration,
+}
+
+impl Outcome {
+    fn rate(self) -> f64 {
+        UPLOAD as f64 / self.took.as_secs_f64()
+    }
+}
+
+fn product(delay: Duration) -> usize {
+    (RATE as f64 * 2.0 * delay.as_secs_f64()) as usize
+}
+
+/// The smallest window that keeps the path full all the time, from the first message on.
+fn fixed(delay: Duration) -> SessionConfig {
+    let mut config = SessionConfig::default();
+    let window = product(delay) + 2 * config.max_payload;
+    config.min_window = window;
+    config.max_window = window;
+    config
+}
+
+fn frame(message_type: MessageType, number: i64, kind: PayloadType, payload: Vec<u8>) -> Bytes {
+    let header = Header {
+        message_type,
+        schema_version: 1,
+        created_date: MS,
+        sequence_number: SequenceNumber(number),
+        flags: Flags::NONE,
+        message_id: MessageId::default(),
+        payload_type: kind,
+    };
+    Message {
+        header,
+        payload: payload.into(),
+    }
+    .encode()
+}
+
+fn acknowledgement(number: i64) -> Bytes {
+    let mut body = bytes::BytesMut::new();
+    Acknowledge {
+        message_type: MessageType::InputStreamData,
+        message_id: MessageId::default(),
+        sequence_number: SequenceNumber(number),
+    }
+    .write(&mut body);
+    frame(
+        MessageType::Acknowledge,
+        0,
+        PayloadType::None,
+        body.to_vec(),
+    )
+}
+
+/// A client whose handshake is complete.
+fn client(config: SessionConfig, start: Instant, delay: Duration) -> Session {
+    let mut session = Session::client(config, [1; 32], start, MS);
+    let say =
+        |number, kind, body: Vec<u8>| frame(MessageType::OutputStreamData, number, kind, body);
+    let properties: SessionProperties = [("type", "LocalPortForwarding")].into_iter().collect();
+    let request = HandshakeRequest::port("3.3.4851.0", &properties);
+    let complete = HandshakeComplete {
+        handshake_time_to_complete: 1,
+        customer_message: String::new(),
+    };
+    session.connected(start);
+    let body = serde_json::to_vec(&request).expect("plain data");
+    let request = say(0, PayloadType::HandshakeRequest, body);
+    session.handle_message(request, start).expect("sound");
+    while session.poll_transmit(start).is_some() {}
+    let later = start + 2 * delay;
+    let body = serde_json::to_vec(&complete).expect("plain data");
+    let complete = say(1, PayloadType::HandshakeComplete, body);
+    session.handle_message(complete, later).expect("sound");
+    session
+        .handle_message(acknowledgement(0), later)
+        .expect("sound");
+    while session.poll_transmit(later).is_some() {}
+    while session.poll_event().is_some() {}
+    session
+}
+
+/// Uploads 128 MiB; the time until the last acknowledgement is back.
+fn upload(config: SessionConfig, delay: Duration) -> Outcome {
+    let start = Instant::now();
+    let mut session = client(config, start, delay);
+    let began = start + 2 * delay;
+    let mut now = began;
+    let chunk = [0x5a; 1024];
+    let mut left = UPLOAD;
+    let mut free_at = now;
+    let mut waiting: VecDeque<(Instant, usize)> = VecDeque::new();
+    let (mut queued, mut longest) = (0, 0);
+    let mut answers: BTreeMap<(Instant, i64), ()> = BTreeMap::new();
+    let mut trips: Vec<Duration> = Vec::with_capacity(UPLOAD / chunk.len());
+    loop {
+        while left > 0 {
+            let sent = session.send_with(now, |frame, room| {
+                frame.extend_from_slice(&chunk[..room.min(left).min(chunk.len())]);
+            });
+            if sent == 0 {
+                break;
+            }
+            left -= sent;
+        }
+        while let Some(frame) = session.poll_transmit(now) {
+            let bytes = frame.len() - PAYLOAD_OFFSET;
+            let message = Message::decode_unverified(frame).expect("ours are sound");
+            let arrival = now + delay;
+            while let Some((taken, bytes)) = waiting.front().copied()
+                && taken <= arrival
+            {
+                waiting.pop_front();
+                queued -= bytes;
+            }
+            free_at = free_at.max(arrival) + Duration::from_secs_f64(bytes as f64 / RATE as f64);
+            waiting.push_back((free_at, bytes));
+            queued += bytes;
+            longest = longest.max(queued);
+            trips.push(free_at + delay - now);
+            answers.insert((free_at + delay, message.header.sequence_number.0), ());
+        }
+        if left == 0 && session.stats().unacknowledged == 0 {
+            trips.sort_unstable();
+            return Outcome {
+                took: now - began,
+                queue: longest,
+                slow: trips[trips.len() * 99 / 100],
+            };
+        }
+        let answer = answers.keys().next().map(|(at, _)| *at);
+        let timer = session.poll_timeout().map(|(at, _)| at);
+        let wake = answer
+            .into_iter()
+            .chain(timer)
+            .min()
+            .expect("an answer is due");
+        now = now.max(wake);
+        session.handle_timeout(now).expect("the agent answers");
+        while let Some(entry) = answers.first_entry()
+            && entry.key().0 <= now
+        {
+            let (_, number) = entry.remove_entry().0;
+            session
+                .handle_message(acknowledgement(number), now)
+                .expect("sound");
+        }
+    }
+}
+
+fn window(c: &mut Criterion) {
+    for delay in [25 * MS, 100 * MS] {
+        let mut group = c.benchmark_group(format!("window/{}_ms_one_way", delay.as_millis()));
+        group.sample_size(10);
+        group.throughput(Throughput::Bytes(UPLOAD as u64));
+        for (name, config) in [
+            ("fixed_optimum", fixed(delay)),
+            ("ours", SessionConfig::default()),
+        ] {
+            group.bench_with_input(BenchmarkId::from_parameter(name), &config, |b, config| {
+                let mut jitter = 0;
+                b.iter_custom(|iterations| {
+                    (0..iterations)
+                        // Criterion takes samples without any variance for a mistake.
+                        .map(|_| {
+                            jitter = (jitter + 7) % 10;
+                            upload(config.clone(), delay).took + Duration::from_nanos(jitter)
+                        })
+                        .sum()
+                });
+            });
+        }
+        group.finish();
+        let (best, ours) = (
+            upload(fixed(delay), delay),
+            upload(SessionConfig::default(), delay),
+        );
+        println!(
+            "window at {delay:?} one way: {:.1} % of the fixed optimum; at most {:.2} bandwidth-delay products queued; \
+             a keystroke's p99 beside it is {:.2} times an idle one's\n",
+            100.0 * ours.rate() / best.rate(),
+            ours.queue as f64 / product(delay) as f64,
+            ours.slow.as_secs_f64() / (2 * delay).as_secs_f64(),
+        );
+    }
+    if is_full_run() {
+        plot();
+    }
+}
+
+/// Throughput and latency under load over delay.
+fn plot() {
+    let delays = [1, 2, 5, 10, 25, 50, 100, 200];
+    let optimum = delays.map(|delay| upload(fixed(delay * MS), delay * MS));
+    let ours = delays.map(|delay| upload(SessionConfig::default(), delay * MS));
+    let curve = |of: &dyn Fn(usize) -> f64| -> Vec<(f64, f64)> {
+        (0..delays.len())
+            .map(|at| (f64::from(delays[at]), of(at)))
+            .collect()
+    };
+    // One message, then a millisecond's sleep, whatever the path: 1024 bytes a millisecond.
+    let sleeping = [1.0, 200.0].map(|delay| (delay, 1.024)).to_vec();
+    let curves: [Curve<'_>; 3] = [
+        ("fixed optimum", curve(&|at| optimum[at].rate() / 1e6)),
+        ("ours", curve(&|at| ours[at].rate() / 1e6)),
+        ("a millisecond's sleep after each message", sleeping),
+    ];
+    draw(
+        "window.svg",
+        "Upload of 128 MiB to an agent that takes 10 MB/s",
+        "delay one way, ms",
+        "MB/s",
+        &curves,
+    );
+    let curves: [Curve<'_>; 2] = [
+        ("idle", curve(&|at| 2.0 * f64::from(delays[at]))),
+        (
+            "under upload, p99",
+            curve(&|at| ours[at].slow.as_secs_f64() * 1e3),
+        ),
+    ];
+    draw(
+        "keystroke.svg",
+        "A keystroke's round trip beside that upload",
+        "delay one way, ms",
+        "ms",
+        &curves,
+    );
+}
+
+criterion_group!(benches, window);
+criterion_main!(benches);
