@@ -74,6 +74,11 @@ pub async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitSt
     }
 }
 
+/// Asks it to end.
+pub fn terminate(child: &mut Child) {
+    pass_on(child, Received::Terminate);
+}
+
 #[cfg(unix)]
 fn pass_on(child: &Child, received: Received) {
     use rustix::process::{Pid, Signal, kill_process};

@@ -1,8 +1,11 @@
 //! Exit codes: one for each kind of end, so that scripts can tell them apart.
 
 use ssm_mfa::MfaError;
-use ssm_tunnel::{ConnectError, End, EndKind, Error, ServiceError};
+use ssm_tunnel::{
+    ConnectError, End, EndKind, Error, NoRdpClient, PasswordError, PrivateKeyError, ServiceError,
+};
 
+use crate::launch::ClientFailed;
 use crate::login::Denied;
 
 /// For `--help`.
@@ -19,6 +22,8 @@ Exit codes:
   8    the session is gone: it timed out or was terminated while disconnected
   9    the connection was lost and could not be resumed in time
   10   the agent broke the protocol
+  11   the Remote Desktop client is missing, or failed
+  12   the instance has no password yet
   130  interrupted a second time: the session may stay listed until it times out";
 
 /// Of a program that was interrupted before it was done, as shells count it.
@@ -29,6 +34,16 @@ pub fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if let Some(error) = cause.downcast_ref::<Error>() {
             return of_tunnel(error);
+        }
+        let missing = cause.downcast_ref::<NoRdpClient>().is_some();
+        if missing || cause.downcast_ref::<ClientFailed>().is_some() {
+            return 11;
+        }
+        if let Some(error) = cause.downcast_ref::<PasswordError>() {
+            return of_password(error);
+        }
+        if cause.downcast_ref::<PrivateKeyError>().is_some() {
+            return 3;
         }
         let denied = cause.downcast_ref::<Denied>().is_some();
         if denied || cause.downcast_ref::<MfaError>().is_some() {
@@ -49,6 +64,18 @@ fn of_tunnel(error: &Error) -> u8 {
         Error::Target(_) => 5,
         Error::Service(error) => of_service(error),
         Error::Ended(end) => of_end(end),
+        _ => 1,
+    }
+}
+
+fn of_password(error: &PasswordError) -> u8 {
+    match error {
+        PasswordError::NotAnInstance(_) | PasswordError::WrongKey { .. } => 3,
+        PasswordError::Denied { .. } => 4,
+        PasswordError::NoSuchInstance { .. } => 5,
+        PasswordError::NotAvailable { .. } => 12,
+        PasswordError::Service(error) => of_service(error),
+        PasswordError::Settings(error) => of_tunnel(error),
         _ => 1,
     }
 }

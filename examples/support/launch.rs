@@ -1,48 +1,155 @@
-//! Starts the Remote Desktop client that this platform has.
+//! The Remote Desktop client of this machine, from its start to its end.
 
-use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::Context as _;
+use ssm_tunnel::{Password, RdpClient, RdpFile, RdpOpen, Tunnel};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
 
-/// Starts the client and leaves it to itself.
-///
-/// # Errors
-/// When none is installed.
-pub fn remote_desktop(address: SocketAddr) -> anyhow::Result<()> {
-    for (program, arguments) in clients(address) {
-        let started = Command::new(program)
-            .args(&arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        if started.is_ok() {
-            return Ok(());
+use crate::command;
+
+/// How often the tunnel's connections are counted once the client's program has ended.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The client did not do what it should.
+#[derive(Debug)]
+pub struct ClientFailed(String);
+
+impl std::fmt::Display for ClientFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ClientFailed {}
+
+/// A client that runs.
+#[derive(Debug)]
+pub struct Desktop {
+    client: RdpClient,
+    child: Child,
+    /// Removed with it, where nobody asked for a file.
+    scratch: Option<PathBuf>,
+}
+
+/// What it is to open.
+#[derive(Debug)]
+pub struct Desired<'a> {
+    /// The settings.
+    pub file: &'a RdpFile,
+    /// Where they are saved, if somebody wants the file.
+    pub saved: Option<PathBuf>,
+    /// The same without a file would only name the address.
+    pub only_address: bool,
+    /// For a client that takes it.
+    pub password: Option<&'a Password>,
+    /// What the client remembers the machine's certificate by.
+    pub machine: &'a str,
+}
+
+impl Desktop {
+    /// Starts it. What it prints goes to standard error.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(
+        client: RdpClient,
+        desired: Desired<'_>,
+        tunnel: &Tunnel,
+    ) -> anyhow::Result<Self> {
+        let password = desired.password.filter(|_| client.reads_password());
+        let address_alone =
+            client.takes_address() && desired.only_address && desired.saved.is_none();
+        let scratch = (desired.saved.is_none() && !address_alone).then(scratch_path);
+        if let Some(path) = &scratch {
+            desired.file.save(path)?;
+        }
+        let open = match desired.saved.as_ref().or(scratch.as_ref()) {
+            Some(path) if password.is_some() => RdpOpen::FileAndPassword(path),
+            Some(path) => RdpOpen::File(path),
+            None => RdpOpen::Address(tunnel.local_addr()),
+        };
+        let mut command = Command::from(client.command(open, desired.machine));
+        command.stdout(io::stderr()).stderr(io::stderr());
+        command.stdin(match password {
+            Some(_) => Stdio::piped(),
+            None if client.uses_terminal() => Stdio::inherit(),
+            None => Stdio::null(),
+        });
+        let program = client.program().display().to_string();
+        let mut child = command
+            .spawn()
+            .map_err(|error| ClientFailed(format!("{program} does not start: {error}")))?;
+        if let (Some(password), Some(mut input)) = (password, child.stdin.take()) {
+            // A client that ends early says why by its exit code.
+            let _ = input.write_all(password.expose().as_bytes()).await;
+            let _ = input.write_all(b"\n").await;
+        }
+        Ok(Self {
+            client,
+            child,
+            scratch,
+        })
+    }
+
+    /// Whether it asks questions on the terminal, where a status line would be in the way.
+    pub fn uses_terminal(&self) -> bool {
+        self.client.uses_terminal()
+    }
+
+    /// Waits until the user has closed it, and every connection of its is over.
+    ///
+    /// # Errors
+    /// When it failed.
+    pub async fn ended(&mut self, tunnel: &Tunnel) -> anyhow::Result<()> {
+        let status = self.child.wait().await.context("the client was lost")?;
+        let in_order = |code| self.client.ended_in_order(code);
+        if !status.code().is_some_and(in_order) {
+            let program = self.client.program().display();
+            let how = match status.code() {
+                Some(code) => format!("exit code {code}"),
+                None => status.to_string(),
+            };
+            return Err(ClientFailed(format!("{program} failed with {how}")).into());
+        }
+        // A program may have handed its connection on to another one of the same client.
+        let mut looks = tokio::time::interval(LOOK);
+        loop {
+            let stats = tunnel.stats();
+            let expected = self.client.hands_over() && stats.connections == 0;
+            if stats.open_connections == 0 && !expected {
+                return Ok(());
+            }
+            looks.tick().await;
         }
     }
-    bail!(
-        "no Remote Desktop client was found ({}): install one, or connect yours to {address}",
-        clients(address).map(|(program, _)| program).join(", ")
-    )
+
+    /// Ends it, where it still runs.
+    pub fn end(mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            command::terminate(&mut self.child);
+        }
+    }
 }
 
-#[cfg(windows)]
-fn clients(address: SocketAddr) -> [(&'static str, Vec<String>); 1] {
-    [("mstsc.exe", vec![format!("/v:{address}")])]
+impl Drop for Desktop {
+    fn drop(&mut self) {
+        if let Some(path) = &self.scratch {
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
-/// The Windows App answers to `rdp://` links.
-#[cfg(target_os = "macos")]
-fn clients(address: SocketAddr) -> [(&'static str, Vec<String>); 1] {
-    [("open", vec![format!("rdp://full%20address=s:{address}")])]
-}
-
-#[cfg(not(any(windows, target_os = "macos")))]
-fn clients(address: SocketAddr) -> [(&'static str, Vec<String>); 3] {
-    [
-        ("xfreerdp3", vec![format!("/v:{address}")]),
-        ("xfreerdp", vec![format!("/v:{address}")]),
-        ("remmina", vec!["-c".to_owned(), format!("rdp://{address}")]),
-    ]
+/// A file of this user's own.
+fn scratch_path() -> PathBuf {
+    let name = format!(
+        "ssm-tunnel-{}-{:x}.rdp",
+        std::process::id(),
+        fastrand::u64(..)
+    );
+    std::env::temp_dir().join(name)
 }

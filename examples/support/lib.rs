@@ -11,6 +11,7 @@ pub mod login;
 pub mod open;
 pub mod options;
 pub mod output;
+pub mod password;
 pub mod program;
 pub mod session;
 pub mod signals;

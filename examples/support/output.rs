@@ -80,6 +80,14 @@ impl Output {
         }
     }
 
+    /// A secret that was asked for, once.
+    pub fn secret(&self, event: &str, what: &str, value: &str) {
+        self.object(&serde_json::json!({ "event": event, event: value }));
+        if self.format == Format::Text {
+            self.line(&format!("{what}: {value}"), true);
+        }
+    }
+
     /// What went wrong, on standard error; in JSON mode also an event of its own.
     pub fn fail(&self, error: &anyhow::Error) {
         self.object(&serde_json::json!({ "event": "error", "message": format!("{error:#}") }));

@@ -17,7 +17,6 @@ use crate::demo;
 use crate::exit;
 use crate::open::or_leave;
 use crate::output::Output;
-use crate::session;
 use crate::signals::Signals;
 
 /// The sandbox's instance.
@@ -130,14 +129,16 @@ impl Story {
         Ok(provider.sdk_config(&config))
     }
 
+    /// Whether the instance leads to somebody else's destination.
+    pub fn stays_open(&self) -> bool {
+        self.stays_open
+    }
+
     /// Uses the tunnel and ends it.
     ///
     /// # Errors
     /// When a byte is wrong or the tunnel ends otherwise than asked.
     pub async fn finish(self, tunnel: Tunnel, mut signals: Signals) -> anyhow::Result<ExitCode> {
-        if self.stays_open {
-            return session::run(tunnel, self.output, signals).await;
-        }
         self.output.say("\n3. The tunnel:");
         let address = tunnel.local_addr();
         let mut events = tunnel.events();

@@ -1,4 +1,4 @@
-//! The HTTP endpoint: STS, IAM and Systems Manager behind one address, told apart by the request.
+//! The HTTP endpoint: STS, IAM, EC2 and Systems Manager behind one address, told apart by the request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::query::{Form, Service};
 use crate::requests::{Asked, Outcome};
 use crate::sigv4::{self, Claim};
 use crate::state::State;
-use crate::{control, iam, query, ssm, sts};
+use crate::{control, ec2, iam, query, ssm, sts};
 
 const MAX_BODY: usize = 1 << 20;
 
@@ -116,6 +116,9 @@ async fn answer(
             Call::Ssm { action, .. } => ssm::answer(state, &caller, action, &body),
             Call::Query(service, form) if *service == query::IAM => {
                 iam::answer(state, &caller, form)
+            }
+            Call::Query(service, form) if *service == query::EC2 => {
+                ec2::answer(state, &caller, form)
             }
             Call::Query(_, form) => sts::answer(state, &caller, form),
         },

@@ -28,6 +28,7 @@ pub struct Instance {
     pub(crate) paced: bool,
     pub(crate) handshake_held: bool,
     pub(crate) dial_delay: Duration,
+    pub(crate) password_data: Option<String>,
     destination: Option<SocketAddr>,
     hosts: BTreeMap<String, SocketAddr>,
 }
@@ -56,6 +57,7 @@ impl Instance {
             paced: true,
             handshake_held: false,
             dial_delay: Duration::ZERO,
+            password_data: None,
             destination: None,
             hosts: BTreeMap::new(),
         }
@@ -162,6 +164,14 @@ impl Instance {
     /// Whether sessions can be started.
     pub(crate) fn is_reachable(&self) -> bool {
         self.online && self.connected
+    }
+
+    /// What EC2's GetPasswordData answers for it: the Administrator's password as the instance left
+    /// it there, encrypted with its key pair's public key (RSA, PKCS #1 v1.5) and in Base64. Unset,
+    /// the answer is empty, as before a Windows instance has made its password.
+    pub fn password_data(mut self, base64: impl Into<String>) -> Self {
+        self.password_data = Some(base64.into());
+        self
     }
 
     pub(crate) fn resolve(&self, host: Option<&str>, port: u16) -> SocketAddr {

@@ -10,7 +10,7 @@
 //!     .instance(Instance::new("i-0123456789abcdef0").destination(([127, 0, 0, 1], 5900).into()))
 //!     .start()
 //!     .await?;
-//! println!("endpoint {}", sandbox.endpoint_url()); // for STS, IAM and SSM
+//! println!("endpoint {}", sandbox.endpoint_url()); // for STS, IAM, EC2 and SSM
 //! println!("keys {} {}", sandbox.access_key_id(), sandbox.secret_access_key());
 //! println!("device {} shows {}", sandbox.mfa_serial(), sandbox.next_unused_code());
 //! # Ok(())
@@ -24,6 +24,7 @@
 //!   [`User`]s have keys and devices, [`Role`]s a trust policy (MFA and its age, external id) and a
 //!   longest session.
 //! - **IAM**: ListMFADevices and GetUser, for oneself.
+//! - **EC2**: GetPasswordData ([`Instance::password_data`]).
 //! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, and
 //!   DescribeInstanceInformation (filters, pages) and GetConnectionStatus, in AWS JSON 1.1. Without
 //!   an MFA session it denies explicitly, as an account with the usual policy does; other denials
@@ -48,6 +49,7 @@ pub mod agent;
 mod api;
 mod clock;
 mod control;
+mod ec2;
 mod faults;
 mod gateway;
 mod iam;

@@ -1,4 +1,4 @@
-//! The AWS Query protocol, which STS and IAM speak: forms in, XML out.
+//! The AWS Query protocol, which STS, IAM and (in its own dialect) EC2 speak: forms in, XML out.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,11 @@ pub(crate) const STS: Service = Service {
 pub(crate) const IAM: Service = Service {
     name: "iam",
     version: "2010-05-08",
+};
+
+pub(crate) const EC2: Service = Service {
+    name: "ec2",
+    version: "2016-11-15",
 };
 
 /// A service with this protocol. A form names it by its API's version.
@@ -50,6 +55,7 @@ impl Service {
     pub(crate) fn of(form: &Form) -> Self {
         match form.get("Version") {
             Some(version) if version == IAM.version => IAM,
+            Some(version) if version == EC2.version => EC2,
             _ => STS,
         }
     }
@@ -92,6 +98,9 @@ impl Service {
     }
 
     pub(crate) fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
+        if *self == EC2 {
+            return crate::ec2::error(status, code, message);
+        }
         let namespace = self.namespace();
         Answer {
             status,

@@ -15,7 +15,7 @@ pub struct RecordedRequest {
     pub access_key_id: Option<String>,
     /// Its parameters, of those that say what was asked for: `SerialNumber`, `DurationSeconds`,
     /// `RoleArn`, `RoleSessionName`, `ExternalId`, `UserName`, `Target`, `DocumentName`,
-    /// `SessionId`.
+    /// `SessionId`, `InstanceId`.
     pub parameters: BTreeMap<String, String>,
     /// The MFA code it carried, as a number: the sandbox counts the different codes from 1, so the
     /// same number twice is the same code sent twice.
@@ -67,7 +67,8 @@ impl std::fmt::Debug for Code {
 impl Asked {
     /// Picks from all parameters of a request.
     pub(crate) fn of<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        const RECORDED: [&str; 9] = [
+        const RECORDED: [&str; 10] = [
+            "InstanceId",
             "SerialNumber",
             "DurationSeconds",
             "RoleArn",

@@ -233,6 +233,7 @@ impl ServiceError {
             | "InvalidSignatureException"
             | "SignatureDoesNotMatch"
             | "InvalidClientTokenId"
+            | "AuthFailure"
             | "IncompleteSignature"
             | "MissingAuthenticationTokenException"
             | "MissingAuthenticationToken" => Self::InvalidCredentials {

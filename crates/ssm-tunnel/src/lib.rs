@@ -124,6 +124,12 @@
 //! (the service knows no narrower resource); with it, and `ssm:GetConnectionStatus`, the error of a
 //! target that is not connected tells why. [`ServiceError::denial`] reads what AWS says of a denial.
 //!
+//! # Remote Desktop
+//!
+//! Feature `rdp`: `RdpFile` writes `.rdp` files, `RdpClient` finds the client of this machine and
+//! starts it. Feature `windows-password`: `administrator_password` asks EC2 for the password of a
+//! Windows instance (`ec2:GetPasswordData`) and decrypts it with the key pair's private key.
+//!
 //! # When it does not work
 //!
 //! Errors say who caused them and what to do. `ssm_tunnel::doctor` (feature `doctor`) looks at
@@ -145,6 +151,10 @@ pub mod doctor;
 mod error;
 mod network;
 mod node;
+#[cfg(feature = "windows-password")]
+mod password;
+#[cfg(feature = "rdp")]
+mod rdp;
 mod settings;
 mod started;
 mod target;
@@ -163,6 +173,10 @@ pub use denial::{Denial, DenialCause, PolicyType};
 pub use error::{Error, ServiceError};
 pub use network::http_client;
 pub use node::ManagedNode;
+#[cfg(feature = "windows-password")]
+pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, administrator_password};
+#[cfg(feature = "rdp")]
+pub use rdp::{NoRdpClient, RdpClient, RdpFile, RdpFileError, RdpOpen};
 /// The version of session-manager-plugin whose place this crate takes, as announced to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
 pub use ssm_relay::{

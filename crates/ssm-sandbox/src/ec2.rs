@@ -1,0 +1,100 @@
+//! Amazon EC2: the Administrator password of a Windows instance.
+//!
+//! EC2's dialect of the Query protocol has no `Result` element and errors of its own form (Amazon EC2
+//! API Reference, GetPasswordData; Troubleshooting, error codes).
+
+use http::StatusCode;
+
+use crate::account::{ACCOUNT_ID, Account, Caller};
+use crate::api::Answer;
+use crate::clock::iso8601;
+use crate::query::{EC2, Failure, Form, escape};
+use crate::state::State;
+
+pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
+    let mut account = state.account();
+    let action = form.get("Action").map_or("", String::as_str);
+    let outcome = match action {
+        "GetPasswordData" => get_password_data(state, &account, caller, form),
+        other => Err(EC2.unknown_action(other)),
+    };
+    match outcome {
+        Ok(body) => Answer {
+            status: StatusCode::OK,
+            content_type: "text/xml;charset=UTF-8",
+            body: format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{action}Response xmlns=\"http://ec2.amazonaws.com/doc/2016-11-15/\">\n    <requestId>{}</requestId>\n{body}</{action}Response>",
+                account.uuid()
+            ),
+            error: None,
+        },
+        Err(failure) => error(failure.status, failure.code, &failure.message),
+    }
+}
+
+/// The service passes on what the instance left, in lines as the console has it; it checks nothing
+/// of it.
+fn get_password_data(
+    state: &State,
+    account: &Account,
+    caller: &Caller,
+    form: &Form,
+) -> Result<String, Failure> {
+    let id = form.get("InstanceId").map_or("", String::as_str);
+    let failure = |code, message| Failure {
+        status: StatusCode::BAD_REQUEST,
+        code,
+        message,
+    };
+    if account.enforce_mfa && caller.mfa_at.is_none() {
+        return Err(Failure {
+            status: StatusCode::FORBIDDEN,
+            code: "UnauthorizedOperation",
+            message: format!(
+                "You are not authorized to perform this operation. User: {} is not authorized to perform: ec2:GetPasswordData on resource: arn:aws:ec2:{}:{ACCOUNT_ID}:instance/{id} with an explicit deny in an identity-based policy",
+                caller.arn, state.region
+            ),
+        });
+    }
+    if !id.starts_with("i-") {
+        return Err(failure(
+            "InvalidInstanceID.Malformed",
+            format!("Invalid id: \"{id}\""),
+        ));
+    }
+    let instance = account.instances.get(id).ok_or_else(|| {
+        failure(
+            "InvalidInstanceID.NotFound",
+            format!("The instance ID '{id}' does not exist"),
+        )
+    })?;
+    let data = match &instance.password_data {
+        Some(data) => format!("<passwordData>\r\n{}\r\n</passwordData>", escape(data)),
+        None => "<passwordData/>".to_owned(),
+    };
+    Ok(format!(
+        "    <instanceId>{}</instanceId>\n    <timestamp>{}</timestamp>\n    {data}\n",
+        escape(id),
+        iso8601(state.clock.unix())
+    ))
+}
+
+pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
+    // What STS and IAM call otherwise.
+    let code = match code {
+        "InvalidClientTokenId" | "SignatureDoesNotMatch" => "AuthFailure",
+        "ExpiredToken" => "RequestExpired",
+        "ThrottlingException" => "RequestLimitExceeded",
+        code => code,
+    };
+    Answer {
+        status,
+        content_type: "text/xml;charset=UTF-8",
+        body: format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors><RequestID>0a1b</RequestID></Response>",
+            escape(code),
+            escape(message)
+        ),
+        error: Some(code.to_owned()),
+    }
+}
