@@ -125,9 +125,9 @@ impl Company {
         serve(command.arg("-d").arg("-c").arg(self.at("tinyproxy.conf")))
     }
 
-    /// `port_forward` with VPC endpoints of its own, as such a network has them.
-    async fn port_forward(&self, proxy: &str, bundle: Option<&str>) -> Command {
-        let program = example("port_forward").await;
+    /// An example with VPC endpoints of its own, as such a network has them.
+    async fn run(&self, program: &str, proxy: &str, bundle: Option<&str>) -> Command {
+        let program = example(program).await;
         let mut command = command(&self.sandbox, program, self.folder.path());
         for name in [
             "ALL_PROXY",
@@ -184,7 +184,7 @@ async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_auth
     let company = Company::start().await;
     let proxy = format!("http://user:p4ss@{}", company.proxy);
     let mut child = company
-        .port_forward(&proxy, Some("ca.crt"))
+        .run("port_forward", &proxy, Some("ca.crt"))
         .await
         .spawn()
         .expect("it starts");
@@ -254,7 +254,7 @@ async fn what_stands_in_the_way_is_named() {
             "a proxy in between",
         ),
     ] {
-        let mut command = company.port_forward(proxy, bundle).await;
+        let mut command = company.run("port_forward", proxy, bundle).await;
         let ended = output("port_forward", &mut command).await;
         let text = printed(&ended);
         assert!(!ended.status.success(), "{text}");
@@ -265,4 +265,47 @@ async fn what_stands_in_the_way_is_named() {
         );
     }
     assert_eq!(company.sandbox.request_count("StartSession"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
+async fn the_doctor_goes_the_same_way_and_names_what_stands_in_it() {
+    let company = Company::start().await;
+    let with_password = format!("http://user:p4ss@{}", company.proxy);
+    let wrong = format!("http://user:planted-marker@{}", company.proxy);
+    let proxy = format!("http://{}", company.proxy);
+    for (through, bundle, status, words) in [
+        (&with_password, Some("ca.crt"), "pass", proxy.as_str()),
+        (&with_password, None, "fail", "AWS_CA_BUNDLE"),
+        (
+            &wrong,
+            Some("ca.crt"),
+            "fail",
+            "does not accept the credentials",
+        ),
+    ] {
+        let mut command = company.run("doctor", through, bundle).await;
+        let ended = output("doctor", command.args(["--timeout", "120"])).await;
+        let text = printed(&ended);
+        assert_eq!(ended.status.success(), status == "pass", "{text}");
+        assert!(
+            !text.contains("planted-marker") && !text.contains("p4ss"),
+            "{text}"
+        );
+        let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+        let checks: Vec<serde_json::Value> = said
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        for name in ["sts", "ssm", "ssmmessages"] {
+            let check = checks.iter().find(|check| check["check"] == name);
+            let check = check.unwrap_or_else(|| panic!("no {name}: {text}"));
+            assert_eq!(check["status"], status, "{text}");
+            assert_eq!(check["details"]["proxy"], proxy, "{text}");
+            let meaning = check["meaning"].as_str().expect("a text");
+            assert!(meaning.contains(words), "{words} is not in {meaning}");
+        }
+    }
+    assert!(company.proxied(company.api) >= 1 && company.proxied(company.gateway) >= 1);
+    no_sessions(&company.sandbox).await;
 }

@@ -142,7 +142,8 @@ fn request(host: &str, auth: Option<&HeaderValue>) -> http::Result<Request<Empty
 /// What an answer means, and what to do.
 fn meaning(status: StatusCode) -> String {
     match status {
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+        // tinyproxy answers a wrong password with 401.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => {
             "it does not accept the credentials: put them into HTTPS_PROXY as http://USER:PASSWORD@HOST:PORT".to_owned()
         }
         StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => format!(

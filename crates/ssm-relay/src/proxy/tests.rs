@@ -69,15 +69,18 @@ async fn asks_for_the_host_with_the_credentials_and_hands_the_connection_over() 
 
 #[tokio::test]
 async fn says_what_a_refusal_means_and_whether_another_attempt_may_help() {
-    let error =
-        refused(b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n").await;
-    assert!(
-        error
-            .to_string()
-            .contains("HTTPS_PROXY as http://USER:PASSWORD@"),
-        "{error}"
-    );
-    assert!(!error.is_retryable());
+    for answer in [
+        b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n".as_slice(),
+        b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
+    ] {
+        let error = refused(answer).await;
+        let text = error.to_string();
+        assert!(
+            text.contains("HTTPS_PROXY as http://USER:PASSWORD@"),
+            "{text}"
+        );
+        assert!(!error.is_retryable());
+    }
     let error = refused(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
     assert!(
         error.to_string().contains("its rules forbid it (HTTP 403)"),
