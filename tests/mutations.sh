@@ -351,14 +351,6 @@ mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshaking.r
         };
 EOF
 
-mutation the-answer-is-given-up-behind-repetitions ssm-relay/src/forward.rs <<'EOF'
-        let almost_over = now.checked_sub(quiet).filter(|_| repeats);
-====
-        let almost_over = now
-            .checked_sub(quiet)
-            .filter(|_| repeats && !crate::mutation("the-answer-is-given-up-behind-repetitions"));
-EOF
-
 mutation an-early-break-is-forgotten ssm-relay/src/forward.rs <<'EOF'
             if self.was_away {
 ====

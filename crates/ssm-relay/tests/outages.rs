@@ -171,24 +171,26 @@ async fn rest(events: &mut ssm_relay::Events) -> Vec<Event> {
     .await
 }
 
-/// Unavailable, throttled, or without an answer, until two minutes have passed.
-fn fails_for_two_minutes(number: usize) -> BoxFuture<'static, Answer> {
-    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
-    Box::pin(async move {
-        let began = BEGAN.get_or_init(Instant::now);
-        if began.elapsed() >= Duration::from_secs(120) {
-            return Ok(true);
-        }
-        if number == 1 {
-            std::future::pending::<()>().await;
-        }
-        Err(ApiError::retryable("503 Service Unavailable"))
-    })
+/// Unavailable, or without an answer, until two minutes have passed.
+async fn fails_for_two_minutes(
+    began: &'static std::sync::OnceLock<Instant>,
+    number: usize,
+) -> Answer {
+    if began.get_or_init(Instant::now).elapsed() >= Duration::from_secs(120) {
+        return Ok(true);
+    }
+    if number == 1 {
+        std::future::pending::<()>().await;
+    }
+    Err(ApiError::retryable("503 Service Unavailable"))
 }
 
 #[tokio::test(start_paused = true)]
 async fn resume_session_may_fail_for_two_minutes() {
-    let (listener, api) = service_with(fails_for_two_minutes).await;
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let fails =
+        |number| -> BoxFuture<'static, Answer> { Box::pin(fails_for_two_minutes(&BEGAN, number)) };
+    let (listener, api) = service_with(fails).await;
     let api = Arc::new(api);
     let relay = relay(api.clone()).await;
     let mut events = relay.events();
@@ -468,4 +470,25 @@ async fn credentials_that_their_provider_renews_are_not_warned_of() {
             "{event:?}"
         );
     }
+}
+
+/// Agents of this age hang up on a client that sends no keep-alives, and are given up themselves when
+/// none come: while there is no websocket, neither can be.
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_the_keep_alives_of_an_old_agent_is_survived() {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let fails =
+        |number| -> BoxFuture<'static, Answer> { Box::pin(fails_for_two_minutes(&BEGAN, number)) };
+    let (listener, api) = service_with(fails).await;
+    let relay = relay(Arc::new(api)).await;
+    let mut agent = Agent::accept(&listener, "3.1.1511.0").await;
+    agent.ready().await;
+    let mut stream = soon("connecting", relay.connect()).await.expect("opens");
+    let mut agent = close_with(agent, CloseCode::Away, "").await;
+    stream.write_all(b"later").await.expect("taken");
+    agent
+        .accept_again_within(&listener, Duration::from_secs(200))
+        .await;
+    agent.received(b"later").await;
+    drop(relay);
 }
