@@ -351,12 +351,6 @@ mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshaking.r
         };
 EOF
 
-mutation an-early-break-is-forgotten ssm-relay/src/forward.rs <<'EOF'
-            if self.was_away {
-====
-            if self.was_away && !crate::mutation("an-early-break-is-forgotten") {
-EOF
-
 build=$(cd "$tree" && cargo test --locked --no-run -p ssm-relay --lib 2>&1) || { echo "$build"; exit 1; }
 test=$(sed -nE 's/.*unittests src\/lib\.rs \((.*)\)$/\1/p' <<<"$build")
 [[ $test == /* ]] || test=$tree/$test

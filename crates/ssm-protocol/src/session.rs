@@ -188,13 +188,22 @@ impl Session {
         if self.handshake_deadline.is_none() {
             self.handshake_deadline = now.checked_add(self.config.handshake_timeout);
         }
+        if let Handshake::Settling { until, .. } = self.handshake
+            && until <= now
+        {
+            self.settle();
+        }
         self.outbox.resend_all();
     }
 
     /// The websocket is gone. Nothing is lost; nothing is transmitted until the next one.
     pub fn disconnected(&mut self) {
-        // The agent will have settled before the next one is open.
-        self.settle();
+        // A session that lost its websocket now is resumed as any that was ready.
+        if let Handshake::Settling { ready, .. } = &mut self.handshake
+            && let Some(ready) = ready.take()
+        {
+            self.announce(ready);
+        }
         self.connected = false;
         // The peer sends again what it has no acknowledgement of.
         self.acknowledgements.clear();

@@ -17,8 +17,11 @@ pub(super) enum Handshake {
         agent_version: String,
         properties: SessionProperties,
     },
-    /// Client: complete, but the agent may still throw data away.
-    Settling { until: Instant, ready: Ready },
+    /// Client: complete, but the agent may still throw data away. `ready` until it was announced.
+    Settling {
+        until: Instant,
+        ready: Option<Ready>,
+    },
     /// Agent: asked.
     AwaitingResponse { request: HandshakeRequest },
     /// Both: data may flow.

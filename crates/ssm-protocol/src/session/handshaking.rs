@@ -68,7 +68,8 @@ impl Session {
             customer_message: String::new(),
         };
         self.push(PayloadType::HandshakeComplete, &json(&complete), now);
-        self.become_ready(ready);
+        self.announce(ready);
+        self.handshake = Handshake::Complete;
         Ok(())
     }
 
@@ -93,18 +94,25 @@ impl Session {
             properties: std::mem::take(properties),
             customer_message: complete.customer_message,
         };
-        self.handshake = Handshake::Settling { until, ready };
+        self.handshake = Handshake::Settling {
+            until,
+            ready: Some(ready),
+        };
         Ok(())
     }
 
     pub(super) fn settle(&mut self) {
-        if let Handshake::Settling { ready, .. } = &self.handshake {
-            self.become_ready(ready.clone());
+        let Handshake::Settling { ready, .. } = &mut self.handshake else {
+            return;
+        };
+        let ready = ready.take();
+        self.handshake = Handshake::Complete;
+        if let Some(ready) = ready {
+            self.announce(ready);
         }
     }
 
-    fn become_ready(&mut self, ready: Ready) {
-        self.handshake = Handshake::Complete;
+    pub(super) fn announce(&mut self, ready: Ready) {
         if self.side == Side::Client && !ready.capabilities.acknowledges_duplicates {
             self.outbox.peer_acknowledges_once();
         }

@@ -291,6 +291,22 @@ fn a_websocket_lost_while_the_agent_settles_is_that_of_a_ready_session() {
 }
 
 #[test]
+fn a_websocket_that_is_back_at_once_gives_the_agent_no_less_time_to_settle() {
+    let mut client = client();
+    client.ask(&port_request()).expect("sound");
+    client.complete_at_once();
+    client.session.disconnected();
+    client.now += SETTLING / 5;
+    client.session.connected(client.now);
+    client.drain();
+    assert!(client.session.send(b"early", client.now).is_err());
+    let (waited, timer, output) = client.wake();
+    assert_eq!((waited, timer), (SETTLING * 4 / 5, Timer::Settled));
+    assert_eq!(output.expect("sound").events, [], "announced before");
+    assert_eq!(client.send("now").numbers(), [1]);
+}
+
+#[test]
 fn a_document_without_the_port_forwarding_type_is_not_multiplexed() {
     let ready = ready(&request(json!([session_type(
         json!({"SessionType": "Port", "Properties": {"portNumber": "22"}})

@@ -141,7 +141,7 @@ impl Plan {
         let ssh = happens(dice, 0.05);
         let basic = ssh || matches!(version, "2.3.672.0" | "2.3.1205.0" | "3.0.196.0");
         // Several connections in turn are told apart by the order of what arrives.
-        let reuse = basic && !ssh && happens(dice, 0.3);
+        let reuse = basic && !ssh && happens(dice, 0.5);
         // The service's last word overtakes what is lost, where something is.
         let sound = ssh || reuse || happens(dice, 0.3);
         let faults = |dice: &mut fastrand::Rng| Faults {
@@ -244,7 +244,7 @@ impl Plan {
     }
 
     fn add_incidents(&mut self, dice: &mut fastrand::Rng) {
-        if happens(dice, 0.25) || self.reuse && dice.bool() {
+        if happens(dice, 0.25) {
             return;
         }
         let within = [2 * SECOND, 10 * SECOND, 60 * SECOND][dice.usize(..3)];
