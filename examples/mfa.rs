@@ -20,7 +20,6 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format as DateFormat;
@@ -32,7 +31,7 @@ use ssm_mfa::{
     SessionSource, Strategy, TerminalPrompt,
 };
 use support::login::{device, mfa_code};
-use support::options::Format;
+use support::options::{Format, load};
 use support::output::Output;
 
 #[derive(Debug, Parser)]
@@ -217,23 +216,10 @@ async fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
 }
 
 impl Account {
-    async fn config(&self) -> SdkConfig {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-        if let Some(profile) = &self.profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(region) = &self.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        if let Some(url) = &self.endpoint_url {
-            loader = loader.endpoint_url(url);
-        }
-        loader.load().await
-    }
-
     async fn builder(&self) -> anyhow::Result<MfaProviderBuilder> {
-        let config = self.config().await;
         let profile = self.profile.as_deref();
+        let region = self.region.as_deref();
+        let config = load(profile, region, self.endpoint_url.as_deref()).await?;
         Ok(MfaProviderBuilder::from_profile(profile, &config).await?)
     }
 }

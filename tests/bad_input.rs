@@ -141,7 +141,7 @@ async fn every_command_of_the_table_ends_with_its_text() {
     .expect("written");
     fs::write(folder.path().join("empty.pem"), "").expect("written");
     let mut programs = BTreeMap::new();
-    for name in ["doctor", "port_forward", "rdp", "sandbox"] {
+    for name in ["doctor", "mfa", "port_forward", "rdp", "sandbox"] {
         programs.insert(name, example(name).await);
     }
     let mut count = 0;

@@ -319,6 +319,36 @@ stop_tunnel() {
   if accepts "$tunnel_port"; then fail "port $tunnel_port still accepts connections"; fi
 }
 
+# The same with a client that the example starts itself, by the file that it wrote.
+launch_client() {
+  HOME=$work tunnel --sandbox --sandbox-destination "127.0.0.1:$xrdp_port" --local-port-number 0 --output json \
+    --launch --username tester --rdp-file "$work/launched.rdp" \
+    >"$work/events.jsonl" 2>"$work/tunnel.log" </dev/null &
+  tunnel_pid=$!
+  client_pid=$tunnel_pid client_log=$work/tunnel.log
+  children+=("$tunnel_pid")
+}
+
+# Its window has xrdp's colour near a corner, whatever size the client chose.
+shows_desktop() {
+  client_alive
+  screenshot "$1"
+  is_drawn "$1" && [[ $(identify -format '%[hex:u.p{w/2,h-40}]' "$1") == "$desktop_colour"* ]]
+}
+
+# When the client is gone, so is the tunnel: 0, or 11 where the client counts its end as a failure.
+close_launched() {
+  local code=0 client
+  client=$(pgrep -P "$tunnel_pid" -x xfreerdp) || fail "no xfreerdp runs under the example" "$work/tunnel.log"
+  kill -TERM "$client"
+  poll 300 gone "$tunnel_pid" || fail "the tunnel still runs 30 s after its client" "$work/events.jsonl" "$work/tunnel.log"
+  wait "$tunnel_pid" || code=$?
+  ((code == 0 || code == 11)) || fail "the exit code after the client's end is $code" "$work/tunnel.log"
+  grep -q "^full address:s:127.0.0.1:" "$work/launched.rdp" || fail "no address in launched.rdp"
+  [[ $(tail -n 1 "$work/events.jsonl" | jq -r .event 2>/dev/null) =~ ^(closed|error)$ ]] ||
+    fail "the last line is neither the closed event nor an error" "$work/events.jsonl" "$work/tunnel.log"
+}
+
 # ---- the check ----------------------------------------------------------------------------------------------
 
 step() { echo "rdp.sh: $*"; }
@@ -351,5 +381,12 @@ done
 
 step "SIGINT with the client connected"
 stop_tunnel
+stop_client
+
+step "--launch: xfreerdp opens the written file, and the tunnel ends with it"
+launch_client
+poll 300 shows_desktop "$work/launched.png" ||
+  fail "the launched client does not show xrdp's desktop (launched.png)" "$work/tunnel.log" "$work/events.jsonl"
+close_launched
 
 step "passed: the login window through the tunnel is the one without it"

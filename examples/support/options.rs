@@ -90,20 +90,8 @@ impl Aws {
     /// # Errors
     /// When `AWS_CA_BUNDLE` names a file without certificates.
     pub async fn load(&self) -> anyhow::Result<SdkConfig> {
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-        if let Some(profile) = &self.profile {
-            loader = loader.profile_name(profile);
-        }
-        if let Some(region) = &self.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        if let Some(url) = &self.endpoint_url {
-            loader = loader.endpoint_url(url);
-        }
-        if let Some(bundle) = CaBundle::from_env()? {
-            loader = loader.http_client(ssm_tunnel::http_client(&bundle));
-        }
-        Ok(loader.load().await)
+        let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
+        load(profile, region, self.endpoint_url.as_deref()).await
     }
 
     /// The same tunnel with what these options say of it.
@@ -136,6 +124,31 @@ impl Aws {
             None => Ok(()),
         }
     }
+}
+
+/// Region, credentials and endpoints from these options, the environment and the profile.
+///
+/// # Errors
+/// When `AWS_CA_BUNDLE` names a file without certificates.
+pub async fn load(
+    profile: Option<&str>,
+    region: Option<&str>,
+    endpoint_url: Option<&str>,
+) -> anyhow::Result<SdkConfig> {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    if let Some(url) = endpoint_url {
+        loader = loader.endpoint_url(url);
+    }
+    if let Some(bundle) = CaBundle::from_env()? {
+        loader = loader.http_client(ssm_tunnel::http_client(&bundle));
+    }
+    Ok(loader.load().await)
 }
 
 /// Appends a log to this file, without secrets.

@@ -58,6 +58,11 @@ mod tls;
 mod transport;
 mod websocket;
 
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use api::{ApiError, BoxFuture, SessionApi, Ticket};
 pub use config::Limits;
 pub use error::{End, EndKind, OpenError};

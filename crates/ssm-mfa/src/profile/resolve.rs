@@ -36,11 +36,15 @@ pub(super) fn resolve(
         Some(serial) => Some(serial.parse::<MfaSerial>()?),
         None => None,
     };
+    let profile = set.get_profile(selected);
+    // As in botocore, whatever keys there are: a name that is not there is a mistake.
+    if profile.is_none() && named {
+        return Err(wrong(selected, None, None, missing(set)));
+    }
     // As in botocore: keys in the environment go before AWS_PROFILE, but not before a profile that
     // was asked for.
     let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     let keys = name.is_none() && keys.iter().all(|key| variable(key).is_some());
-    let profile = set.get_profile(selected);
     let region = profile.and_then(|profile| profile.get("region"));
     let alone = |base| Resolved {
         name: None,
@@ -56,9 +60,6 @@ pub(super) fn resolve(
         return Ok(alone(BaseSource::Environment));
     }
     let Some(profile) = profile else {
-        if named {
-            return Err(wrong(selected, None, None, missing(set)));
-        }
         return Ok(alone(BaseSource::Program));
     };
     let (mut hops, mut end, mfa_process) = follow(set, profile)?;

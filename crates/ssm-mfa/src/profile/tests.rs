@@ -495,6 +495,8 @@ async fn the_environment_is_heeded_as_by_every_aws_tool() {
     assert_eq!(of(resolved(None, &elsewhere).await), "Program |  | none");
     let lost = resolved(None, &[elsewhere[0], elsewhere[1], ("AWS_PROFILE", "dev")]).await;
     assert!(matches!(lost, Err(MfaError::Profile { .. })), "{lost:?}");
+    let lost = resolved(None, &[keys[0], keys[1], ("AWS_PROFILE", "nosuch")]).await;
+    assert!(matches!(lost, Err(MfaError::Profile { .. })), "{lost:?}");
     let broken = resolved(None, &[("AWS_CONFIG_FILE", "/broken")]).await;
     assert!(
         matches!(broken, Err(MfaError::Configuration(_))),
