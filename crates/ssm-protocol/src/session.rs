@@ -246,8 +246,16 @@ impl Session {
         }
     }
 
-    /// Whether the handshake is complete, and the agent keeps what it is sent.
+    /// Whether the handshake is complete, as [`Event::Ready`] said.
     pub fn is_ready(&self) -> bool {
+        matches!(
+            self.handshake,
+            Handshake::Complete | Handshake::Settling { ready: None, .. }
+        )
+    }
+
+    /// Whether the agent keeps what it is sent.
+    fn is_settled(&self) -> bool {
         matches!(self.handshake, Handshake::Complete)
     }
 

@@ -28,7 +28,7 @@ impl Session {
 
     /// Whether data could be sent if the window had room.
     fn may_send(&self) -> bool {
-        self.is_ready() && self.connected && !self.paused && !self.closed
+        self.is_settled() && self.connected && !self.paused && !self.closed
     }
 
     /// Sends one message of at most 64 bytes whatever the window, for what keeps a connection alive.
@@ -84,7 +84,7 @@ impl Session {
 
     /// Sends a flag, whatever the window. Before the handshake is complete it is not sent.
     pub fn send_flag(&mut self, flag: Flag, now: Instant) {
-        if self.is_ready() && !self.closed {
+        if self.is_settled() && !self.closed {
             self.push(PayloadType::Flag, &flag.to_bytes(), now);
         }
     }
