@@ -112,6 +112,12 @@ async fn the_tunnel_ends_with_the_client_and_tells_how_it_ended() {
         assert!(!path.exists(), "{} is left behind", path.display());
         no_sessions(&sandbox).await;
     }
+    // The same code without a connection: it could not start.
+    stub(folder.path(), "xfreerdp", "exit 2");
+    let mut command = rdp(&sandbox, folder.path(), &["--launch"]).await;
+    let ended = output("rdp", &mut command).await;
+    assert_eq!(ended.status.code(), Some(11), "{}", printed(&ended));
+    no_sessions(&sandbox).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

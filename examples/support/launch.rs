@@ -107,7 +107,9 @@ impl Desktop {
     /// When it failed.
     pub async fn ended(&mut self, tunnel: &Tunnel) -> anyhow::Result<()> {
         let status = self.child.wait().await.context("the client was lost")?;
-        let in_order = |code| self.client.ended_in_order(code);
+        // FreeRDP also ends with 1 where it could not start at all.
+        let connected = tunnel.stats().connections > 0;
+        let in_order = |code| code == 0 || (connected && self.client.ended_in_order(code));
         if !status.code().is_some_and(in_order) {
             let program = self.client.program().display();
             let how = match status.code() {
