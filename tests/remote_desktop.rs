@@ -253,6 +253,14 @@ async fn a_key_that_cannot_be_used_says_so_before_anything_is_asked() {
     assert_eq!(ended.status.code(), Some(3), "{}", printed(&ended));
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("the private key does not fit"), "{said}");
+    // EC2 may have an endpoint of its own.
+    let nobody = format!("http://{}", e2e::closed_port().await);
+    let mut command = rdp(&sandbox, folder.path(), &["--show-password"]).await;
+    command.arg("--private-key").arg(keys.at("key.pem"));
+    let ended = output("rdp", command.env("AWS_ENDPOINT_URL_EC2", nobody)).await;
+    assert_eq!(ended.status.code(), Some(6), "{}", printed(&ended));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("GetPasswordData could not be sent"), "{said}");
     no_sessions(&sandbox).await;
 }
 
