@@ -321,7 +321,9 @@ stop_tunnel() {
 
 # The same with a client that the example starts itself, by the file that it wrote.
 launch_client() {
-  HOME=$work tunnel --sandbox --sandbox-destination "127.0.0.1:$xrdp_port" --local-port-number 0 --output json \
+  # A home of its own for the client; cargo and rustup stay in the user's.
+  RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} HOME=$work \
+    tunnel --sandbox --sandbox-destination "127.0.0.1:$xrdp_port" --local-port-number 0 --output json \
     --launch --username tester --rdp-file "$work/launched.rdp" \
     >"$work/events.jsonl" 2>"$work/tunnel.log" </dev/null &
   tunnel_pid=$!
