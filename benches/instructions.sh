@@ -6,12 +6,12 @@
 # space, as the difference between two runs of different length, so that what happens once does not count. The blocks of
 # SHA-256 are counted apart, since valgrind's CPU has no SHA instructions and the portable code takes ten times as many.
 # So the count does not depend on the machine's SHA instructions, nor on its speed or load but for how many messages a
-# read of the socket finds. Client and peer therefore take turns on one CPU, and the least of three counts is taken.
+# read of the socket finds. Client and peer therefore take turns on one CPU, and the least of five counts is taken.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-short=4000 long=20000 allowed=110 rounds=3
+short=4000 long=20000 allowed=110 rounds=5
 recorded=benches/instructions.txt machine=$(uname -m)
 
 if [[ ${1:-} == --install ]]; then
