@@ -382,7 +382,7 @@ async fn a_port_in_use_and_a_refused_destination_are_told_as_the_plugin_tells_th
 
 /// The command line itself, without the AWS CLI.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "belongs to the tests with the AWS CLI"]
+#[ignore = "runs the built example"]
 async fn every_form_of_the_command_line_is_understood() {
     let sandbox = sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
