@@ -13,7 +13,7 @@ use crate::driver::{Driver, Phase};
 use crate::error::{End, OpenError};
 use crate::event::{Event, EventSender, Events, Outcome};
 use crate::forward::Forward;
-use crate::listener::{self, Listener};
+use crate::listener::Listener;
 use crate::pool::{Lease, Pick, Pool};
 use crate::proxy::Proxy;
 use crate::shared::{Shared, StreamError, StreamHandle};
@@ -198,9 +198,10 @@ impl Relay {
         }
         let first = Core::start(&parts, ticket, guard, false);
         let tunnel = Supervisor::new(parts, config.on_session_end, first);
-        let accepting =
-            listener.map(|listener| tokio::spawn(listener::accept(listener, tunnel.clone())));
-        tokio::spawn(tunnel.clone().run(accepting));
+        if let Some(listener) = listener {
+            tunnel.accept(listener);
+        }
+        tokio::spawn(tunnel.clone().run());
         Ok(Self {
             tunnel,
             first_events: Mutex::new(Some(first_events)),
@@ -245,13 +246,7 @@ impl Relay {
         if let Some(listening) = listener.event() {
             self.tunnel.parts().events.send(listening);
         }
-        let tunnel = self.tunnel.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = listener::accept(listener, tunnel.clone()) => {}
-                _ = tunnel.closed() => {}
-            }
-        });
+        self.tunnel.accept(listener);
     }
 
     /// A property of the session document, such as `portNumber`, as the agent's handshake brought
@@ -615,6 +610,6 @@ fn seed() -> [u8; 32] {
     seed
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

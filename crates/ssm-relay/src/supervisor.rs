@@ -1,18 +1,19 @@
 //! A tunnel over its whole life: its sessions one after the other, its clock, its credentials.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use crate::api::{ApiError, Ticket};
 use crate::backoff::Backoff;
 use crate::clock::TICK;
 use crate::error::{End, OpenError};
 use crate::event::Event;
-use crate::relay::{Connection, Core, OnSessionEnd, Parts};
+use crate::listener::{self, Listener};
+use crate::relay::{Connection, Core, OnSessionEnd, Parts, lock};
 use crate::terminate::TerminateGuard;
 
 /// How long before their end credentials are asked for again, and warned of.
@@ -32,6 +33,8 @@ pub(crate) struct Supervisor {
     demand: Notify,
     closing: watch::Sender<bool>,
     ended: watch::Sender<Option<End>>,
+    /// What accepts local connections; `None` once the tunnel is over.
+    accepting: Mutex<Option<JoinSet<()>>>,
     /// The end of credentials that was warned of already.
     warned: Mutex<Option<SystemTime>>,
 }
@@ -70,6 +73,7 @@ impl Supervisor {
             demand: Notify::new(),
             closing: watch::Sender::new(false),
             ended: watch::Sender::new(None),
+            accepting: Mutex::new(Some(JoinSet::new())),
             warned: Mutex::new(None),
         })
     }
@@ -85,6 +89,14 @@ impl Supervisor {
     pub(crate) fn close(&self) {
         self.closing.send_replace(true);
         self.current().close();
+    }
+
+    /// Accepts local connections until the tunnel is over; if it is, the listener is closed.
+    pub(crate) fn accept(self: &Arc<Self>, listener: Listener) {
+        let accept = listener::accept(listener, self.clone());
+        if let Some(accepting) = &mut *lock(&self.accepting) {
+            accepting.spawn(accept);
+        }
     }
 
     pub(crate) async fn closed(&self) -> End {
@@ -138,14 +150,15 @@ impl Supervisor {
     }
 
     /// Runs until the tunnel is over.
-    pub(crate) async fn run(self: Arc<Self>, accepting: Option<JoinHandle<()>>) {
+    pub(crate) async fn run(self: Arc<Self>) {
         let guard = EndGuard(&self);
-        let watching = tokio::spawn(watch_over(Arc::downgrade(&self)));
+        let mut watching = JoinSet::new();
+        watching.spawn(watch_over(Arc::downgrade(&self)));
         let end = self.sessions().await;
-        for task in accepting.into_iter().chain([watching]) {
-            task.abort();
-            // Its port or socket is free when the tunnel is over.
-            let _ = task.await;
+        let accepting = lock(&self.accepting).take();
+        // Its ports and sockets are free when the tunnel is over.
+        for mut tasks in accepting.into_iter().chain([watching]) {
+            tasks.shutdown().await;
         }
         guard.0.end(end);
     }
@@ -252,7 +265,7 @@ impl Supervisor {
     fn expiry_to_check(&self) -> Option<SystemTime> {
         let expiry = self.parts.connector.signer()?.expiry()?;
         let near = expiry <= SystemTime::now() + EXPIRY_WARNING;
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = lock(&self.warned);
         (near && warned.replace(expiry) != Some(expiry)).then_some(expiry)
     }
 }

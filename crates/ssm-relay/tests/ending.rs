@@ -99,6 +99,32 @@ async fn a_start_session_nobody_waits_for_any_more_is_terminated() {
     .await;
 }
 
+/// The program may leave at once, with tasks that still run: what `closed` says is over is over.
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn every_socket_file_is_gone_when_the_relay_is_closed() {
+    // The order in which those who wait are told is random.
+    for _ in 0..32 {
+        let (listener, api) = service_with(works).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name| folder.path().join(name);
+        let first = Listener::socket(path("first")).expect("binds");
+        let relay = Relay::open(config(), Arc::new(api), Some(first))
+            .await
+            .expect("StartSession answers");
+        relay.listen(Listener::socket(path("second")).expect("binds"));
+        let mut agent = Agent::accept(&listener, AGENT).await;
+        agent.ready().await;
+        let _open = tokio::net::UnixStream::connect(path("second"))
+            .await
+            .expect("accepts");
+        within(CLOSE_LIMIT, "closing", relay.close()).await;
+        assert!(!path("first").exists() && !path("second").exists());
+        relay.listen(Listener::socket(path("late")).expect("binds"));
+        assert!(!path("late").exists(), "nobody would accept there");
+    }
+}
+
 /// Whoever waits for a place among an old agent's sessions is told that there will be none.
 #[tokio::test(start_paused = true)]
 async fn closing_tells_who_waits_for_a_session() {
