@@ -13,7 +13,7 @@ use crate::clock::TICK;
 use crate::error::{End, OpenError};
 use crate::event::Event;
 use crate::listener::{self, Listener};
-use crate::relay::{Connection, Core, OnSessionEnd, Parts, lock};
+use crate::relay::{Connection, OnSessionEnd, Parts, Sessions, lock};
 use crate::terminate::TerminateGuard;
 
 /// How long before their end credentials are asked for again, and warned of.
@@ -28,7 +28,7 @@ const LONG_LIVED: Duration = Duration::from_secs(60);
 pub(crate) struct Supervisor {
     parts: Parts,
     policy: OnSessionEnd,
-    current: watch::Sender<Arc<Core>>,
+    current: watch::Sender<Arc<Sessions>>,
     /// Somebody waits for a session where there is none.
     demand: Notify,
     closing: watch::Sender<bool>,
@@ -65,7 +65,7 @@ pub(crate) async fn begin(parts: &Parts) -> Result<(Ticket, TerminateGuard), Api
 }
 
 impl Supervisor {
-    pub(crate) fn new(parts: Parts, policy: OnSessionEnd, first: Arc<Core>) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts, policy: OnSessionEnd, first: Arc<Sessions>) -> Arc<Self> {
         Arc::new(Self {
             parts,
             policy,
@@ -78,7 +78,7 @@ impl Supervisor {
         })
     }
 
-    pub(crate) fn current(&self) -> Arc<Core> {
+    pub(crate) fn current(&self) -> Arc<Sessions> {
         self.current.borrow().clone()
     }
 
@@ -111,9 +111,9 @@ impl Supervisor {
     pub(crate) async fn ready(&self) -> Result<(), End> {
         let mut current = self.current.subscribe();
         loop {
-            let core = current.borrow_and_update().clone();
-            match core.ready().await {
-                Err(end) if self.goes_on_after(&core, &end) => self.next(&mut current).await?,
+            let sessions = current.borrow_and_update().clone();
+            match sessions.ready().await {
+                Err(end) if self.goes_on_after(&sessions, &end) => self.next(&mut current).await?,
                 outcome => return outcome,
             }
         }
@@ -123,9 +123,9 @@ impl Supervisor {
     pub(crate) async fn connect(&self, peer: Option<SocketAddr>) -> Result<Connection, OpenError> {
         let mut current = self.current.subscribe();
         loop {
-            let core = current.borrow_and_update().clone();
-            match core.connect(peer).await {
-                Err(OpenError::Ended(end)) if self.goes_on_after(&core, &end) => {
+            let sessions = current.borrow_and_update().clone();
+            match sessions.connect(peer).await {
+                Err(OpenError::Ended(end)) if self.goes_on_after(&sessions, &end) => {
                     self.next(&mut current).await.map_err(OpenError::Ended)?;
                 }
                 outcome => return outcome,
@@ -134,7 +134,7 @@ impl Supervisor {
     }
 
     /// Has a new session started, and waits for it.
-    async fn next(&self, current: &mut watch::Receiver<Arc<Core>>) -> Result<(), End> {
+    async fn next(&self, current: &mut watch::Receiver<Arc<Sessions>>) -> Result<(), End> {
         self.demand.notify_one();
         tokio::select! {
             _ = current.changed() => Ok(()),
@@ -142,10 +142,10 @@ impl Supervisor {
         }
     }
 
-    fn goes_on_after(&self, core: &Core, end: &End) -> bool {
+    fn goes_on_after(&self, sessions: &Sessions, end: &End) -> bool {
         self.policy == OnSessionEnd::Restart
             && !*self.closing.borrow()
-            && core.may_be_followed()
+            && sessions.may_be_followed()
             && !matches!(end, End::Closed | End::Aborted)
     }
 
@@ -183,18 +183,18 @@ impl Supervisor {
         let mut failing_since = None;
         let mut closing = self.closing.subscribe();
         loop {
-            let core = self.current();
+            let sessions = self.current();
             let started = self.now();
-            let mut end = core.finished().await;
-            if !self.goes_on_after(&core, &end) {
+            let mut end = sessions.finished().await;
+            if !self.goes_on_after(&sessions, &end) {
                 return end;
             }
             self.parts.events.send(Event::SessionEnded {
-                session_id: core.session_id().to_owned(),
+                session_id: sessions.session_id().to_owned(),
                 end: end.kind(),
                 reason: end.to_string(),
             });
-            if core.was_ready() {
+            if sessions.was_ready() {
                 failing_since = None;
                 if self.now().saturating_duration_since(started) >= LONG_LIVED {
                     backoff = Backoff::new();
@@ -206,7 +206,7 @@ impl Supervisor {
                 () = self.demand.notified() => {}
             }
             let since = *failing_since.get_or_insert_with(|| self.now());
-            let core = loop {
+            let sessions = loop {
                 let wait = backoff.next(fastrand::f64());
                 if self.gives_up(since, wait) {
                     return end;
@@ -220,7 +220,7 @@ impl Supervisor {
                     begun = attempt => begun,
                 };
                 match begun {
-                    Ok((ticket, guard)) => break Core::start(&self.parts, ticket, guard, true),
+                    Ok((ticket, guard)) => break Sessions::start(&self.parts, ticket, guard, true),
                     Err(error) if error.is_retryable() => {
                         tracing::warn!(%error, "no new session yet");
                         end = End::Api(Arc::new(error));
@@ -228,9 +228,9 @@ impl Supervisor {
                     Err(error) => return End::Api(Arc::new(error)),
                 }
             };
-            self.current.send_replace(core.clone());
+            self.current.send_replace(sessions.clone());
             if *self.closing.borrow() {
-                core.close();
+                sessions.close();
             }
         }
     }
