@@ -8,7 +8,9 @@ use ssm_mfa::{
     Challenge, CodeError, FirstOf, MemoryStore, MfaCode, MfaCodeSource, MfaError, MfaProvider,
     StaticCode, Totp,
 };
-use ssm_sandbox::{Outcome, Sandbox};
+#[cfg(unix)]
+use ssm_sandbox::Outcome;
+use ssm_sandbox::Sandbox;
 
 async fn sandbox() -> Sandbox {
     Sandbox::builder().start().await.expect("starts")

@@ -3,8 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use e2e::{config, connect, echo, echoed, event, instance, open, sandbox, soon, tunnel};
-use ssm_tunnel::{Error, Event, Limits, Tunnel};
+#[cfg(unix)]
+use e2e::{config, event};
+use e2e::{connect, echo, echoed, instance, open, sandbox, soon, tunnel};
+use ssm_tunnel::{Error, Limits};
+#[cfg(unix)]
+use ssm_tunnel::{Event, Tunnel};
+#[cfg(unix)]
 use tokio::io::AsyncReadExt as _;
 
 /// Opens a tunnel that cannot be opened, at no cost.
