@@ -284,7 +284,7 @@ mutation streams-are-mixed-up ssm-smux/src/decoder.rs <<'EOF'
                 .then_some((stream, left));
 EOF
 
-mutation the-answer-is-given-up-during-an-outage ssm-relay/src/forward.rs <<'EOF'
+mutation the-answer-is-given-up-during-an-outage ssm-relay/src/forward/waits.rs <<'EOF'
         let worst = held.max(std::mem::replace(&mut self.held, held));
 ====
         let mut worst = held.max(std::mem::replace(&mut self.held, held));
@@ -293,7 +293,7 @@ mutation the-answer-is-given-up-during-an-outage ssm-relay/src/forward.rs <<'EOF
         }
 EOF
 
-mutation the-keep-alive-counts-an-outage ssm-relay/src/forward.rs <<'EOF'
+mutation the-keep-alive-counts-an-outage ssm-relay/src/forward/waits.rs <<'EOF'
                     Held::Away => mux.reconnected(now),
 ====
                     Held::Away if crate::mutation("the-keep-alive-counts-an-outage") => {
@@ -302,20 +302,19 @@ mutation the-keep-alive-counts-an-outage ssm-relay/src/forward.rs <<'EOF'
                     Held::Away => mux.reconnected(now),
 EOF
 
-mutation a-refusal-looks-like-an-end-of-file ssm-relay/src/forward.rs <<'EOF'
-                        self.refused.insert(id);
+mutation a-refusal-looks-like-an-end-of-file ssm-relay/src/forward/refusals.rs <<'EOF'
+            self.refused.insert(id);
 ====
-                        if !crate::mutation("a-refusal-looks-like-an-end-of-file") {
-                            self.refused.insert(id);
-                        }
+            if !crate::mutation("a-refusal-looks-like-an-end-of-file") {
+                self.refused.insert(id);
+            }
 EOF
 
-mutation leaves-before-streams-are-written-out ssm-relay/src/forward.rs <<'EOF'
-            Channel::Mux(mux) => mux.unanswered() > 0,
+mutation leaves-before-streams-are-written-out ssm-relay/src/forward/channel.rs <<'EOF'
+        matches!(self, Self::Mux(mux) if mux.unanswered() > 0)
 ====
-            Channel::Mux(mux) => {
-                mux.unanswered() > 0 && !crate::mutation("leaves-before-streams-are-written-out")
-            }
+        matches!(self, Self::Mux(mux) if mux.unanswered() > 0)
+            && !crate::mutation("leaves-before-streams-are-written-out")
 EOF
 
 mutation a-session-is-reused-too-early ssm-relay/src/forward/basic.rs <<'EOF'

@@ -2,22 +2,27 @@
 //! No I/O and no clock, like the two crates it is made of.
 
 mod basic;
+mod channel;
+mod refusals;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod waits;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ssm_protocol::payload::Flag;
 use ssm_protocol::{Ready, Session, SessionConfig, SessionError};
-use ssm_smux::{Mux, SmuxError, StreamId};
+use ssm_smux::{SmuxError, StreamId};
 use thiserror::Error;
 
 use crate::config::Limits;
-use basic::{Basic, NO_REPEATS};
+use channel::Channel;
+use refusals::Refusals;
+use waits::Waits;
 
 #[derive(Debug)]
 pub(crate) struct Forward {
@@ -25,39 +30,11 @@ pub(crate) struct Forward {
     channel: Channel,
     limits: Limits,
     ready: Option<Ready>,
-    /// ConnectToPortError flags whose stream's FIN is still to come.
-    refusals: u32,
-    refused: BTreeSet<StreamId>,
-    /// Streams that nothing was received of yet.
-    silent: BTreeSet<StreamId>,
+    refusals: Refusals,
     events: VecDeque<Event>,
     /// Since when data waits for an agent whose publication is paused.
     stuck_since: Option<Instant>,
-    held: Held,
-    /// Something broke before the handshake was complete.
-    was_away: bool,
-    /// When the message with this number is acknowledged, so many bytes of smux have arrived.
-    probe: Option<(u64, u64)>,
-    /// Messages that had come again when this was last looked at.
-    duplicates: u64,
-}
-
-/// Why the answer of a half-closed stream may not have come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Held {
-    No,
-    /// It may be here, and waits for others: for a missing message, or for slow readers.
-    Here,
-    /// Nothing arrives: the websocket is down, or the agent's.
-    Away,
-}
-
-#[derive(Debug)]
-enum Channel {
-    /// Before the handshake is complete nobody knows which it will be.
-    Pending,
-    Mux(Box<Mux>),
-    Basic(Box<Basic>),
+    waits: Waits,
 }
 
 /// What happened, for the shell around the state machine.
@@ -130,17 +107,12 @@ impl Forward {
         Self {
             session: Session::client(config, seed, now, unix_time),
             channel: Channel::Pending,
-            limits,
             ready: None,
-            refusals: 0,
-            refused: BTreeSet::new(),
-            silent: BTreeSet::new(),
+            refusals: Refusals::default(),
             events: VecDeque::new(),
             stuck_since: None,
-            held: Held::No,
-            was_away: false,
-            probe: None,
-            duplicates: 0,
+            waits: Waits::new(limits.half_close_quiet),
+            limits,
         }
     }
 
@@ -176,66 +148,14 @@ impl Forward {
 
     pub(crate) fn disconnected(&mut self, now: Instant) -> Result<(), ForwardError> {
         self.session.disconnected();
-        self.held = Held::Away;
+        self.waits.disconnected();
         // It may have become ready.
         self.drain(now)
     }
 
-    fn held(&self) -> Held {
-        if !self.session.is_connected() || self.session.is_paused() {
-            Held::Away
-        } else if self.session.stats().reordering > 0 || self.receive_paused() {
-            Held::Here
-        } else {
-            Held::No
-        }
-    }
-
-    /// Waits for an answer count only while one can arrive. To be called before time is looked at,
-    /// and after anything happened.
+    /// To be called before time is looked at, and after anything happened.
     fn update_waits(&mut self, now: Instant) {
-        let held = self.held();
-        let worst = held.max(std::mem::replace(&mut self.held, held));
-        self.session.set_deaf(self.receive_paused(), now);
-        let stats = self.session.stats();
-        let repeats = std::mem::replace(&mut self.duplicates, stats.duplicates) != stats.duplicates;
-        // What is new waits behind what the agent sends again, one message at a time: no wait ends
-        // while it does.
-        let quiet = self.limits.half_close_quiet.saturating_sub(NO_REPEATS);
-        let almost_over = now.checked_sub(quiet).filter(|_| repeats);
-        match &mut self.channel {
-            Channel::Pending => self.was_away |= worst == Held::Away,
-            Channel::Mux(mux) => {
-                let (number, bytes) = *self.probe.get_or_insert((stats.sent, mux.transmitted()));
-                if stats.confirmed >= number {
-                    mux.confirm(bytes, now);
-                    self.probe = Some((stats.sent, mux.transmitted()));
-                }
-                match worst {
-                    Held::No => {
-                        if let Some(since) = almost_over {
-                            mux.restart_quiet(since);
-                        }
-                    }
-                    Held::Here => mux.restart_quiet(now),
-                    Held::Away => mux.reconnected(now),
-                }
-            }
-            Channel::Basic(basic) => {
-                basic.confirmed(&self.session);
-                match worst {
-                    Held::Away => basic.away(now),
-                    Held::Here => basic.still_repeats(now),
-                    Held::No if repeats => basic.still_repeats(now),
-                    Held::No => {}
-                }
-                if worst != Held::No || !self.session.is_delivered() {
-                    basic.restart_quiet(now);
-                } else if let Some(since) = almost_over {
-                    basic.restart_quiet(since);
-                }
-            }
-        }
+        self.waits.update(&mut self.session, &mut self.channel, now);
     }
 
     pub(crate) fn handle_message(
@@ -265,7 +185,7 @@ impl Forward {
                     Channel::Pending => {}
                 },
                 ssm_protocol::Event::Flag(Flag::ConnectToPortError) => {
-                    self.refusals += 1;
+                    self.refusals.handle_flag();
                     self.events.push_back(Event::Refused);
                 }
                 ssm_protocol::Event::ChannelClosed { output } => {
@@ -295,20 +215,8 @@ impl Forward {
     }
 
     fn become_ready(&mut self, ready: Ready, now: Instant) {
-        self.channel = if ready.capabilities.multiplexing {
-            let mut config = self.limits.smux();
-            config.keepalive = keepalive(self.limits.keep_alive, ready.capabilities.smux_keepalive);
-            let mut mux = Mux::new(ssm_smux::Role::Client, config, now);
-            mux.confirm(0, now);
-            Channel::Mux(Box::new(mux))
-        } else {
-            let limits = &self.limits;
-            let mut basic = Basic::new(limits.stream_send_buffer, limits.half_close_quiet);
-            if self.was_away {
-                basic.away(now);
-            }
-            Channel::Basic(Box::new(basic))
-        };
+        self.channel = Channel::new(&ready, &self.limits, now);
+        self.waits.became_ready(&mut self.channel, now);
         self.ready = Some(ready);
         self.events.push_back(Event::Ready);
     }
@@ -320,16 +228,12 @@ impl Forward {
         while let Some(event) = mux.poll_event() {
             match event {
                 ssm_smux::Event::Readable(id) => {
-                    self.silent.remove(&id);
+                    self.refusals.spoke(id);
                     self.events.push_back(Event::Readable(id));
                 }
                 ssm_smux::Event::Writable(id) => self.events.push_back(Event::Writable(id)),
                 ssm_smux::Event::Finished(id) => {
-                    // The flag names no stream; the agent sends the refused one's FIN right after.
-                    if self.silent.remove(&id) && self.refusals > 0 {
-                        self.refusals -= 1;
-                        self.refused.insert(id);
-                    }
+                    self.refusals.finished(id);
                     self.events.push_back(Event::Readable(id));
                 }
                 ssm_smux::Event::Opened(id) => {
@@ -343,15 +247,9 @@ impl Forward {
 
     /// Opens a stream; `None` when none can be opened now.
     pub(crate) fn open(&mut self) -> Option<StreamId> {
-        match &mut self.channel {
-            Channel::Pending => None,
-            Channel::Mux(mux) => {
-                let id = mux.open().ok()?;
-                self.silent.insert(id);
-                Some(id)
-            }
-            Channel::Basic(basic) => basic.open(),
-        }
+        let id = self.channel.open()?;
+        self.refusals.opened(id);
+        Some(id)
     }
 
     /// Whether a basic session carries, or still disconnects, a connection.
@@ -371,11 +269,7 @@ impl Forward {
 
     /// Everything written was sent and acknowledged, and ended streams were written out.
     pub(crate) fn is_drained(&self) -> bool {
-        let unanswered = match &self.channel {
-            Channel::Mux(mux) => mux.unanswered() > 0,
-            _ => false,
-        };
-        !self.wants_transmit() && !unanswered && self.session.is_delivered()
+        !self.wants_transmit() && !self.channel.is_unanswered() && self.session.is_delivered()
     }
 
     /// Something that was sent, or is about to be, is not acknowledged.
@@ -384,71 +278,36 @@ impl Forward {
     }
 
     pub(crate) fn read(&mut self, id: StreamId) -> Read {
-        match &mut self.channel {
-            Channel::Pending => Read::Reset,
-            Channel::Mux(mux) => match mux.read(id) {
-                ssm_smux::Read::Data(data) => Read::Data(data),
-                ssm_smux::Read::Blocked => Read::Blocked,
-                ssm_smux::Read::Finished if self.refused.contains(&id) => Read::Refused,
-                ssm_smux::Read::Finished => Read::Finished,
-                _ => Read::Reset,
-            },
-            Channel::Basic(basic) => basic.read(id),
+        match self.channel.read(id) {
+            Read::Finished if self.refusals.contains(id) => Read::Refused,
+            other => other,
         }
     }
 
     /// Bytes that [`write`](Self::write) takes now; after a 0 [`Event::Writable`] follows. `None`
     /// when the stream takes none any more.
     pub(crate) fn writable(&mut self, id: StreamId) -> Option<usize> {
-        match &mut self.channel {
-            Channel::Pending => None,
-            Channel::Mux(mux) => mux.writable(id),
-            Channel::Basic(basic) => basic.writable(id),
-        }
+        self.channel.writable(id)
     }
 
     pub(crate) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
-        match &mut self.channel {
-            Channel::Pending => Err(WriteError::Closed),
-            Channel::Mux(mux) => mux.write(id, data).map_err(|error| match error {
-                ssm_smux::WriteError::Full => WriteError::Full,
-                _ => WriteError::Closed,
-            }),
-            Channel::Basic(basic) => basic.write(id, data),
-        }
+        self.channel.write(id, data)
     }
 
     pub(crate) fn finish(&mut self, id: StreamId, now: Instant) {
-        match &mut self.channel {
-            Channel::Pending => {}
-            Channel::Mux(mux) => mux.finish(id, now),
-            Channel::Basic(basic) => basic.finish(id, now),
-        }
-    }
-
-    fn forget(&mut self, id: StreamId) {
-        self.refused.remove(&id);
-        self.silent.remove(&id);
+        self.channel.finish(id, now);
     }
 
     /// Sends what is queued, then ends the stream both ways.
     pub(crate) fn close(&mut self, id: StreamId) {
-        self.forget(id);
-        match &mut self.channel {
-            Channel::Pending => {}
-            Channel::Mux(mux) => mux.close(id),
-            Channel::Basic(basic) => basic.close(id),
-        }
+        self.refusals.forget(id);
+        self.channel.close(id);
     }
 
     /// Ends the stream both ways at once.
     pub(crate) fn reset(&mut self, id: StreamId) {
-        self.forget(id);
-        match &mut self.channel {
-            Channel::Pending => {}
-            Channel::Mux(mux) => mux.reset(id),
-            Channel::Basic(basic) => basic.reset(id),
-        }
+        self.refusals.forget(id);
+        self.channel.reset(id);
     }
 
     /// Tells the agent that the session ends, where it understands that.
@@ -463,12 +322,9 @@ impl Forward {
     }
 
     /// Bytes received that local readers have not taken.
+    #[cfg(test)]
     fn buffered(&self) -> usize {
-        match &self.channel {
-            Channel::Pending => 0,
-            Channel::Mux(mux) => mux.buffered(),
-            Channel::Basic(basic) => basic.received(),
-        }
+        self.channel.buffered()
     }
 
     #[cfg(test)]
@@ -478,11 +334,7 @@ impl Forward {
 
     /// Local readers are behind: stop reading the websocket until they caught up.
     pub(crate) fn receive_paused(&self) -> bool {
-        match &self.channel {
-            Channel::Pending => false,
-            Channel::Mux(mux) => mux.receive_paused(),
-            Channel::Basic(_) => self.buffered() >= self.limits.session_receive_budget,
-        }
+        self.channel.receive_paused()
     }
 
     /// The next message for the websocket. Call until `None`.
@@ -505,11 +357,7 @@ impl Forward {
     }
 
     fn wants_transmit(&self) -> bool {
-        match &self.channel {
-            Channel::Pending => false,
-            Channel::Mux(mux) => mux.wants_transmit(),
-            Channel::Basic(basic) => basic.wants_transmit(),
-        }
+        self.channel.wants_transmit()
     }
 
     /// An agent that hangs up without keep-alives does so too when the window is full, because its
@@ -572,11 +420,7 @@ impl Forward {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let session = self.session.poll_timeout().map(|(at, _)| at);
-        let channel = match &self.channel {
-            Channel::Pending => None,
-            Channel::Mux(mux) => mux.poll_timeout().map(|(at, _)| at),
-            Channel::Basic(basic) => basic.poll_timeout(),
-        };
+        let channel = self.channel.poll_timeout();
         let stuck = self.stuck_until();
         session.into_iter().chain(channel).chain(stuck).min()
     }
@@ -598,18 +442,4 @@ impl Forward {
         }
         self.drain(now)
     }
-}
-
-/// Agents that keep alive hang up without our NOPs, so those go out at least as often as theirs.
-/// Newer ones answer none: there a peer that is gone shows by what it does not acknowledge.
-fn keepalive(asked: Option<Duration>, agents: bool) -> Option<ssm_smux::Keepalive> {
-    let usual = ssm_smux::Keepalive::default();
-    if agents {
-        let interval = asked.unwrap_or(usual.interval).min(usual.interval);
-        return Some(ssm_smux::Keepalive { interval, ..usual });
-    }
-    Some(ssm_smux::Keepalive {
-        interval: asked?,
-        timeout: Duration::MAX,
-    })
 }

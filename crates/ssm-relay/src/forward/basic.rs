@@ -7,6 +7,7 @@ use ssm_protocol::payload::Flag;
 use ssm_smux::StreamId;
 
 use super::{Event, Read, WriteError};
+use crate::config::Limits;
 
 /// Basic mode: the messages carry one connection's bytes as they are (old agents, SSH document).
 ///
@@ -28,7 +29,10 @@ pub(super) struct Basic {
     disconnecting: Option<u64>,
     /// Until when the agent may repeat what was lost on the way.
     repeats_until: Option<Instant>,
-    buffer: usize,
+    /// Bytes that wait to be sent, at most.
+    send_buffer: usize,
+    /// Bytes received and not read that stop the websocket.
+    receive_budget: usize,
     quiet: Duration,
     /// DisconnectToPort is due.
     disconnect: bool,
@@ -56,7 +60,7 @@ struct Connection {
 pub(super) const NO_REPEATS: Duration = Duration::from_secs(3);
 
 impl Basic {
-    pub(super) fn new(buffer: usize, quiet: Duration) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
             next_id: 1,
             open: None,
@@ -66,8 +70,9 @@ impl Basic {
             first: None,
             disconnecting: None,
             repeats_until: None,
-            buffer,
-            quiet,
+            send_buffer: limits.stream_send_buffer,
+            receive_budget: limits.session_receive_budget,
+            quiet: limits.half_close_quiet,
             disconnect: false,
         }
     }
@@ -198,7 +203,7 @@ impl Basic {
     }
 
     pub(super) fn writable(&mut self, id: StreamId) -> Option<usize> {
-        let buffer = self.buffer;
+        let buffer = self.send_buffer;
         let open = self
             .connection(id)
             .filter(|open| !open.finished && open.quiet_until.is_none())?;
@@ -271,7 +276,7 @@ impl Basic {
             self.stale = true;
             self.first = None;
         }
-        let buffer = self.buffer;
+        let buffer = self.send_buffer;
         let open = self.open.as_mut()?;
         if open.sending.is_empty() {
             return None;
@@ -294,6 +299,10 @@ impl Basic {
 
     pub(super) fn received(&self) -> usize {
         self.early_bytes + self.open.as_ref().map_or(0, |open| open.received_bytes)
+    }
+
+    pub(super) fn receive_paused(&self) -> bool {
+        self.received() >= self.receive_budget
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {

@@ -1,0 +1,149 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ssm_protocol::Ready;
+use ssm_smux::{Mux, StreamId};
+
+use super::basic::Basic;
+use super::{Read, WriteError};
+use crate::config::Limits;
+
+/// How the messages' payloads carry connections.
+#[derive(Debug)]
+pub(super) enum Channel {
+    /// Before the handshake is complete nobody knows which it will be.
+    Pending,
+    Mux(Box<Mux>),
+    Basic(Box<Basic>),
+}
+
+impl Channel {
+    /// What the handshake settled.
+    pub(super) fn new(ready: &Ready, limits: &Limits, now: Instant) -> Self {
+        if !ready.capabilities.multiplexing {
+            return Self::Basic(Box::new(Basic::new(limits)));
+        }
+        let mut config = limits.smux();
+        config.keepalive = keepalive(limits.keep_alive, ready.capabilities.smux_keepalive);
+        let mut mux = Mux::new(ssm_smux::Role::Client, config, now);
+        mux.confirm(0, now);
+        Self::Mux(Box::new(mux))
+    }
+
+    pub(super) fn open(&mut self) -> Option<StreamId> {
+        match self {
+            Self::Pending => None,
+            Self::Mux(mux) => mux.open().ok(),
+            Self::Basic(basic) => basic.open(),
+        }
+    }
+
+    pub(super) fn read(&mut self, id: StreamId) -> Read {
+        match self {
+            Self::Pending => Read::Reset,
+            Self::Mux(mux) => match mux.read(id) {
+                ssm_smux::Read::Data(data) => Read::Data(data),
+                ssm_smux::Read::Blocked => Read::Blocked,
+                ssm_smux::Read::Finished => Read::Finished,
+                _ => Read::Reset,
+            },
+            Self::Basic(basic) => basic.read(id),
+        }
+    }
+
+    pub(super) fn writable(&mut self, id: StreamId) -> Option<usize> {
+        match self {
+            Self::Pending => None,
+            Self::Mux(mux) => mux.writable(id),
+            Self::Basic(basic) => basic.writable(id),
+        }
+    }
+
+    pub(super) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
+        match self {
+            Self::Pending => Err(WriteError::Closed),
+            Self::Mux(mux) => mux.write(id, data).map_err(|error| match error {
+                ssm_smux::WriteError::Full => WriteError::Full,
+                _ => WriteError::Closed,
+            }),
+            Self::Basic(basic) => basic.write(id, data),
+        }
+    }
+
+    pub(super) fn finish(&mut self, id: StreamId, now: Instant) {
+        match self {
+            Self::Pending => {}
+            Self::Mux(mux) => mux.finish(id, now),
+            Self::Basic(basic) => basic.finish(id, now),
+        }
+    }
+
+    pub(super) fn close(&mut self, id: StreamId) {
+        match self {
+            Self::Pending => {}
+            Self::Mux(mux) => mux.close(id),
+            Self::Basic(basic) => basic.close(id),
+        }
+    }
+
+    pub(super) fn reset(&mut self, id: StreamId) {
+        match self {
+            Self::Pending => {}
+            Self::Mux(mux) => mux.reset(id),
+            Self::Basic(basic) => basic.reset(id),
+        }
+    }
+
+    /// Whether the peer may still be writing out what ended streams carried.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Mux(mux) if mux.unanswered() > 0)
+    }
+
+    /// Bytes received that local readers have not taken.
+    #[cfg(test)]
+    pub(super) fn buffered(&self) -> usize {
+        match self {
+            Self::Pending => 0,
+            Self::Mux(mux) => mux.buffered(),
+            Self::Basic(basic) => basic.received(),
+        }
+    }
+
+    pub(super) fn receive_paused(&self) -> bool {
+        match self {
+            Self::Pending => false,
+            Self::Mux(mux) => mux.receive_paused(),
+            Self::Basic(basic) => basic.receive_paused(),
+        }
+    }
+
+    pub(super) fn wants_transmit(&self) -> bool {
+        match self {
+            Self::Pending => false,
+            Self::Mux(mux) => mux.wants_transmit(),
+            Self::Basic(basic) => basic.wants_transmit(),
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Pending => None,
+            Self::Mux(mux) => mux.poll_timeout().map(|(at, _)| at),
+            Self::Basic(basic) => basic.poll_timeout(),
+        }
+    }
+}
+
+/// Agents that keep alive hang up without our NOPs, so those go out at least as often as theirs.
+/// Newer ones answer none: there a peer that is gone shows by what it does not acknowledge.
+fn keepalive(asked: Option<Duration>, agents: bool) -> Option<ssm_smux::Keepalive> {
+    let usual = ssm_smux::Keepalive::default();
+    if agents {
+        let interval = asked.unwrap_or(usual.interval).min(usual.interval);
+        return Some(ssm_smux::Keepalive { interval, ..usual });
+    }
+    Some(ssm_smux::Keepalive {
+        interval: asked?,
+        timeout: Duration::MAX,
+    })
+}

@@ -1,0 +1,220 @@
+use super::*;
+
+#[test]
+fn basic_mode_carries_bytes_as_they_are_one_connection_at_a_time() {
+    let mut pair = Pair::new(OLD_AGENT);
+    assert!(!pair.forward.is_multiplexed());
+    let id = pair.forward.open().expect("ready");
+    assert_eq!(pair.forward.open(), None, "one at a time");
+    pair.forward
+        .write(id, Bytes::from_static(b"\n"))
+        .expect("room");
+    pair.settle();
+    assert_eq!(pair.agent_bytes(), b"\n");
+    pair.agent_sends(b"answer");
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Blocked));
+    pair.forward
+        .write(id, Bytes::from_static(b"last words"))
+        .expect("room");
+    pair.forward.close(id);
+    pair.settle();
+    assert_eq!(pair.agent_flags(), [Flag::DisconnectToPort]);
+    assert_eq!(pair.agent_bytes(), b"last words");
+    assert!(pair.forward.is_spent());
+    assert!(pair.forward.is_drained());
+}
+
+#[test]
+fn what_a_server_says_before_the_first_connection_is_opened_is_the_first_connections() {
+    let mut pair = Pair::new(OLD_AGENT);
+    pair.agent_sends(b"220 ready");
+    let id = pair.forward.open().expect("ready");
+    assert_eq!(pair.read_all(id), (b"220 ready".to_vec(), Read::Blocked));
+}
+
+#[test]
+fn a_reused_basic_session_discards_what_belongs_to_the_connection_before() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.forward.reset(first);
+    pair.settle();
+    let second = pair.forward.open().expect("free again");
+    pair.agent_sends(b"late bytes of the first");
+    assert_eq!(pair.read_all(second), (Vec::new(), Read::Blocked));
+    pair.forward
+        .write(second, Bytes::from_static(b"hello"))
+        .expect("room");
+    pair.settle();
+    pair.agent_sends(b"for the second");
+    assert_eq!(
+        pair.read_all(second),
+        (b"for the second".to_vec(), Read::Blocked)
+    );
+}
+
+#[test]
+fn in_basic_mode_local_end_of_file_waits_for_the_answer_then_ends() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(b"question"))
+        .expect("room");
+    pair.forward.finish(id, pair.now);
+    pair.pass(Duration::from_secs(8));
+    pair.agent_sends(b"answer");
+    pair.pass(Duration::from_secs(8));
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Blocked));
+    pair.pass(Duration::from_secs(3));
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Finished));
+}
+
+fn channel_closed(output: &str) -> Bytes {
+    control(
+        MessageType::ChannelClosed,
+        format!(r#"{{"Output":"{output}"}}"#).into(),
+    )
+}
+
+#[test]
+fn with_the_ssh_document_channel_closed_without_a_complaint_ends_the_connection_in_order() {
+    for (output, expected) in [("", Read::Finished), ("Unable to connect", Read::Blocked)] {
+        let mut pair = Pair::with_type("", NEW_AGENT, Limits::default());
+        let id = pair.forward.open().expect("ready");
+        pair.agent_sends(b"goodbye");
+        pair.forward
+            .handle_message(channel_closed(output), pair.now)
+            .expect("sound");
+        pair.settle();
+        assert_eq!(
+            pair.events.last(),
+            Some(&Event::ChannelClosed {
+                output: output.to_owned()
+            })
+        );
+        assert_eq!(pair.read_all(id), (b"goodbye".to_vec(), expected));
+    }
+}
+
+/// The channel's end is not numbered, so it can overtake what was lost.
+#[test]
+fn channel_closed_before_everything_arrived_is_no_orderly_end() {
+    let mut pair = Pair::with_type("", NEW_AGENT, Limits::default());
+    let id = pair.forward.open().expect("ready");
+    pair.agent.send(b"lost", pair.now).expect("room");
+    assert!(pair.agent.poll_transmit(pair.now).is_some());
+    pair.agent_sends(b"after it");
+    pair.forward
+        .handle_message(channel_closed(""), pair.now)
+        .expect("sound");
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+}
+
+/// An idle time-out, say: the agent does not end such a session by itself.
+#[test]
+fn an_old_agents_session_that_is_terminated_cuts_its_connection_off() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.agent_sends(b"half of it");
+    pair.forward
+        .handle_message(channel_closed(""), pair.now)
+        .expect("sound");
+    assert_eq!(pair.read_all(id), (b"half of it".to_vec(), Read::Blocked));
+}
+
+#[test]
+fn a_basic_connection_that_may_wait_for_ever_does() {
+    let limits = Limits {
+        half_close_quiet: Duration::MAX,
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits(OLD_AGENT, limits);
+    let id = pair.forward.open().expect("ready");
+    pair.forward.finish(id, pair.now);
+    pair.pass(Duration::from_secs(100_000));
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+}
+
+#[test]
+fn a_reused_basic_session_delivers_the_answer_while_the_upload_goes_on() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.forward.reset(first);
+    pair.settle();
+    let second = pair.forward.open().expect("free again");
+    pair.forward
+        .write(second, Bytes::from_static(b"first byte"))
+        .expect("room");
+    pair.settle();
+    pair.forward
+        .write(second, Bytes::from_static(b"and more"))
+        .expect("room");
+    assert!(pair.forward.poll_transmit(pair.now).is_some());
+    pair.agent.send(b"220 ready", pair.now).expect("room");
+    let answer = pair.agent.poll_transmit(pair.now).expect("the answer");
+    pair.forward
+        .handle_message(answer, pair.now)
+        .expect("sound");
+    assert_eq!(
+        pair.read_all(second),
+        (b"220 ready".to_vec(), Read::Blocked)
+    );
+}
+
+#[test]
+fn a_basic_session_is_reused_once_nothing_of_the_old_connection_can_come() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.forward
+        .write(first, Bytes::from_static(b"x"))
+        .expect("room");
+    pair.settle();
+    pair.forward.reset(first);
+    let flag = pair.forward.poll_transmit(pair.now).expect("a flag");
+    assert_eq!(pair.forward.open(), None, "not acknowledged");
+    // Lost with the websocket; so may be bytes of the old connection, which the agent repeats.
+    drop(flag);
+    outage(&mut pair, Duration::from_secs(1));
+    assert_eq!(pair.forward.open(), None, "too early");
+    pair.pass(Duration::from_secs(2));
+    pair.agent_sends(b"late bytes");
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(pair.forward.open(), None, "they still came");
+    pair.pass(Duration::from_secs(2));
+    let second = pair.forward.open().expect("free again");
+    assert_eq!(pair.read_all(second), (Vec::new(), Read::Blocked));
+}
+
+#[test]
+fn a_basic_session_is_not_reused_while_the_agent_still_repeats_what_it_believes_lost() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.agent.send(b"old", pair.now).expect("room");
+    let message = pair.agent.poll_transmit(pair.now).expect("data");
+    pair.forward
+        .handle_message(message.clone(), pair.now)
+        .expect("sound");
+    outage(&mut pair, Duration::from_secs(1));
+    pair.pass(Duration::from_secs(2));
+    pair.forward
+        .handle_message(message, pair.now)
+        .expect("sound");
+    pair.forward.reset(first);
+    pair.settle();
+    pair.pass(Duration::from_secs(2));
+    assert_eq!(pair.forward.open(), None, "more may be behind it");
+    pair.pass(Duration::from_secs(2));
+    assert!(pair.forward.open().is_some());
+}
+
+#[test]
+fn a_break_before_the_handshake_is_complete_may_be_followed_by_repetitions_too() {
+    let mut pair = Pair::connected("LocalPortForwarding", OLD_AGENT, Limits::default());
+    outage(&mut pair, Duration::from_secs(1));
+    pair.become_ready();
+    let first = pair.forward.open().expect("ready");
+    pair.forward.reset(first);
+    pair.settle();
+    assert_eq!(pair.forward.open(), None, "bytes of the first may come");
+    pair.pass(Duration::from_secs(3));
+    assert!(pair.forward.open().is_some());
+}

@@ -1,0 +1,72 @@
+use super::*;
+
+#[test]
+fn keep_alives_follow_the_agents_age_unless_asked_for() {
+    let asked = |version, keep_alive| {
+        let limits = Limits {
+            keep_alive,
+            ..Limits::default()
+        };
+        let mut pair = Pair::with_limits(version, limits);
+        pair.pass(Duration::from_secs(11));
+        !pair.agent_bytes().is_empty()
+    };
+    assert!(!asked(NEW_AGENT, None));
+    assert!(asked("3.1.1511.0", None));
+    assert!(asked(NEW_AGENT, Some(Duration::from_secs(10))));
+}
+
+#[test]
+fn an_outage_is_not_taken_for_silence_by_the_keep_alive() {
+    let mut pair = Pair::new("3.1.1511.0");
+    outage(&mut pair, Duration::from_secs(120));
+    let pause = publication(MessageType::PausePublication);
+    pair.forward.handle_message(pause, pair.now).expect("sound");
+    for _ in 0..12 {
+        pair.pass(Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn keep_alives_on_request_do_not_end_an_idle_session_of_an_agent_that_answers_none() {
+    let limits = Limits {
+        keep_alive: Some(Duration::from_secs(10)),
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    for _ in 0..30 {
+        pair.pass(Duration::from_secs(10));
+    }
+    assert!(!pair.agent_bytes().is_empty());
+}
+
+#[test]
+fn keep_alives_go_out_as_often_as_an_older_agent_needs_them() {
+    let limits = Limits {
+        keep_alive: Some(Duration::from_secs(3600)),
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits("3.1.1511.0", limits);
+    pair.pass(Duration::from_secs(11));
+    assert!(!pair.agent_bytes().is_empty());
+}
+
+#[test]
+fn keep_alives_go_out_though_the_window_is_full() {
+    let mut pair = Pair::new("3.1.1511.0");
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    pair.forward
+        .write(id, vec![0; 60_000].into())
+        .expect("room");
+    // The agent is too busy to acknowledge.
+    while pair.forward.poll_transmit(pair.now).is_some() {}
+    pair.now += Duration::from_secs(11);
+    pair.forward.handle_timeout(pair.now).expect("alive");
+    let messages: Vec<_> = std::iter::from_fn(|| pair.forward.poll_transmit(pair.now)).collect();
+    let nop = messages.into_iter().any(|message| {
+        let message = Message::decode(message).expect("sound");
+        message.payload[..] == [1, 3, 0, 0, 0, 0, 0, 0]
+    });
+    assert!(nop);
+}

@@ -1,0 +1,129 @@
+use super::*;
+
+#[test]
+fn syn_and_first_bytes_of_a_connection_share_a_message() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(b"hello"))
+        .expect("room");
+    let message = pair.forward.poll_transmit(pair.now).expect("one message");
+    let message = Message::decode(message).expect("sound");
+    assert_eq!(
+        &message.payload[..],
+        b"\x01\x00\x00\x00\x03\x00\x00\x00\x01\x02\x05\x00\x03\x00\x00\x00hello"
+    );
+    assert_eq!(pair.forward.poll_transmit(pair.now), None);
+}
+
+#[test]
+fn bytes_of_many_streams_arrive_at_their_streams() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let mut mux = server(&pair);
+    let ids: Vec<_> = (0..50)
+        .map(|_| pair.forward.open().expect("ready"))
+        .collect();
+    for (number, id) in ids.iter().enumerate() {
+        pair.forward
+            .write(*id, vec![number as u8; 3000].into())
+            .expect("room");
+    }
+    pair.settle();
+    let bytes = pair.agent_bytes();
+    mux.handle(bytes.into(), pair.now).expect("smux");
+    for (number, id) in ids.iter().enumerate() {
+        let mut received = Vec::new();
+        while let ssm_smux::Read::Data(data) = mux.read(*id) {
+            received.extend_from_slice(&data);
+        }
+        assert_eq!(received, vec![number as u8; 3000]);
+        mux.write(*id, received.into()).expect("room");
+    }
+    serve(&mut pair, &mut mux);
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(
+            pair.read_all(*id),
+            (vec![number as u8; 3000], Read::Blocked)
+        );
+    }
+}
+
+#[test]
+fn an_answer_after_local_end_of_file_is_received() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let mut mux = server(&pair);
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(b"question"))
+        .expect("room");
+    pair.forward.finish(id, pair.now);
+    pair.settle();
+    serve(&mut pair, &mut mux);
+    assert_ne!(
+        mux.read(id),
+        ssm_smux::Read::Finished,
+        "a FIN would cut off the answer"
+    );
+    pair.pass(Duration::from_secs(5));
+    mux.write(id, Bytes::from_static(b"answer"))
+        .expect("still open");
+    mux.close(id);
+    serve(&mut pair, &mut mux);
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Finished));
+}
+
+#[test]
+fn a_refused_destination_is_told_from_an_end_of_file() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let mut mux = server(&pair);
+    let served = pair.forward.open().expect("ready");
+    let refused = pair.forward.open().expect("ready");
+    pair.settle();
+    let bytes = pair.agent_bytes();
+    mux.handle(bytes.into(), pair.now).expect("smux");
+    mux.write(served, Bytes::from_static(b"x")).expect("open");
+    serve(&mut pair, &mut mux);
+    pair.agent.send_flag(Flag::ConnectToPortError, pair.now);
+    mux.close(refused);
+    mux.close(served);
+    serve(&mut pair, &mut mux);
+    assert!(pair.events.contains(&Event::Refused));
+    assert_eq!(pair.read_all(refused), (Vec::new(), Read::Refused));
+    assert_eq!(pair.read_all(served), (b"x".to_vec(), Read::Finished));
+}
+
+#[test]
+fn a_slow_reader_pauses_the_session_and_loses_nothing() {
+    let limits = Limits {
+        session_receive_budget: 10_000,
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    let mut mux = server(&pair);
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    serve(&mut pair, &mut mux);
+    mux.write(id, vec![7; 12_000].into()).expect("open");
+    serve(&mut pair, &mut mux);
+    assert!(pair.forward.receive_paused());
+    let (bytes, _) = pair.read_all(id);
+    assert_eq!(bytes, vec![7; 12_000]);
+    assert!(!pair.forward.receive_paused());
+}
+
+#[test]
+fn bytes_that_are_not_smux_end_the_session_with_an_error() {
+    let mut pair = Pair::new(NEW_AGENT);
+    pair.agent
+        .send(b"SSH-2.0-OpenSSH_9.2\r\n", pair.now)
+        .expect("room");
+    let message = pair.agent.poll_transmit(pair.now).expect("a message");
+    let error = pair
+        .forward
+        .handle_message(message, pair.now)
+        .expect_err("not smux");
+    assert_eq!(
+        error,
+        ForwardError::Smux(SmuxError::Version { found: b'S' })
+    );
+}

@@ -1,0 +1,161 @@
+use super::*;
+
+/// A pause keeps data from being sent, so the deadline for what was sent does not cover it.
+#[test]
+fn data_that_waits_for_a_paused_agent_is_given_up_in_time_and_an_idle_pause_is_not() {
+    let timeout = Limits::default().peer_timeout;
+    for resumes in [true, false] {
+        let mut pair = Pair::new(NEW_AGENT);
+        let id = pair.forward.open().expect("ready");
+        pair.settle();
+        let pause = publication(MessageType::PausePublication);
+        pair.forward.handle_message(pause, pair.now).expect("sound");
+        pair.pass(2 * timeout);
+        pair.forward
+            .write(id, Bytes::from_static(b"hello?"))
+            .expect("room");
+        pair.settle();
+        if resumes {
+            pair.pass(timeout / 2);
+            let start = publication(MessageType::StartPublication);
+            pair.forward.handle_message(start, pair.now).expect("sound");
+            pair.settle();
+            assert!(pair.agent_bytes().ends_with(b"hello?"));
+            pair.pass(2 * timeout);
+        } else {
+            pair.now += timeout;
+            let error = pair
+                .forward
+                .handle_timeout(pair.now)
+                .expect_err("nobody is there");
+            let silent = SessionError::PeerSilent { after: timeout };
+            assert_eq!(error, ForwardError::Session(silent));
+        }
+    }
+}
+
+#[test]
+fn an_outage_or_a_pause_does_not_use_up_the_wait_for_an_answer() {
+    for (version, paused) in [
+        (NEW_AGENT, false),
+        (NEW_AGENT, true),
+        (OLD_AGENT, false),
+        (OLD_AGENT, true),
+    ] {
+        let mut pair = Pair::new(version);
+        let id = pair.forward.open().expect("ready");
+        pair.forward
+            .write(id, Bytes::from_static(b"question"))
+            .expect("room");
+        pair.forward.finish(id, pair.now);
+        pair.settle();
+        pair.agent_bytes();
+        pair.pass(Duration::from_secs(8));
+        if paused {
+            let pause = publication(MessageType::PausePublication);
+            pair.forward.handle_message(pause, pair.now).expect("sound");
+            for _ in 0..10 {
+                pair.pass(Duration::from_secs(6));
+            }
+            let start = publication(MessageType::StartPublication);
+            pair.forward.handle_message(start, pair.now).expect("sound");
+        } else {
+            outage(&mut pair, Duration::from_secs(60));
+        }
+        pair.pass(Duration::from_secs(8));
+        assert_eq!(pair.agent_bytes(), b"", "{version} {paused}: no FIN yet");
+        assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+        for _ in 0..2 {
+            pair.pass(Duration::from_secs(11));
+        }
+        assert!(gave_up(&mut pair, id), "{version} {paused}");
+    }
+}
+
+#[test]
+fn a_slow_local_reader_is_not_taken_for_a_silent_agent() {
+    let limits = Limits {
+        session_receive_budget: 10_000,
+        ..Limits::default()
+    };
+    let timeout = limits.peer_timeout;
+    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    let mut mux = server(&pair);
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    serve(&mut pair, &mut mux);
+    mux.write(id, vec![7; 12_000].into()).expect("open");
+    serve(&mut pair, &mut mux);
+    assert!(pair.forward.receive_paused());
+    pair.forward
+        .write(id, Bytes::from_static(b"upload"))
+        .expect("room");
+    let message = pair.forward.poll_transmit(pair.now).expect("the upload");
+    pair.now += 2 * timeout;
+    pair.forward
+        .handle_timeout(pair.now)
+        .expect("its acknowledgement could not be heard");
+    assert_eq!(pair.read_all(id).0.len(), 12_000);
+    pair.forward
+        .handle_timeout(pair.now)
+        .expect("nor could it be read in no time");
+    pair.agent.handle_message(message, pair.now).expect("sound");
+    pair.settle();
+    pair.pass(2 * timeout);
+}
+
+#[test]
+fn time_without_a_websocket_is_not_time_that_data_waits_for_a_paused_agent() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    let pause = publication(MessageType::PausePublication);
+    pair.forward.handle_message(pause, pair.now).expect("sound");
+    pair.forward
+        .write(id, Bytes::from_static(b"hello?"))
+        .expect("room");
+    pair.settle();
+    outage(&mut pair, 2 * Limits::default().peer_timeout);
+    assert!(pair.agent_bytes().ends_with(b"hello?"));
+}
+
+/// What is new comes behind what the agent sends again, one message at a time.
+#[test]
+fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_believes_lost() {
+    let quiet = Limits::default().half_close_quiet;
+    let second = Duration::from_secs(1);
+    for (version, bytes) in [
+        (OLD_AGENT, &b"old"[..]),
+        (NEW_AGENT, b"\x01\x02\x03\x00\x03\x00\x00\x00old"),
+    ] {
+        let mut pair = Pair::new(version);
+        let id = pair.forward.open().expect("ready");
+        pair.settle();
+        pair.agent.send(bytes, pair.now).expect("room");
+        let message = pair.agent.poll_transmit(pair.now).expect("data");
+        let repeat = |pair: &mut Pair| {
+            let message = message.clone();
+            pair.forward
+                .handle_message(message, pair.now)
+                .expect("sound");
+        };
+        repeat(&mut pair);
+        assert_eq!(pair.read_all(id), (b"old".to_vec(), Read::Blocked));
+        pair.agent_bytes();
+        pair.forward.finish(id, pair.now);
+        pair.settle();
+        pair.pass(quiet - second);
+        for _ in 0..5 {
+            repeat(&mut pair);
+            pair.pass(2 * second);
+            assert!(!gave_up(&mut pair, id), "agent {version}");
+        }
+        pair.pass(2 * second);
+        assert!(gave_up(&mut pair, id), "agent {version}");
+    }
+}
+
+/// Whether the wait for the answer is over: in basic mode it is told, in smux the agent gets a FIN.
+fn gave_up(pair: &mut Pair, id: StreamId) -> bool {
+    pair.read_all(id).1 == Read::Finished || pair.agent_bytes().starts_with(b"\x01\x01")
+}
