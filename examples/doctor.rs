@@ -48,14 +48,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use clap::Parser;
-use serde::Serialize;
+use serde_json::json;
 use ssm_mfa::{SessionInfo, SessionKind};
-use ssm_tunnel::doctor::{Check, Doctor, Mfa, Report, Status};
+use ssm_tunnel::doctor::{Doctor, Mfa, Report, Status};
 use support::exit;
 use support::login::Login;
 use support::open::or_leave;
-use support::options::Aws;
+use support::options::Account;
 use support::output::Output;
 use support::program;
 use support::signals::Signals;
@@ -91,21 +92,21 @@ struct Options {
     /// Do not start a session, so that whether it may be started stays unknown
     #[arg(long)]
     no_session: bool,
-    /// How long each check may take
+    /// How long each check may take, and each call of a login before them
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
     #[command(flatten)]
-    aws: Aws,
+    account: Account,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let output = Output::new(options.aws.output);
+    let output = Output::new(options.account.output);
     program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
-    options.aws.start_log()?;
+    options.account.start_log()?;
     let doctor = doctor(&options).await?;
     // From here on there may be a session to terminate.
     let mut signals = Signals::new()?;
@@ -129,18 +130,20 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
 /// With the credentials that a tunnel would have; where they are not to be had, with those that
 /// there are.
 async fn doctor(options: &Options) -> anyhow::Result<Doctor> {
-    let doctor = match Login::new(&options.aws).await {
+    let deadline = Duration::from_secs(options.timeout);
+    let base = options.account.load().await?;
+    let timeouts = base.timeout_config().map(TimeoutConfig::to_builder);
+    let timeouts = timeouts.unwrap_or_default().operation_timeout(deadline);
+    let base = base.to_builder().timeout_config(timeouts.build()).build();
+    let doctor = match Login::with(&options.account, base.clone()).await {
         Ok(login) => Doctor::new(login.config()).mfa(mfa(login.session())),
-        Err(error) => {
-            let base = options.aws.load().await?;
-            Doctor::new(&base).mfa(Mfa::Failed(format!("{error:#}")))
-        }
+        Err(error) => Doctor::new(&base).mfa(Mfa::Failed(format!("{error:#}"))),
     };
     let mut doctor = doctor
         .credentials_from(credentials_from(options))
         .remote_port(options.port_number)
         .start_session(!options.no_session)
-        .deadline(Duration::from_secs(options.timeout));
+        .deadline(deadline);
     if let Some(target) = options.machine.as_ref().or(options.target.as_ref()) {
         doctor = doctor.target(target);
     }
@@ -150,7 +153,7 @@ async fn doctor(options: &Options) -> anyhow::Result<Doctor> {
     if let Some(name) = &options.document_name {
         doctor = doctor.document_name(name);
     }
-    if let Some(url) = &options.aws.stream_endpoint {
+    if let Some(url) = &options.account.stream_endpoint {
         doctor = doctor.stream_endpoint(url);
     }
     if let Some(port) = options.local_port_number {
@@ -172,7 +175,7 @@ fn mfa(session: &SessionInfo) -> Mfa {
 /// In the order in which they are looked for.
 fn credentials_from(options: &Options) -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(profile) = &options.aws.profile {
+    if let Some(profile) = &options.account.profile {
         return format!("profile {profile}");
     }
     if variable("AWS_ACCESS_KEY_ID").is_some() {
@@ -184,27 +187,16 @@ fn credentials_from(options: &Options) -> String {
     }
 }
 
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Line<'a> {
-    Check(&'a Check),
-    Doctor {
-        healthy: bool,
-        passed: usize,
-        failed: usize,
-        unknown: usize,
-    },
-}
-
 fn print(report: &Report, output: Output) {
     output.say_to_people(&report.to_string());
     for check in &report.checks {
-        output.object(&Line::Check(check));
+        output.object("check", check);
     }
-    output.object(&Line::Doctor {
-        healthy: report.is_healthy(),
-        passed: report.count(Status::Pass),
-        failed: report.count(Status::Fail),
-        unknown: report.count(Status::Unknown),
+    let summary = json!({
+        "healthy": report.is_healthy(),
+        "passed": report.count(Status::Pass),
+        "failed": report.count(Status::Fail),
+        "unknown": report.count(Status::Unknown),
     });
+    output.object("doctor", &summary);
 }

@@ -39,13 +39,15 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let output = Output::new(options.aws.output).on_stderr().problems_only();
+    let output = Output::new(options.aws.account.output)
+        .on_stderr()
+        .problems_only();
     program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
-    options.aws.start_log()?;
-    let login = Login::new(&options.aws).await?;
+    options.aws.account.start_log()?;
+    let login = Login::new(&options.aws.account).await?;
     let host = options.url.host().context("the URL names no host")?;
     let tls = options.url.scheme_str() == Some("https");
     let port = options.url.port_u16().unwrap_or(if tls { 443 } else { 80 });

@@ -11,6 +11,9 @@
 //!
 //! `--mfa-serial auto` finds the user's MFA device, and `mfa --list-devices` shows them all.
 //!
+//! For a shell: `eval "$(mfa export --format env --profile work)"`, in PowerShell
+//! `mfa export --format powershell --profile work | Out-String | Invoke-Expression`.
+//!
 //! Exit code: 0 when there is a session (`logout`: when there is none any more; `--list-devices`:
 //! when there is a device that has codes), 1 when not, 2 for
 //! wrong options. The code is asked for on the terminal itself, so that standard input and output
@@ -34,10 +37,17 @@ use support::login::{device, mfa_code};
 use support::options::{Format, load};
 use support::output::Output;
 
+const HELP: &str = "\
+Exit codes:
+  0  there is a session; logout: there is none any more; --list-devices: there is a device that has codes
+  1  not so
+  2  wrong options";
+
 #[derive(Debug, Parser)]
 #[command(
     name = "mfa",
     about = "MFA sessions of AWS for every program on this machine",
+    after_help = HELP,
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true
 )]
@@ -59,6 +69,8 @@ enum Command {
         #[arg(long)]
         renew: bool,
         #[command(flatten)]
+        code: Code,
+        #[command(flatten)]
         profile: Profile,
     },
     /// Say what session there is; ask nothing, call nobody
@@ -77,6 +89,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Export::Process)]
         format: Export,
         #[command(flatten)]
+        code: Code,
+        #[command(flatten)]
         profile: Profile,
     },
 }
@@ -87,6 +101,9 @@ enum Export {
     Process,
     /// `export AWS_ACCESS_KEY_ID=…` for POSIX shells
     Env,
+    /// `$Env:AWS_ACCESS_KEY_ID = …` for PowerShell
+    #[value(name = "powershell")]
+    PowerShell,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -127,9 +144,6 @@ struct Profile {
     /// are several
     #[arg(long, value_name = "SERIAL")]
     mfa_serial: Option<String>,
-    /// The code, or - to read it from standard input (other users may see the command line)
-    #[arg(long, value_name = "CODE")]
-    mfa_code: Option<String>,
     /// Take on this role, after those of the profile
     #[arg(long, value_name = "ARN")]
     role_arn: Option<String>,
@@ -142,6 +156,14 @@ struct Profile {
     /// Share role sessions with the AWS CLI
     #[arg(long, value_enum, default_value_t = Cache::Read)]
     cli_cache: Cache,
+}
+
+/// Where the code comes from.
+#[derive(Debug, Default, Args)]
+struct Code {
+    /// The code, or - to read it from standard input (other users may see the command line)
+    #[arg(long, value_name = "CODE")]
+    mfa_code: Option<String>,
     /// Do not show the code while it is typed
     #[arg(long)]
     hide_code: bool,
@@ -155,19 +177,18 @@ async fn main() -> ExitCode {
         let error = Options::command().error(ErrorKind::MissingSubcommand, problem);
         error.exit();
     }
-    let format = match &options.command {
-        None => options.account.output,
+    let output = match &options.command {
+        None => Output::new(options.account.output),
         Some(
             Command::Login { profile, .. }
             | Command::Status { profile }
             | Command::Logout { profile },
-        ) => profile.account.output,
+        ) => Output::new(profile.account.output),
         // Standard output is the other program's.
-        Some(Command::Export { .. }) => Format::Text,
+        Some(Command::Export { profile, .. }) => Output::new(profile.account.output).on_stderr(),
     };
-    let output = Output::new(format);
     let ran = match options.command {
-        None => list_devices(&options.account).await,
+        None => list_devices(&options.account, output).await,
         Some(command) => run(command, output).await,
     };
     match ran {
@@ -181,33 +202,44 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command, output: Output) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Login { renew, profile } => {
-            let provider = profile.provider().await?;
+        Command::Login {
+            renew,
+            code,
+            profile,
+        } => {
+            let provider = profile.provider(&code).await?;
             let session = if renew {
                 provider.renew().await?
             } else {
                 provider.login().await?
             };
-            show(output, profile.account.output, &session);
+            show(output, &session);
         }
-        Command::Status { profile } => match profile.provider().await?.peek().await? {
-            Some(session) => show(output, profile.account.output, &session),
-            None if profile.account.output == Format::Json => {
-                print(&json!({ "event": "no_session" }).to_string());
-                return Ok(ExitCode::FAILURE);
+        Command::Status { profile } => {
+            let provider = profile.provider(&Code::default()).await?;
+            match provider.peek().await? {
+                Some(session) => show(output, &session),
+                None if profile.account.output == Format::Json => {
+                    output.object("no_session", &json!({}));
+                    return Ok(ExitCode::FAILURE);
+                }
+                None => bail!("there is no session: log in with `mfa login`"),
             }
-            None => bail!("there is no session: log in with `mfa login`"),
-        },
+        }
         Command::Logout { profile } => {
-            profile.provider().await?.logout().await?;
-            if profile.account.output == Format::Json {
-                print(&json!({ "event": "logged_out" }).to_string());
-            } else {
-                output.say("The session is forgotten. AWS accepts it until it ends all the same.");
-            }
+            let provider = profile.provider(&Code::default()).await?;
+            provider.logout().await?;
+            output.object("logged_out", &json!({}));
+            output.say_to_people(
+                "The session is forgotten. AWS accepts it until it ends all the same.",
+            );
         }
-        Command::Export { format, profile } => {
-            let provider = profile.provider().await?;
+        Command::Export {
+            format,
+            code,
+            profile,
+        } => {
+            let provider = profile.provider(&code).await?;
             let text = export(&provider, format).await?;
             print(&text);
         }
@@ -225,40 +257,38 @@ impl Account {
 }
 
 /// 0 when there is one that has codes.
-async fn list_devices(account: &Account) -> anyhow::Result<ExitCode> {
+async fn list_devices(account: &Account, output: Output) -> anyhow::Result<ExitCode> {
     let devices = account.builder().await?.find_devices().await?;
-    let usable = devices.usable.iter().map(MfaSerial::as_str);
-    if account.output == Format::Json {
-        let event = json!({
-            "event": "devices",
-            "devices": usable.collect::<Vec<_>>(),
-            "security_keys": devices.security_keys,
-            "guessed": devices.guessed,
-        });
-        print(&event.to_string());
+    let usable: Vec<_> = devices.usable.iter().map(MfaSerial::as_str).collect();
+    let fields = json!({
+        "devices": usable,
+        "security_keys": devices.security_keys,
+        "guessed": devices.guessed,
+    });
+    output.object("devices", &fields);
+    let remark = if devices.guessed {
+        " (a GUESS from the user's name: the user may not list devices)"
     } else {
-        let remark = if devices.guessed {
-            " (a GUESS from the user's name: the user may not list devices)"
-        } else {
-            ""
-        };
-        usable.for_each(|serial| print(&format!("{serial}{remark}")));
-        for serial in &devices.security_keys {
-            print(&format!(
-                "{serial} (a passkey or security key: it does not work with STS)"
-            ));
-        }
+        ""
+    };
+    for serial in usable {
+        output.say_to_people(&format!("{serial}{remark}"));
+    }
+    for serial in &devices.security_keys {
+        output.say_to_people(&format!(
+            "{serial} (a passkey or security key: it does not work with STS)"
+        ));
     }
     Ok(ExitCode::from(u8::from(devices.usable.is_empty())))
 }
 
 impl Profile {
-    async fn provider(&self) -> anyhow::Result<MfaProvider> {
+    async fn provider(&self, code: &Code) -> anyhow::Result<MfaProvider> {
         let mut builder = self
             .account
             .builder()
             .await?
-            .terminal(TerminalPrompt::new().hide_code(self.hide_code))
+            .terminal(TerminalPrompt::new().hide_code(code.hide_code))
             .strategy(match self.strategy {
                 Spend::Auto => Strategy::Auto,
                 Spend::Session => Strategy::Session,
@@ -272,7 +302,7 @@ impl Profile {
         if let Some(serial) = &self.mfa_serial {
             builder = device(builder, serial).await?;
         }
-        if let Some(code) = &self.mfa_code {
+        if let Some(code) = &code.mfa_code {
             builder = builder.code(mfa_code(code)?);
         }
         let duration = self.duration.map(Duration::from_secs);
@@ -290,7 +320,7 @@ impl Profile {
 }
 
 /// What there is to know of a session, without its secrets.
-fn show(output: Output, format: Format, session: &SessionInfo) {
+fn show(output: Output, session: &SessionInfo) {
     let kind = match session.kind {
         SessionKind::Mfa => "mfa",
         SessionKind::Role => "role",
@@ -303,19 +333,16 @@ fn show(output: Output, format: Format, session: &SessionInfo) {
         SessionSource::CliCache => "cli_cache",
         _ => "fresh",
     };
-    if format == Format::Json {
-        let event = json!({
-            "event": "session",
-            "kind": kind,
-            "source": source,
-            "account": session.account,
-            "arn": session.arn,
-            "access_key_id": session.access_key_id,
-            "expires": session.expires.and_then(date),
-            "code_needed": session.code_needed.and_then(date),
-        });
-        return print(&event.to_string());
-    }
+    let fields = json!({
+        "kind": kind,
+        "source": source,
+        "account": session.account,
+        "arn": session.arn,
+        "access_key_id": session.access_key_id,
+        "expires": session.expires.and_then(date),
+        "code_needed": session.code_needed.and_then(date),
+    });
+    output.object("session", &fields);
     let what = match session.kind {
         SessionKind::Mfa => "MFA session".to_owned(),
         SessionKind::Configured => {
@@ -337,7 +364,7 @@ fn show(output: Output, format: Format, session: &SessionInfo) {
         SessionSource::CliCache => " (from the AWS CLI)",
         _ => "",
     };
-    output.say(&format!("{what}{ends}{from}"));
+    output.say_to_people(&format!("{what}{ends}{from}"));
 }
 
 async fn export(provider: &MfaProvider, format: Export) -> anyhow::Result<String> {
@@ -368,6 +395,15 @@ async fn export(provider: &MfaProvider, format: Export) -> anyhow::Result<String
             };
             format!(
                 "export AWS_ACCESS_KEY_ID='{id}'\nexport AWS_SECRET_ACCESS_KEY='{secret}'\n{token}"
+            )
+        }
+        Export::PowerShell => {
+            let token = match token {
+                Some(token) => format!("$Env:AWS_SESSION_TOKEN = '{token}'"),
+                None => "Remove-Item Env:AWS_SESSION_TOKEN -ErrorAction Ignore".to_owned(),
+            };
+            format!(
+                "$Env:AWS_ACCESS_KEY_ID = '{id}'\n$Env:AWS_SECRET_ACCESS_KEY = '{secret}'\n{token}"
             )
         }
     })

@@ -56,7 +56,7 @@ use support::target::{self, Target};
 use support::tunnels::{Tunnels, write_ready_file};
 
 #[derive(Debug, Parser)]
-#[command(about = "Forward local ports through AWS Systems Manager", after_help = exit::HELP)]
+#[command(about = "Forward local ports through AWS Systems Manager", after_help = format!("{}\n\n{}", exit::HELP, command::HELP))]
 struct Options {
     #[command(flatten)]
     target: Target,
@@ -100,7 +100,7 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let output = Output::new(options.aws.output);
+    let output = Output::new(options.aws.account.output);
     if options.command.is_empty() {
         return program::run(output, run(&options, output));
     }
@@ -116,8 +116,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: &Options, output: Output) -> anyhow::Result<ExitCode> {
-    options.aws.start_log()?;
-    let login = Login::new(&options.aws).await?;
+    options.aws.account.start_log()?;
+    let login = Login::new(&options.aws.account).await?;
     let mut signals = Signals::new()?;
     let mut tunnels = Tunnels::default();
     let opened = open_all(options, &login, output, &mut signals, &mut tunnels).await;

@@ -50,12 +50,14 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let output = Output::new(options.aws.output).on_stderr().problems_only();
+    let output = Output::new(options.aws.account.output)
+        .on_stderr()
+        .problems_only();
     program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
-    options.aws.start_log()?;
+    options.aws.account.start_log()?;
     let mut database: Config = options
         .connection
         .parse()
@@ -72,7 +74,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let port = database.get_ports().first().copied().unwrap_or(5432);
     let tls = MakeRustlsConnect::new(tls(options.sslrootcert.as_deref())?);
 
-    let login = Login::new(&options.aws).await?;
+    let login = Login::new(&options.aws.account).await?;
     let builder = Tunnel::builder(options.target)
         .remote_host(&host)
         .remote_port(port)
@@ -95,7 +97,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let Some(answered) = answered else {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
-    print(&answered?, options.aws.output)?;
+    print(&answered?, options.aws.account.output)?;
     closed.context("the tunnel ended")?;
     Ok(ExitCode::SUCCESS)
 }

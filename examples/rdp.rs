@@ -69,7 +69,7 @@ struct Options {
     /// Start the Remote Desktop client of this machine; the tunnel ends with it
     #[arg(long, conflicts_with = "local_socket")]
     launch: bool,
-    /// Who signs in: NAME, DOMAIN\\NAME or NAME@DOMAIN
+    /// Who signs in: NAME, DOMAIN\NAME or NAME@DOMAIN
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
     /// Write a file for Remote Desktop clients; one that is there keeps its other settings
@@ -98,16 +98,16 @@ impl Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let output = Output::new(options.aws.output);
+    let output = Output::new(options.aws.account.output);
     program::run(output, run(options, output))
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
-    options.aws.start_log()?;
+    options.aws.account.start_log()?;
     // What cannot work is said before anything is asked or opened.
     let client = options.launch.then(RdpClient::find).transpose()?;
     let reads = client.as_ref().is_some_and(RdpClient::reads_password);
-    let wanted = options.password.wanted(reads, options.aws.output)?;
+    let wanted = options.password.wanted(reads, options.aws.account.output)?;
     if options.sandbox {
         let story = Story::begin(output, options.sandbox_destination).await?;
         story.show_denial(tunnel(&options, &story.config())).await?;
@@ -124,7 +124,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
             None => Ok(ExitCode::from(exit::INTERRUPTED)),
         };
     }
-    let login = Login::new(&options.aws).await?;
+    let login = Login::new(&options.aws.account).await?;
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
     let opening = login.open(tunnel(&options, login.config()));
@@ -171,7 +171,7 @@ async fn use_it(
         }
         if let Some(path) = &options.rdp_file {
             file.save(path)?;
-            output.object(&serde_json::json!({ "event": "rdp_file", "path": path }));
+            output.object("rdp_file", &serde_json::json!({ "path": path }));
             output.say_to_people(&format!("Open {} to connect", path.display()));
         }
         let Some(client) = client else {

@@ -4,8 +4,11 @@
 //! session-manager-plugin, your own program, ours. Runs until Ctrl-C. Scripts steer it at its own
 //! endpoint: `curl $AWS_ENDPOINT_URL/sandbox/code` prints what the MFA device shows; the other paths
 //! stand at `ssm_sandbox::SandboxBuilder::control`.
+//!
+//! It prints the environment of its user, to be pasted into the terminal where the other tool runs: for
+//! PowerShell on Windows, for POSIX shells elsewhere. With `--output json` it prints all of its users,
+//! devices and roles in one object.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,8 +23,14 @@ use support::story::{NAME, TARGET};
 
 const REGION: &str = "us-east-1";
 
+const HELP: &str = "\
+Exit codes:
+  0  ended as asked
+  1  it did not start
+  2  wrong options";
+
 #[derive(Debug, Parser)]
-#[command(about = "A stand-in for AWS Systems Manager on loopback")]
+#[command(about = "A stand-in for AWS Systems Manager on loopback", after_help = HELP)]
 struct Options {
     /// Where every port of the instance really leads; unset, the same port of this machine
     #[arg(long, value_name = "ADDRESS")]
@@ -81,16 +90,18 @@ struct Options {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Options::parse()).await {
+    let options = Options::parse();
+    let output = Output::new(options.output);
+    match run(options, output).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            Output::new(Format::Text).fail(&error);
+            output.fail(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(options: Options) -> anyhow::Result<()> {
+async fn run(options: Options, output: Output) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut instance = Instance::new(TARGET).name(NAME).paced(!options.unpaced);
     if let Some(address) = options.destination {
@@ -139,12 +150,8 @@ async fn run(options: Options) -> anyhow::Result<()> {
         .start()
         .await
         .context("the sandbox did not start")?;
-    let mut out = std::io::stdout();
-    match options.output {
-        Format::Text => out.write_all(shell(&sandbox).as_bytes())?,
-        Format::Json => writeln!(out, "{}", json(&sandbox))?,
-    }
-    out.flush()?;
+    output.say_to_people(&environment(&sandbox));
+    output.object("sandbox_started", &json(&sandbox));
     signals.next().await;
     Ok(())
 }
@@ -167,19 +174,28 @@ fn version(text: &str) -> anyhow::Result<String> {
     Ok(text.to_owned())
 }
 
-/// The environment of the first user, to be read by `eval`; the rest as comments.
-fn shell(sandbox: &Sandbox) -> String {
+/// The environment of the first user, for a shell to read; the rest as comments.
+fn environment(sandbox: &Sandbox) -> String {
+    let endpoint = sandbox.endpoint_url();
+    let (key, secret) = (sandbox.access_key_id(), sandbox.secret_access_key());
+    let variables = [
+        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_ACCESS_KEY_ID", &key),
+        ("AWS_SECRET_ACCESS_KEY", &secret),
+    ];
+    let set = |(name, value): (&str, &str)| match cfg!(windows) {
+        true => format!("$Env:{name} = '{value}'\n"),
+        false => format!("export {name}={value}\n"),
+    };
+    // In PowerShell 5 `curl` is another command.
+    let curl = if cfg!(windows) { "curl.exe" } else { "curl" };
     format!(
-        "export AWS_ENDPOINT_URL={endpoint}\n\
-         export AWS_REGION={REGION} AWS_DEFAULT_REGION={REGION}\n\
-         export AWS_ACCESS_KEY_ID={}\n\
-         export AWS_SECRET_ACCESS_KEY={}\n\
-         # instance {TARGET} ({NAME}), MFA device {serial}\n\
-         # its next code: {} (later: curl '{endpoint}/sandbox/code?serial={serial}')\n",
-        sandbox.access_key_id(),
-        sandbox.secret_access_key(),
+        "{}# instance {TARGET} ({NAME}), MFA device {serial}\n\
+         # its next code: {} (later: {curl} '{endpoint}/sandbox/code?serial={serial}')",
+        variables.map(set).concat(),
         sandbox.next_unused_code(),
-        endpoint = sandbox.endpoint_url(),
         serial = sandbox.mfa_serial(),
     )
 }

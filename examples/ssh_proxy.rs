@@ -49,7 +49,9 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let output = Output::new(options.aws.output).on_stderr().problems_only();
+    let output = Output::new(options.aws.account.output)
+        .on_stderr()
+        .problems_only();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -70,8 +72,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
-    options.aws.start_log()?;
-    let login = Login::new(&options.aws).await?;
+    options.aws.account.start_log()?;
+    let login = Login::new(&options.aws.account).await?;
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
     let builder = Tunnel::builder(options.target.as_str())

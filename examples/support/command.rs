@@ -14,6 +14,13 @@ use crate::signals::{Received, Signals};
 /// `env` do).
 pub const TUNNEL_FAILED: u8 = 125;
 
+/// For `--help`, after the other exit codes.
+pub const HELP: &str = "\
+With a command, its exit code is this program's; for one that a signal ended, 128 and its number. Besides:
+  125  the tunnel failed
+  126  the command could not be started
+  127  there is no such command";
+
 /// Why the program did not start, as shells tell it.
 pub fn not_started(error: &io::Error) -> u8 {
     match error.kind() {

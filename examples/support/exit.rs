@@ -24,7 +24,7 @@ Exit codes:
   10   the agent broke the protocol
   11   the Remote Desktop client is missing, or failed
   12   the instance has no password yet
-  130  interrupted a second time: the session may stay listed until it times out";
+  130  interrupted before it was done; or a second time, and then the session may stay listed until it times out";
 
 /// Of a program that was interrupted before it was done, as shells count it.
 pub const INTERRUPTED: u8 = 130;

@@ -5,7 +5,7 @@ use aws_config::SdkConfig;
 use ssm_mfa::{CliCache, Interaction, MfaCode, MfaProvider, MfaProviderBuilder, SessionInfo};
 use ssm_tunnel::{Error, ServiceError, Tunnel, TunnelBuilder};
 
-use crate::options::Aws;
+use crate::options::Account;
 
 /// A denial, with what may help.
 #[derive(Debug)]
@@ -61,8 +61,15 @@ impl Login {
     ///
     /// # Errors
     /// Why there are no credentials.
-    pub async fn new(options: &Aws) -> anyhow::Result<Self> {
-        let base = options.load().await?;
+    pub async fn new(options: &Account) -> anyhow::Result<Self> {
+        Self::with(options, options.load().await?).await
+    }
+
+    /// The same with a configuration that is made already.
+    ///
+    /// # Errors
+    /// Why there are no credentials.
+    pub async fn with(options: &Account, base: SdkConfig) -> anyhow::Result<Self> {
         let mut builder = MfaProviderBuilder::from_profile(options.profile.as_deref(), &base)
             .await?
             .cli_cache(CliCache::Read)

@@ -10,27 +10,12 @@ use ssm_tunnel::{CaBundle, Limits, OnSessionEnd, TunnelBuilder};
 
 use crate::log;
 
-/// Options that every example takes.
+/// Options of every example that opens a tunnel.
 #[derive(Debug, Clone, Args)]
 pub struct Aws {
-    /// Profile of the AWS configuration
-    #[arg(long)]
-    pub profile: Option<String>,
-    /// AWS region
-    #[arg(long)]
-    pub region: Option<String>,
-    /// Serial number (ARN) of your MFA device, instead of the profile's mfa_serial; `auto` finds it
-    #[arg(long, value_name = "ARN")]
-    pub mfa_serial: Option<String>,
-    /// The code it shows; without it you are asked on the terminal when one is needed
-    #[arg(long, value_name = "CODE")]
-    pub mfa_code: Option<String>,
-    /// Call Systems Manager and STS here instead of AWS's own endpoints
-    #[arg(long, value_name = "URL")]
-    pub endpoint_url: Option<String>,
-    /// Open the data channel here instead of where the service says (VPC endpoint)
-    #[arg(long, value_name = "URL")]
-    pub stream_endpoint: Option<String>,
+    /// Who asks, and whom.
+    #[command(flatten)]
+    pub account: Account,
     /// Why the session is started, for the session history
     #[arg(long)]
     pub reason: Option<String>,
@@ -44,6 +29,30 @@ pub struct Aws {
     /// idle time-out
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub keep_alive: Option<u64>,
+}
+
+/// Who asks, whom, and how the program speaks.
+#[derive(Debug, Clone, Args)]
+pub struct Account {
+    /// Profile of the AWS configuration
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// AWS region
+    #[arg(long)]
+    pub region: Option<String>,
+    /// Serial number (ARN) of your MFA device, instead of the profile's mfa_serial; `auto` finds it
+    #[arg(long, value_name = "ARN")]
+    pub mfa_serial: Option<String>,
+    /// The code it shows, or - to read it from standard input (other users may see the command
+    /// line); without it you are asked on the terminal when one is needed
+    #[arg(long, value_name = "CODE")]
+    pub mfa_code: Option<String>,
+    /// Call Systems Manager and STS here instead of AWS's own endpoints
+    #[arg(long, value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// Open the data channel here instead of where the service says (VPC endpoint)
+    #[arg(long, value_name = "URL")]
+    pub stream_endpoint: Option<String>,
     /// Text for people, or one JSON object a line for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
@@ -78,13 +87,13 @@ pub enum SessionEnd {
 /// How an example speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// What the AWS CLI prints.
+    /// Lines for people, those of the AWS CLI where it has any.
     Text,
     /// One JSON object a line, `event` first.
     Json,
 }
 
-impl Aws {
+impl Account {
     /// Region, credentials and endpoints from the options, environment and profile.
     ///
     /// # Errors
@@ -94,6 +103,19 @@ impl Aws {
         load(profile, region, self.endpoint_url.as_deref()).await
     }
 
+    /// Starts the log, if one was asked for.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn start_log(&self) -> anyhow::Result<()> {
+        match &self.log {
+            Some(path) => log_to(path),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Aws {
     /// The same tunnel with what these options say of it.
     pub fn apply(&self, builder: TunnelBuilder) -> TunnelBuilder {
         let mut limits = Limits::default();
@@ -108,21 +130,10 @@ impl Aws {
         if let Some(reason) = &self.reason {
             builder = builder.reason(reason);
         }
-        if let Some(url) = &self.stream_endpoint {
+        if let Some(url) = &self.account.stream_endpoint {
             builder = builder.stream_endpoint(url);
         }
         builder
-    }
-
-    /// Starts the log, if one was asked for.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn start_log(&self) -> anyhow::Result<()> {
-        match &self.log {
-            Some(path) => log_to(path),
-            None => Ok(()),
-        }
     }
 }
 

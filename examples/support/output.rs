@@ -71,10 +71,10 @@ impl Output {
         }
     }
 
-    /// In JSON mode, an event of the program's own.
-    pub fn object(&self, event: &impl Serialize) {
+    /// In JSON mode, an event of the program's own with these fields.
+    pub fn object(&self, event: &str, fields: &impl Serialize) {
         if self.format == Format::Json
-            && let Ok(line) = serde_json::to_string(event)
+            && let Ok(line) = serde_json::to_string(&Named { event, fields })
         {
             self.line(&line, true);
         }
@@ -82,7 +82,7 @@ impl Output {
 
     /// A secret that was asked for, once.
     pub fn secret(&self, event: &str, what: &str, value: &str) {
-        self.object(&serde_json::json!({ "event": event, event: value }));
+        self.object(event, &serde_json::json!({ event: value }));
         if self.format == Format::Text {
             self.line(&format!("{what}: {value}"), true);
         }
@@ -90,7 +90,10 @@ impl Output {
 
     /// What went wrong, on standard error; in JSON mode also an event of its own.
     pub fn fail(&self, error: &anyhow::Error) {
-        self.object(&serde_json::json!({ "event": "error", "message": format!("{error:#}") }));
+        self.object(
+            "error",
+            &serde_json::json!({ "message": format!("{error:#}") }),
+        );
         self.line(&format!("error: {error:#}"), false);
     }
 
@@ -110,6 +113,14 @@ impl Output {
             }
         }
     }
+}
+
+/// An event of a program's own, its name first.
+#[derive(Serialize)]
+struct Named<'a, T> {
+    event: &'a str,
+    #[serde(flatten)]
+    fields: &'a T,
 }
 
 /// The event as one object that says which session it belongs to, `event` first.

@@ -167,7 +167,7 @@ impl Story {
         ended?;
         let mb = |rate: f64| rate / 1e6;
         self.output.say(&format!(
-            "\n4. {} MB up at {:.1} MB/s and {} MB down at {:.2} MB/s went through {address}, every byte\n\
+            "\n4. {} MiB up at {:.1} MB/s and {} MiB down at {:.2} MB/s went through {address}, every byte\n\
              compared by SHA-256. (The agent itself sends one message of 1 KiB a millisecond.)\n\
              The session is terminated; nothing was installed, nothing is left.",
             UPLOAD >> 20,

@@ -32,11 +32,11 @@ pub fn tell(asked: &str, tunnel: &Tunnel, output: Output) {
     if tunnel.target() == asked {
         return;
     }
-    output.object(&serde_json::json!({
-        "event": "target_found",
+    let found = serde_json::json!({
         "target": asked,
         "id": tunnel.target(),
         "session_id": tunnel.session_id(),
-    }));
+    });
+    output.object("target_found", &found);
     output.say_to_people(&format!("{asked} is {}", tunnel.target()));
 }
