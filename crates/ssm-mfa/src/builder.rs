@@ -87,6 +87,9 @@ impl MfaProviderBuilder {
 
     /// Region, endpoint and transport of STS, and the long-term keys unless
     /// [`base`](Self::base) gives others. Required.
+    ///
+    /// Of its timeouts the operation timeout holds, for each call of STS and IAM. Default: 30 s for an
+    /// attempt.
     pub fn sts_config(mut self, config: &SdkConfig) -> Self {
         self.config = Some(config.clone());
         self

@@ -79,16 +79,17 @@ impl Sts {
             ));
         };
         let region = region.to_string();
+        let given = config.timeout_config();
+        let mut timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT);
+        timeouts.set_operation_timeout(given.and_then(TimeoutConfig::operation_timeout));
+        let timeouts = timeouts.build();
         let builder = || {
             Builder::from(config)
                 // The credentials of each call are given with it.
                 .identity_cache(IdentityCache::no_cache())
-                .timeout_config(
-                    TimeoutConfig::builder()
-                        .connect_timeout(CONNECT_TIMEOUT)
-                        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-                        .build(),
-                )
+                .timeout_config(timeouts.clone())
         };
         Ok(Self {
             once: Client::from_conf(builder().retry_config(RetryConfig::disabled()).build()),
@@ -326,7 +327,36 @@ pub(crate) fn is_protected(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_protected;
+    use aws_config::{BehaviorVersion, Region};
+    use aws_smithy_async::time::SystemTimeSource;
+
+    use super::*;
+
+    /// In virtual time: nobody listens behind the connection, so that only a deadline ends the call.
+    #[tokio::test(start_paused = true)]
+    async fn a_call_ends_by_the_operation_timeout_of_the_configuration() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("loopback");
+        let address = listener.local_addr().expect("bound");
+        let limit = Duration::from_secs(7);
+        let timeouts = TimeoutConfig::builder().operation_timeout(limit);
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("eu-west-1"))
+            .endpoint_url(format!("http://{address}"))
+            .timeout_config(timeouts.build())
+            .build();
+        let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
+        let base = SharedCredentialsProvider::new(keys.clone());
+        let clock = SharedTimeSource::new(SystemTimeSource::new());
+        let sts = Sts::new(&config, base, None, clock).expect("complete");
+        let role = RoleSpec::new("arn:aws:iam::123456789012:role/r");
+        let start = tokio::time::Instant::now();
+        let error = sts.assume_role(&keys, false, &role, None, None).await;
+        let error = error.expect_err("no answer");
+        assert!(error.to_string().contains("no answer"), "{error}");
+        assert_eq!(start.elapsed().as_secs(), limit.as_secs());
+    }
 
     #[test]
     fn codes_travel_by_https_or_stay_on_this_machine() {

@@ -157,9 +157,12 @@ struct Reply {
 
 /// Through the HTTP client of the configuration, with its proxy and authorities.
 async fn send(config: &SdkConfig, url: &str, headers: Signed) -> Result<Reply, MfaError> {
+    let total = config
+        .timeout_config()
+        .and_then(TimeoutConfig::operation_timeout);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .operation_timeout(TIMEOUT)
+        .operation_timeout(total.unwrap_or(TIMEOUT))
         .build();
     let mut operation = Operation::builder()
         .service_name("iam")
