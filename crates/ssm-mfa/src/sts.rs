@@ -79,17 +79,17 @@ impl Sts {
             ));
         };
         let region = region.to_string();
-        let given = config.timeout_config();
-        let mut timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT);
-        timeouts.set_operation_timeout(given.and_then(TimeoutConfig::operation_timeout));
-        let timeouts = timeouts.build();
         let builder = || {
             Builder::from(config)
                 // The credentials of each call are given with it.
                 .identity_cache(IdentityCache::no_cache())
-                .timeout_config(timeouts.clone())
+                // The configuration's operation timeout stays: the SDK merges the two.
+                .timeout_config(
+                    TimeoutConfig::builder()
+                        .connect_timeout(CONNECT_TIMEOUT)
+                        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+                        .build(),
+                )
         };
         Ok(Self {
             once: Client::from_conf(builder().retry_config(RetryConfig::disabled()).build()),
