@@ -1,10 +1,11 @@
 //! A stand-in for AWS on loopback, to test tools for AWS Systems Manager sessions with: STS with
 //! MFA, Systems Manager, the message gateway and the agent. Pure Rust, no account, no privileges.
 //!
-//! ```no_run
+//! ```
 //! use ssm_sandbox::{Instance, Sandbox};
 //!
-//! # async fn run() -> std::io::Result<()> {
+//! # #[tokio::main]
+//! # async fn main() -> std::io::Result<()> {
 //! let sandbox = Sandbox::builder()
 //!     // Port 3389 of this instance is really port 5900 of this machine.
 //!     .instance(Instance::new("i-0123456789abcdef0").destination(([127, 0, 0, 1], 5900).into()))

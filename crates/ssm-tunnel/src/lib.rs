@@ -130,6 +130,46 @@
 //! starts it. Feature `windows-password`: `administrator_password` asks EC2 for the password of a
 //! Windows instance (`ec2:GetPasswordData`) and decrypts it with the key pair's private key.
 //!
+//! # Tests without AWS
+//!
+//! The crate `ssm-sandbox` is a stand-in for AWS in the test's own process. This runs as it stands:
+//!
+//! ```
+//! use aws_config::{BehaviorVersion, Region, SdkConfig};
+//! use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+//! use ssm_sandbox::{Instance, Sandbox};
+//! use ssm_tunnel::Tunnel;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::time::timeout(std::time::Duration::from_secs(120), async {
+//! let service = TcpListener::bind("127.0.0.1:0").await?; // what the instance leads to
+//! let instance = Instance::new("i-0123456789abcdef0").destination(service.local_addr()?);
+//! let sandbox = Sandbox::builder().enforce_mfa(false).instance(instance).start().await?;
+//! let (id, secret) = (sandbox.access_key_id(), sandbox.secret_access_key());
+//! let keys = Credentials::new(id, secret, None, None, "sandbox");
+//! let config = SdkConfig::builder()
+//!     .behavior_version(BehaviorVersion::latest())
+//!     .region(Region::new("us-east-1"))
+//!     .endpoint_url(sandbox.endpoint_url())
+//!     .credentials_provider(SharedCredentialsProvider::new(keys))
+//!     .build();
+//!
+//! let tunnel = Tunnel::builder("i-0123456789abcdef0").remote_port(5432).sdk_config(&config).open().await?;
+//! let mut stream = tunnel.connect().await?;
+//! stream.write_all(b"hello").await?;
+//! let (mut served, _) = service.accept().await?;
+//! let mut received = [0; 5];
+//! served.read_exact(&mut received).await?;
+//! assert_eq!(&received, b"hello");
+//! tunnel.close().await?;
+//! # Ok(())
+//! # }).await?
+//! # }
+//! ```
+//!
 //! # When it does not work
 //!
 //! Errors say who caused them and what to do. `ssm_tunnel::doctor` (feature `doctor`) looks at
