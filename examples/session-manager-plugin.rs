@@ -210,6 +210,8 @@ async fn forward(tunnel: &Tunnel, id: &str, mut signals: Signals) -> anyhow::Res
     let mut accepted = false;
     loop {
         let event = tokio::select! {
+            // What happened before the signal is said before it.
+            biased;
             event = events.next() => event,
             () = signals.next() => return terminate(tunnel, id).await,
         };

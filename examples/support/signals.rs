@@ -1,5 +1,8 @@
 //! What ends a program from outside: Ctrl-C and its kin on every platform.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// Programs that pass a signal on, such as `timeout`, often send it to the process and to its group:
@@ -140,8 +143,48 @@ impl Signals {
             let same = |last| now.duration_since(last) < SAME;
             if !self.last.is_some_and(same) {
                 self.last = Some(now);
+                self.discard().await;
                 return;
             }
         }
+    }
+
+    /// Takes what came with it: that is the same one, however late anybody looks.
+    async fn discard(&mut self) {
+        poll_fn(|cx| {
+            while pin!(self.received()).poll(cx).is_ready() {}
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use rustix::process::{Signal, getpid, kill_process};
+    use tokio::signal::unix::{SignalKind, signal};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_came_together_counts_once_however_late_it_is_looked_at() {
+        let mut signals = Signals::new().expect("the system hands them over");
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+        let witnesses = kinds.map(|kind| signal(kind).expect("the system hands it over"));
+        for signal in [Signal::INT, Signal::TERM] {
+            kill_process(getpid(), signal).expect("this process");
+        }
+        for mut witness in witnesses {
+            witness.recv().await;
+        }
+        signals.next().await;
+        // A while passes.
+        signals.last = None;
+        let mut another = pin!(signals.next());
+        poll_fn(|cx| {
+            assert!(another.as_mut().poll(cx).is_pending(), "it counts twice");
+            Poll::Ready(())
+        })
+        .await;
     }
 }
