@@ -15,7 +15,9 @@ short=4000 long=20000 allowed=110 rounds=5
 recorded=benches/instructions.txt machine=$(uname -m)
 
 if [[ ${1:-} == --install ]]; then
-  command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends valgrind >/dev/null; }
+  # A download that fails once, or another apt that is at work, is no reason to give up.
+  apt=(apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+  command -v valgrind >/dev/null || { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends valgrind >/dev/null; }
   valgrind --version
   exit
 fi

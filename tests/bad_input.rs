@@ -133,7 +133,7 @@ async fn every_command_of_the_table_ends_with_its_text() {
     let folder = tempfile::tempdir().expect("a folder");
     let busy = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let busy = busy.local_addr().expect("bound").port().to_string();
-    let nobody = closed_port().await.to_string();
+    let nobody = closed_port().to_string();
     fs::write(
         folder.path().join("broken.ini"),
         "[default\nregion = eu-west-1\n",

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use e2e::peers::{accepts, command, example, installed, output, printed, succeed};
-use e2e::{TARGET, closed_port, echo, echoed, instance, no_sessions, sandbox, soon};
+use e2e::peers::{accepts, command, example, free_port, installed, output, printed, succeed};
+use e2e::{TARGET, echo, echoed, instance, no_sessions, sandbox, soon};
 use ssm_sandbox::Sandbox;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -33,11 +33,7 @@ impl Company {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let sandbox = sandbox(instance(echo().await)).await;
-        let (api, gateway, proxy) = (
-            closed_port().await,
-            closed_port().await,
-            closed_port().await,
-        );
+        let (api, gateway, proxy) = (free_port(), free_port(), free_port());
         let company = Self {
             folder,
             sandbox,
@@ -129,16 +125,6 @@ impl Company {
     async fn run(&self, program: &str, proxy: &str, bundle: Option<&str>) -> Command {
         let program = example(program).await;
         let mut command = command(&self.sandbox, program, self.folder.path());
-        for name in [
-            "ALL_PROXY",
-            "HTTP_PROXY",
-            "NO_PROXY",
-            "all_proxy",
-            "https_proxy",
-            "no_proxy",
-        ] {
-            command.env_remove(name);
-        }
         command
             .env(
                 "AWS_ENDPOINT_URL",
@@ -221,15 +207,13 @@ async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_auth
     let status = soon("its end", child.wait()).await.expect("it ends");
     assert!(status.success(), "{status}");
     no_sessions(&company.sandbox).await;
-    assert!(
-        company.proxied(company.api) >= 1,
-        "a call went past the proxy"
-    );
-    assert_eq!(
-        company.proxied(company.gateway),
-        1,
-        "the data channel went past the proxy"
-    );
+    // The way they were given leads nowhere else.
+    for (what, address) in [
+        ("calls", company.api),
+        ("the data channel", company.gateway),
+    ] {
+        assert!(company.proxied(address) >= 1, "{what} went past the proxy");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

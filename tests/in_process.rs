@@ -6,8 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use e2e::peers::{accepts, command, example, installed, output, printed, random_bytes, succeed};
-use e2e::{TARGET, closed_port, no_sessions, sandbox};
+use e2e::peers::{
+    accepts, command, example, free_port, installed, output, printed, random_bytes, succeed,
+};
+use e2e::{TARGET, no_sessions, sandbox};
 use ssm_sandbox::{Instance, Sandbox};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -87,7 +89,7 @@ impl Postgres {
             .arg(at("data"));
         run("initdb", &mut initdb).await;
 
-        let address = closed_port().await;
+        let address = free_port();
         let mut server = unprivileged(installed("postgres", POSTGRESQL), root);
         server.arg("-D").arg(at("data"));
         for setting in [
@@ -213,7 +215,7 @@ async fn pages_of_a_private_web_server_come_over_hyper_s_client() {
     let folder = tempfile::tempdir().expect("a folder");
     let page = random_bytes(2, 1_000_000);
     std::fs::write(folder.path().join("page"), &page).expect("written");
-    let address = closed_port().await;
+    let address = free_port();
     let _server = Command::new(installed("python3", "apt-get install python3"))
         .args(["-m", "http.server", "--bind", &address.ip().to_string()])
         .arg("--directory")

@@ -8,8 +8,10 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if ! { command -v dbus-run-session && command -v gnome-keyring-daemon; } >/dev/null; then
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends dbus-daemon gnome-keyring >/dev/null
+  # A download that fails once, or another apt that is at work, is no reason to give up.
+  apt=(apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+  "${apt[@]}" update
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends dbus-daemon gnome-keyring >/dev/null
 fi
 [[ ${1:-} != --install ]] || exit 0
 

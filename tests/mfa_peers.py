@@ -23,7 +23,7 @@ import time
 import urllib.parse
 import urllib.request
 
-PATIENCE = 60
+PATIENCE = 600
 EXAMPLES = pathlib.Path(sys.argv[1])
 VENV = pathlib.Path(sys.executable).parent
 MFA = str(EXAMPLES / "mfa")
@@ -484,8 +484,11 @@ def the_cli_uses_us_as_its_credential_process(stack):
 
 
 def moto_finds_our_requests_well_formed_and_well_signed(stack):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    # Kept from everybody else by a socket that does not listen, beside which a server may bind its own.
+    free = stack.enter_context(socket.socket())
+    free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     home = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ssm-mfa")))
     log = open(home / "moto.log", "w")
@@ -497,7 +500,7 @@ def moto_finds_our_requests_well_formed_and_well_signed(stack):
     stack.callback(moto.terminate)
 
     def listens():
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE):
             return True
         select.select([], [], [], 0.1)
 

@@ -14,11 +14,14 @@ venv=$target/mfa-peers
 
 if ! "$venv/bin/python" -c 'import awscli, moto.server' 2>/dev/null; then
   if ! python3 -c 'import ensurepip' 2>/dev/null; then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+    # A download that fails once, or another apt that is at work, is no reason to give up.
+    apt=(apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+    "${apt[@]}" update
+    DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends python3-venv >/dev/null
   fi
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet 'awscli>=1.45,<2' 'moto[server]>=5.2,<6'
+  # What is compared with is what was looked at: a version that does something else fails no check.
+  "$venv/bin/pip" install --quiet --retries 10 'awscli>=1.45,<1.47' 'moto[server]>=5.2,<5.3'
 fi
 [[ ${1:-} != --install ]] || exit 0
 

@@ -349,7 +349,7 @@ async fn an_operation_timeout_does_not_end_a_prompt_of_forty_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_was_never_sent_is_as_good_as_before() {
     let account = Account::with([]).await;
-    let nobody = format!("http://{}", closed_port().await);
+    let nobody = format!("http://{}", closed_port());
     let config = account.config().into_builder().endpoint_url(nobody).build();
     let same = ssm_mfa::from_fn(|_| async { Ok("123456".parse()?) });
     let provider = built(account.provider().sts_config(&config).code_source(same));

@@ -89,7 +89,7 @@ async fn the_ssh_document_ends_its_connection_when_the_port_closes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_port_resets_the_connection_and_the_tunnel_lives() {
-    let sandbox = sandbox(instance(closed_port().await).agent_version("3.0.196.0")).await;
+    let sandbox = sandbox(instance(closed_port()).agent_version("3.0.196.0")).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
     let refused = event(&mut events, "the refusal", |event| match event {

@@ -6,7 +6,7 @@ set -euo pipefail
 # Every program, and the Debian package that brings it.
 needed=(ssh:openssh-client scp:openssh-client sshd:openssh-server script:bsdutils initdb:postgresql
   python3:python3 pip3:python3-pip openssl:openssl bash:bash c++:g++ tinyproxy:tinyproxy-bin
-  stunnel4:stunnel4)
+  stunnel4:stunnel4 pgrep:procps) # procps also has the kill that is no part of a shell
 
 postgresql=$(printf '%s:' /usr/lib/postgresql/*/bin) # Debian keeps them out of PATH
 missing=()
@@ -25,10 +25,12 @@ install_missing() {
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
   fi
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  # A download that fails once, or another apt that is at work, is no reason to give up.
+  local apt=(apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+  "${apt[@]}" update
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 ((${#missing[@]} == 0)) || (install_missing)
 # Debian's Python belongs to apt; the AWS CLI alone is added beside it.
-command -v aws >/dev/null || PIP_BREAK_SYSTEM_PACKAGES=1 pip3 install --quiet --root-user-action ignore awscli
+command -v aws >/dev/null || PIP_BREAK_SYSTEM_PACKAGES=1 pip3 install --quiet --root-user-action ignore --retries 10 'awscli>=1.45,<1.47'

@@ -1,11 +1,10 @@
 //! The main job: bytes through the tunnel, whole.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use e2e::{
-    TARGET, closed_port, config, connect, echo, echoed, event, instance, no_sessions, open,
-    sandbox, service, soon, tunnel,
+    PATIENCE, TARGET, closed_port, config, connect, echo, echoed, event, instance, no_sessions,
+    open, sandbox, service, soon, tunnel,
 };
 use ssm_mfa::{MfaProvider, StaticCode};
 use ssm_sandbox::{Instance, Sandbox};
@@ -129,7 +128,7 @@ async fn an_answer_that_comes_after_the_local_side_shut_down_writing_arrives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_destination_resets_the_connection_and_the_tunnel_lives() {
-    let sandbox = sandbox(instance(closed_port().await)).await;
+    let sandbox = sandbox(instance(closed_port())).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
     // The reset may be there before the connection is.
@@ -184,10 +183,11 @@ async fn a_connection_made_before_the_handshake_is_complete_is_held_not_lost() {
     sandbox.release_handshakes();
     let mut back = [0; 5];
     soon("the echo", async {
+        let mut echo = std::pin::pin!(tcp.read_exact(&mut back));
         // Released before the response arrived, it would stay held: ask until it is not.
         loop {
             tokio::select! {
-                read = tcp.read_exact(&mut back) => return read.expect("comes back"),
+                read = &mut echo => return read.expect("comes back"),
                 () = tokio::task::yield_now() => sandbox.release_handshakes(),
             }
         }
@@ -328,6 +328,13 @@ fn dropping_a_tunnel_with_its_runtime_terminates_its_session() {
     assert_eq!(sandbox.active_sessions(), Vec::<String>::new());
 }
 
+/// Closing waits for a slow machine, too.
+fn patient() -> Limits {
+    let mut limits = Limits::default();
+    limits.close_timeout = PATIENCE / 4;
+    limits
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_delivers_what_was_written() {
     let received = Arc::new(tokio::sync::Mutex::new(Vec::new()));
@@ -343,7 +350,7 @@ async fn closing_delivers_what_was_written() {
         }
     });
     let sandbox = sandbox(instance(destination.await)).await;
-    let tunnel = open(tunnel(&sandbox)).await;
+    let tunnel = open(tunnel(&sandbox).limits(patient())).await;
     let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
     let data: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
     soon("writing", stream.write_all(&data))
@@ -405,10 +412,7 @@ async fn a_destination_that_closes_while_the_local_side_still_sends_ends_in_orde
         .expect("arrives");
     assert_eq!(&answer, b"enough");
     soon("the sender", sending).await.expect("ends");
-    tokio::time::timeout(Duration::from_secs(60), tunnel.close())
-        .await
-        .expect("closes")
-        .expect("clean");
+    soon("closing", tunnel.close()).await.expect("clean");
 }
 
 /// A reader that stops for a while in a long download was cut off by other clients, and read an
@@ -503,13 +507,13 @@ fn a_panic_that_takes_the_runtime_down_terminates_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_gone_when_it_is_to_be_terminated_counts_as_terminated() {
     let sandbox = sandbox(instance(echo().await)).await;
-    let tunnel = open(tunnel(&sandbox)).await;
+    let tunnel = open(tunnel(&sandbox).limits(patient())).await;
     soon("ready", tunnel.ready()).await.expect("ready");
     sandbox.fail_next("TerminateSession", ssm_sandbox::ApiFault::DropAfterHandling);
     // The SDK asks again, for a session that was terminated by the call before.
     let end = soon("closing", tunnel.close()).await.expect("a clean end");
     assert!(matches!(end, End::Closed), "{end:?}");
-    assert_eq!(sandbox.request_count("TerminateSession"), 2);
+    assert!(sandbox.request_count("TerminateSession") >= 2);
     no_sessions(&sandbox).await;
 }
 

@@ -17,7 +17,7 @@ window_colour=DEDEDE
 
 # Every command the check needs, and the Debian package that brings it.
 needed=(xrdp:xrdp xfreerdp:freerdp2-x11 Xvfb:xvfb import:imagemagick compare:imagemagick identify:imagemagick
-  mogrify:imagemagick openssl:openssl jq:jq perl:perl-base)
+  mogrify:imagemagick openssl:openssl jq:jq perl:perl-base pgrep:procps)
 
 install_missing() {
   local pair missing=() policy=/usr/sbin/policy-rc.d
@@ -35,8 +35,10 @@ install_missing() {
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
   fi
-  apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  # A download that fails once, or another apt that is at work, is no reason to give up.
+  local apt=(apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
+  "${apt[@]}" update
+  DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 (install_missing)
@@ -78,11 +80,12 @@ adopt() {
   disown "$!"
 }
 
-# Tries a command every 0.1 s until it succeeds; at most $1 times.
+# Tries a command every 0.1 s until it succeeds, for at least $1 s. The limits are for a machine that hangs.
+patience=300
 poll() {
-  local tries=$1
+  local end=$((SECONDS + $1 + 1))
   shift
-  while ((tries-- > 0)); do
+  while ((SECONDS < end)); do
     if "$@"; then return 0; fi
     sleep 0.1
   done
@@ -95,7 +98,7 @@ group_gone() { ! kill -0 -- "-$1" 2>/dev/null; }
 
 end_group() {
   kill -TERM -- "-$1" 2>/dev/null || return 0
-  poll 50 group_gone "$1" || kill -KILL -- "-$1" 2>/dev/null || true
+  poll 5 group_gone "$1" || kill -KILL -- "-$1" 2>/dev/null || true
 }
 
 accepts() { (: <>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -107,9 +110,9 @@ free_port() {
 # ---- server and client --------------------------------------------------------------------------------------
 
 start_xrdp() {
-  xrdp_port=$(free_port)
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
     -keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+  xrdp_port=$(free_port)
   cat >"$work/xrdp.ini" <<INI
 [Globals]
 ini_version=1
@@ -162,7 +165,7 @@ INI
   xrdp --nodaemon --config "$work/xrdp.ini" >"$work/xrdp.out" 2>&1 </dev/null &
   xrdp_pid=$!
   adopt
-  poll 100 accepts "$xrdp_port" || fail "xrdp does not listen" "$work/xrdp.out" "$work/xrdp.log"
+  poll $patience accepts "$xrdp_port" || fail "xrdp does not listen" "$work/xrdp.out" "$work/xrdp.log"
   alive "$xrdp_pid" || fail "xrdp ended" "$work/xrdp.out" "$work/xrdp.log"
 }
 
@@ -173,7 +176,7 @@ start_display() {
   Xvfb -displayfd 3 -screen 0 "${width}x${height}x24" -nolisten tcp -noreset \
     3>"$work/display" >"$work/xvfb.log" 2>&1 </dev/null &
   adopt
-  poll 100 test -s "$work/display" || fail "Xvfb does not start" "$work/xvfb.log"
+  poll $patience test -s "$work/display" || fail "Xvfb does not start" "$work/xvfb.log"
   DISPLAY=:$(<"$work/display")
   export DISPLAY
 }
@@ -191,7 +194,7 @@ start_client() {
 stop_client() {
   end_group "$client_pid"
   blank_screen=$work/blank-screen.png
-  poll 50 shows_no_window "$blank_screen" || fail "the client's window stays on the screen" "$client_log"
+  poll $patience shows_no_window "$blank_screen" || fail "the client's window stays on the screen" "$client_log"
 }
 
 # ---- pictures -----------------------------------------------------------------------------------------------
@@ -298,7 +301,7 @@ start_tunnel() {
     >"$work/events.jsonl" 2>"$work/tunnel.log" </dev/null &
   tunnel_pid=$!
   children+=("$tunnel_pid")
-  poll 300 listening_or_ended || fail "no listening event in 30 s" "$work/events.jsonl" "$work/tunnel.log"
+  poll $patience listening_or_ended || fail "no listening event in $patience s" "$work/events.jsonl" "$work/tunnel.log"
   has_event listening || fail "the tunnel ended before it listened" "$work/events.jsonl" "$work/tunnel.log"
   local address
   address=$(event listening | jq -r .address)
@@ -311,7 +314,7 @@ start_tunnel() {
 stop_tunnel() {
   local code=0
   kill -INT "$tunnel_pid"
-  poll 300 gone "$tunnel_pid" || fail "the tunnel still runs 30 s after SIGINT" "$work/events.jsonl" "$work/tunnel.log"
+  poll $patience gone "$tunnel_pid" || fail "the tunnel still runs $patience s after SIGINT" "$work/events.jsonl" "$work/tunnel.log"
   wait "$tunnel_pid" || code=$?
   ((code == 0)) || fail "the tunnel's exit code after SIGINT is $code" "$work/events.jsonl" "$work/tunnel.log"
   [[ $(tail -n 1 "$work/events.jsonl" | jq -r .event 2>/dev/null) == closed ]] ||
@@ -343,7 +346,7 @@ close_launched() {
   local code=0 client
   client=$(pgrep -P "$tunnel_pid" -x xfreerdp) || fail "no xfreerdp runs under the example" "$work/tunnel.log"
   kill -TERM "$client"
-  poll 300 gone "$tunnel_pid" || fail "the tunnel still runs 30 s after its client" "$work/events.jsonl" "$work/tunnel.log"
+  poll $patience gone "$tunnel_pid" || fail "the tunnel still runs $patience s after its client" "$work/events.jsonl" "$work/tunnel.log"
   wait "$tunnel_pid" || code=$?
   ((code == 0 || code == 11)) || fail "the exit code after the client's end is $code" "$work/tunnel.log"
   grep -q "^full address:s:127.0.0.1:" "$work/launched.rdp" || fail "no address in launched.rdp"
@@ -376,7 +379,7 @@ start_tunnel
 for connection in 1 2; do
   ((connection == 1)) || stop_client
   start_client "$tunnel_port" "client-tunnel-$connection"
-  poll 300 shows_reference "$work/tunnel-$connection.png" ||
+  poll $patience shows_reference "$work/tunnel-$connection.png" ||
     fail "picture $connection through the tunnel differs (reference.png, tunnel-$connection.png, difference.png)" \
       "$client_log" "$work/tunnel.log"
 done
@@ -387,7 +390,7 @@ stop_client
 
 step "--launch: xfreerdp opens the written file, and the tunnel ends with it"
 launch_client
-poll 300 shows_desktop "$work/launched.png" ||
+poll $patience shows_desktop "$work/launched.png" ||
   fail "the launched client does not show xrdp's desktop (launched.png)" "$work/tunnel.log" "$work/events.jsonl"
 close_launched
 

@@ -254,7 +254,7 @@ async fn a_key_that_cannot_be_used_says_so_before_anything_is_asked() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("the private key does not fit"), "{said}");
     // EC2 may have an endpoint of its own.
-    let nobody = format!("http://{}", e2e::closed_port().await);
+    let nobody = format!("http://{}", e2e::closed_port());
     let mut command = rdp(&sandbox, folder.path(), &["--show-password"]).await;
     command.arg("--private-key").arg(keys.at("key.pem"));
     let ended = output("rdp", command.env("AWS_ENDPOINT_URL_EC2", nobody)).await;

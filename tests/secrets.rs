@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use e2e::{TARGET, config, echo, echoed, instance, soon};
+use e2e::{TARGET, config, echo, echoed, instance, soon, tells};
 use ssm_mfa::{
     FileStore, MemoryStore, MfaCode, MfaError, MfaProvider, RoleSpec, StaticCode, Strategy,
 };
@@ -168,7 +168,13 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     texts.push(log);
     for text in &texts {
         for secret in &secrets {
-            let found = text.find(secret.as_str());
+            let found = match secret.len() {
+                // A code.
+                6 => tells(text, secret)
+                    .then(|| text.find(secret.as_str()))
+                    .flatten(),
+                _ => text.find(secret.as_str()),
+            };
             let around = found.map(|at| &text[at.saturating_sub(200)..at]);
             assert_eq!(
                 around,

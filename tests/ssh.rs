@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use e2e::peers::{accepts, command, example, installed, output, printed, random_bytes, succeed};
+use e2e::peers::{
+    accepts, command, example, free_port, installed, output, printed, random_bytes, succeed,
+};
 use e2e::{TARGET, closed_port, instance, no_sessions, sandbox, soon};
 use ssm_sandbox::Sandbox;
 use tempfile::TempDir;
@@ -33,7 +35,7 @@ impl Ssh {
                 .arg(at(key));
             succeed("ssh-keygen", &mut command).await;
         }
-        let address = closed_port().await;
+        let address = free_port();
         let config = format!(
             "ListenAddress {address}\nHostKey {host}\nAuthorizedKeysFile {user}\nPidFile none\n\
              UsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\n\
@@ -182,7 +184,7 @@ async fn the_mfa_code_is_asked_for_on_the_terminal() {
 async fn what_goes_wrong_is_said_on_standard_error() {
     let ssh = Ssh::start().await;
     ssh.configure("").await;
-    let nobody = sandbox(instance(closed_port().await)).await;
+    let nobody = sandbox(instance(closed_port())).await;
     let mut command = ssh.client(&nobody, "ssh");
     let refused = output("ssh", command.args([TARGET, "true"])).await;
     assert_eq!(refused.status.code(), Some(255), "{}", printed(&refused));

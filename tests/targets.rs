@@ -17,7 +17,7 @@ const OTHER: &str = "i-0aaaaaaaaaaaaaaaa";
 fn to(sandbox: &Sandbox, target: &str) -> TunnelBuilder {
     // How long an error may wait for its words, too.
     let mut limits = Limits::default();
-    limits.connect_timeout = PATIENCE;
+    limits.connect_timeout = PATIENCE / 2;
     Tunnel::builder(target)
         .remote_port(3389)
         .limits(limits)

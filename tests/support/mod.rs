@@ -2,6 +2,7 @@
 
 pub mod peers;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,12 +13,12 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use ssm_sandbox::{Instance, Sandbox};
 use ssm_tunnel::{Event, Events, Tunnel, TunnelBuilder};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// The instance that most tests use.
 pub const TARGET: &str = "i-0123456789abcdef0";
 /// Long enough for a slow machine: a test that hits it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Waits under a generous limit.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -95,10 +96,19 @@ where
     address
 }
 
-/// A port that nobody listens on.
-pub async fn closed_port() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    listener.local_addr().expect("bound")
+/// A port that nobody listens on, nor can before this program ends: it stays taken.
+pub fn closed_port() -> SocketAddr {
+    let socket = TcpSocket::new_v4().expect("a TCP socket");
+    hold(socket)
+}
+
+/// Binds a socket to a free port of loopback, until the program ends.
+fn hold(socket: TcpSocket) -> SocketAddr {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(any).expect("loopback");
+    let address = socket.local_addr().expect("bound");
+    std::mem::forget(socket);
+    address
 }
 
 /// Connects to a tunnel's local port.
@@ -145,6 +155,32 @@ pub async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -
         panic!("the events ended before {what}");
     })
     .await
+}
+
+/// Whether a code stands in a text. Its six digits within an id or a longer number are there by
+/// chance, sooner or later.
+pub fn tells(text: &str, code: &str) -> bool {
+    text.match_indices(code).any(|(at, _)| {
+        let alone = |beside: Option<char>| beside.is_none_or(|it| !it.is_ascii_alphanumeric());
+        alone(text[..at].chars().next_back()) && alone(text[at + code.len()..].chars().next())
+    })
+}
+
+/// Waits until TerminateSession was called for so many sessions.
+pub async fn terminated(sandbox: &Sandbox, sessions: usize) {
+    soon("TerminateSession", async {
+        loop {
+            let requests = sandbox.requests();
+            let calls = requests.iter().filter(|it| it.action == "TerminateSession");
+            // One that fails on its way is made again.
+            let ids: BTreeSet<_> = calls.filter_map(|it| it.parameter("SessionId")).collect();
+            if ids.len() >= sessions {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 /// Waits until the sandbox has no session any more.

@@ -2,13 +2,16 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use ssm_sandbox::Sandbox;
+use tokio::net::TcpSocket;
 use tokio::process::Command;
 
-use crate::{PATIENCE, soon};
+use crate::soon;
 
 /// The path of one of our examples, built if need be.
 pub async fn example(name: &str) -> PathBuf {
@@ -52,11 +55,12 @@ pub fn installed(program: &str, package: &str) -> PathBuf {
 }
 
 /// A command with the sandbox's endpoint and the user's long-term keys in its environment, and
-/// nothing else of this machine's AWS settings.
+/// nothing else of this machine's: no AWS settings, no proxy, no other place for caches.
 pub fn command(sandbox: &Sandbox, program: impl AsRef<OsStr>, home: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
-        if name.to_string_lossy().starts_with("AWS_") {
+        let text = name.to_string_lossy().to_ascii_lowercase();
+        if text.starts_with("aws_") || text.starts_with("xdg_") || text.ends_with("_proxy") {
             command.env_remove(name);
         }
     }
@@ -99,9 +103,22 @@ pub async fn succeed(what: &str, command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
+/// A port for a program that is about to listen there. On Linux nobody else gets it meanwhile: it
+/// stays taken by a socket that does not listen, beside which servers may bind theirs (both with
+/// SO_REUSEADDR, socket(7)).
+pub fn free_port() -> SocketAddr {
+    if !cfg!(target_os = "linux") {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+        return listener.local_addr().expect("bound");
+    }
+    let socket = TcpSocket::new_v4().expect("a TCP socket");
+    socket.set_reuseaddr(true).expect("a TCP socket");
+    crate::hold(socket)
+}
+
 /// Waits until something accepts TCP connections there.
-pub async fn accepts(what: &str, address: std::net::SocketAddr) {
-    let mut tries = tokio::time::interval(PATIENCE / 1200);
+pub async fn accepts(what: &str, address: SocketAddr) {
+    let mut tries = tokio::time::interval(Duration::from_millis(100));
     soon(what, async {
         while tokio::net::TcpStream::connect(address).await.is_err() {
             tries.tick().await;

@@ -165,7 +165,7 @@ async fn ask(io: Transport, url: &Url) -> Result<Answer, ConnectError> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpSocket};
 
     use super::*;
 
@@ -215,9 +215,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_answer_says_what_it_was() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        let closed = listener.local_addr().expect("bound");
-        drop(listener);
+        // Taken, so that nobody else can listen there.
+        let taken = TcpSocket::new_v4().expect("a TCP socket");
+        taken
+            .bind(([127, 0, 0, 1], 0).into())
+            .expect("a free port of loopback");
+        let closed = taken.local_addr().expect("bound");
         let probe = probed(&format!("http://{closed}"), PATIENCE).await;
         assert!(matches!(probe.outcome, Err(ConnectError::Network { .. })));
 

@@ -1,5 +1,5 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -96,9 +96,12 @@ async fn says_what_a_refusal_means_and_whether_another_attempt_may_help() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_there_is_named_without_its_credentials() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-    let address = listener.local_addr().expect("bound");
-    drop(listener);
+    // Taken, so that nobody else can listen there.
+    let taken = TcpSocket::new_v4().expect("a TCP socket");
+    taken
+        .bind(([127, 0, 0, 1], 0).into())
+        .expect("a free port of loopback");
+    let address = taken.local_addr().expect("bound");
     let through = proxy(&format!("http://user:planted-marker@{address}"), "");
     let through = through.before(&stream_url()).expect("a proxy");
     let error = connect(&through, HOST).await.expect_err("nobody there");
