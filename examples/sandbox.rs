@@ -86,6 +86,10 @@ struct Options {
     /// Cut the websocket each time this many messages went through it
     #[arg(long, value_name = "COUNT")]
     cut_after: Option<u64>,
+    /// Close the websocket with 1000 "Bye" each time it was open this many seconds; the service does
+    /// so about every hour
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    bye_after: Option<u64>,
 }
 
 #[tokio::main]
@@ -121,6 +125,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<()> {
         to_client: lossy,
         to_agent: lossy,
         cut_after: options.cut_after,
+        bye_after: options.bye_after.map(Duration::from_secs),
     };
     let mut builder = Sandbox::builder();
     let users = if options.user.is_empty() {

@@ -87,6 +87,41 @@ async fn the_ssh_document_ends_its_connection_when_the_port_closes() {
     soon("closing", tunnel.close()).await.expect("a clean end");
 }
 
+/// More than the gateway buffers, and all of it still under way when the agent is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_on_its_way_when_the_ssh_documents_session_ends_arrives() {
+    let data = vec![9; 3_000_000];
+    let answer = data.clone();
+    let goodbye = service(move |mut tcp| {
+        let answer = answer.clone();
+        async move {
+            let _ = tcp.read_exact(&mut [0; 4]).await;
+            let _ = tcp.write_all(&answer).await;
+        }
+    });
+    let late = Lossy {
+        delay: Duration::from_millis(200),
+        reorder: 0.1,
+        ..Lossy::default()
+    };
+    let faults = Faults {
+        to_client: late,
+        ..Faults::default()
+    };
+    let builder = Sandbox::builder().enforce_mfa(false).faults(faults);
+    let instance = instance(goodbye.await);
+    let sandbox = builder.instance(instance).start().await.expect("starts");
+    let builder = tunnel(&sandbox).document_name("AWS-StartSSHSession");
+    let tunnel = open(builder.local_port(0)).await;
+    let mut tcp = connect(&tunnel).await;
+    tcp.write_all(b"quit").await.expect("taken");
+    let mut received = Vec::new();
+    soon("the answer", tcp.read_to_end(&mut received))
+        .await
+        .expect("in order");
+    assert!(received == data, "{} bytes arrived", received.len());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_port_resets_the_connection_and_the_tunnel_lives() {
     let sandbox = sandbox(instance(closed_port()).agent_version("3.0.196.0")).await;

@@ -52,6 +52,34 @@ async fn the_hourly_close_is_not_the_end_of_the_session() {
     survives(Sandbox::close_websockets, Limits::default()).await;
 }
 
+/// As the service does about every hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn websockets_that_are_closed_for_their_age_are_resumed_again_and_again() {
+    let faults = Faults {
+        bye_after: Some(Duration::from_millis(100)),
+        ..Faults::default()
+    };
+    let sandbox = faulty(faults).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+    let mut events = tunnel.events();
+    let mut tcp = connect(&tunnel).await;
+    for round in 0..3 {
+        let reason = event(&mut events, "the interruption", |event| match event {
+            Event::Interrupted { reason, .. } => Some(reason.clone()),
+            _ => None,
+        });
+        let reason = reason.await;
+        assert!(reason.contains("1000 Bye"), "{reason}");
+        tcp.write_all(&[round]).await.expect("taken");
+        let mut back = [0];
+        soon("the echo", tcp.read_exact(&mut back))
+            .await
+            .expect("comes back");
+        assert_eq!(back, [round]);
+    }
+    assert_eq!(sandbox.request_count("StartSession"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_drops_without_a_word_is_resumed() {
     survives(Sandbox::cut_websockets, Limits::default()).await;
@@ -116,7 +144,7 @@ async fn drops_duplicates_and_reordering_in_both_directions_lose_nothing() {
         seed: 11,
         to_client: lossy,
         to_agent: lossy,
-        cut_after: None,
+        ..Faults::default()
     };
     let sandbox = faulty(faults).await;
     let tunnel = open(tunnel(&sandbox)).await;

@@ -80,6 +80,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
             to_client: lossy,
             to_agent: lossy,
             cut_after: options.cut_after,
+            ..Faults::default()
         })
         .start()
         .await?;

@@ -46,6 +46,13 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// How long sent data may wait while nothing is heard from the agent, although the websocket is
     /// up and read. Default 5 minutes.
+    ///
+    /// An agent that says anything is waited for, whatever it leaves unacknowledged: while its
+    /// destination does not read it acknowledges nothing, takes no acknowledgements either, and goes
+    /// on sending. TCP has no deadline for such a reader, and neither is there one here. What waits
+    /// for it is bounded ([`max_unacknowledged`](Self::max_unacknowledged),
+    /// [`stream_send_buffer`](Self::stream_send_buffer)), and a tunnel is closed in bounded time all
+    /// the same.
     pub peer_timeout: Duration,
     /// smux keep-alives at this interval. Default `None`: with agents above 3.1.1511.0 they would
     /// defeat the account's idle time-out. Older agents hang up without them and get them anyway.

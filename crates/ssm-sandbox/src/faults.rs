@@ -42,6 +42,9 @@ pub struct Faults {
     pub to_agent: Lossy,
     /// Cut the websocket, without a close frame, each time this many messages went through it.
     pub cut_after: Option<u64>,
+    /// Close the websocket with code 1000 and "Bye", each time it was open this long: the service
+    /// does so about every hour.
+    pub bye_after: Option<Duration>,
 }
 
 /// Faults of one direction. Probabilities are 0 to 1, for each message.
@@ -143,6 +146,17 @@ impl Wire {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// Everything that is on its way, with the time of its arrival, in order.
+    pub(crate) fn drain(&mut self, now: Instant) -> impl Iterator<Item = (Instant, Bytes)> + use<> {
+        let direct = self.direct.as_mut().map(std::mem::take).unwrap_or_default();
+        let queue = std::mem::take(&mut self.queue);
+        let late = queue.into_iter().map(|((at, _), message)| (at, message));
+        direct
+            .into_iter()
+            .map(move |message| (now, message))
+            .chain(late)
+    }
+
     /// What is on its way is lost with the connection.
     pub(crate) fn cut(&mut self) {
         self.queue.clear();
@@ -186,6 +200,29 @@ mod tests {
         };
         for faults in [Lossy::default(), slow] {
             assert_eq!(through(faults, 1, 100), (0..100).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_drained_in_the_order_in_which_it_would_arrive() {
+        let now = Instant::now();
+        let slow = Lossy {
+            reorder: 0.5,
+            delay: Duration::from_millis(40),
+            ..Lossy::default()
+        };
+        for faults in [Lossy::default(), slow] {
+            let (mut drained, mut awaited) = (Wire::new(faults, 3), Wire::new(faults, 3));
+            for number in 0..100 {
+                drained.send(Bytes::copy_from_slice(&[number]), now);
+                awaited.send(Bytes::copy_from_slice(&[number]), now);
+            }
+            let drained: Vec<_> = drained.drain(now).collect();
+            assert_eq!(drained.len(), 100);
+            for (at, message) in drained {
+                assert_eq!(awaited.next_arrival().unwrap_or(now), at);
+                assert_eq!(awaited.arrived(at), Some(message));
+            }
         }
     }
 

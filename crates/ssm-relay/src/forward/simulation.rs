@@ -6,7 +6,8 @@
 //! that loses, doubles, reorders, delays and damages messages, pauses and falls silent, and whose
 //! two websockets break at any moment.
 //!
-//! `SSM_SIM_SEED=7` replays one seed, `SSM_SIM_TRACE=1` shows its messages, `SSM_SIM_SEEDS=100000` asks for more than usual.
+//! `SSM_SIM_SEED=7` replays one seed, `SSM_SIM_TRACE=1` shows its messages, `SSM_SIM_SEEDS=100000` asks for more than usual,
+//! `SSM_SIM_FROM=20000` for others: it is the first.
 
 mod flow;
 mod leg;
@@ -60,13 +61,14 @@ impl Drop for Replayable<'_> {
 #[test]
 fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
     let began = Instant::now();
-    let next = AtomicU64::new(0);
+    let from = number("SSM_SIM_FROM").unwrap_or(0);
+    let next = AtomicU64::new(from);
     if let Some(seed) = number("SSM_SIM_SEED") {
         let _replayable = Replayable { seed, next: &next };
         simulate(seed, began);
         return;
     }
-    let seeds = number("SSM_SIM_SEEDS").unwrap_or(SEEDS);
+    let end = from + number("SSM_SIM_SEEDS").unwrap_or(SEEDS);
     let seen = Mutex::new(BTreeSet::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -74,7 +76,7 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds {
+                    if seed >= end {
                         return;
                     }
                     let replayable = Replayable { seed, next: &next };

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{Sink as _, Stream as _};
+use futures_util::{Sink as _, SinkExt as _, Stream as _};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Message;
@@ -49,6 +49,8 @@ struct Session<'a> {
     websocket: Option<Box<WebSocket>>,
     silent: bool,
     relayed: u64,
+    /// When the websocket is closed for its age.
+    bye_at: Option<Instant>,
     to_agent: Wire,
     to_client: Wire,
     /// What the websocket has not taken yet.
@@ -92,6 +94,7 @@ impl<'a> Session<'a> {
             websocket: None,
             silent: false,
             relayed: 0,
+            bye_at: None,
             to_agent: Wire::new(faults.to_agent, faults.seed),
             to_client: Wire::new(faults.to_client, random.u64(..)),
             writing: VecDeque::new(),
@@ -107,6 +110,9 @@ impl<'a> Session<'a> {
         for _ in 0..ROUNDS {
             let now = now();
             let mut busy = self.poll_commands(cx, now);
+            if self.bye_at.is_some_and(|at| at <= now) {
+                self.bye(now);
+            }
             busy |= self.poll_read(cx, now);
             self.deliver_to_agent(now);
             let wake = self.poll_agent(cx, now);
@@ -135,21 +141,11 @@ impl<'a> Session<'a> {
                     self.detach(now);
                     self.websocket = Some(websocket);
                     self.silent = false;
+                    let age = self.state.faults.bye_after;
+                    self.bye_at = age.and_then(|age| now.checked_add(age));
                     self.publish(true, now);
                 }
-                Command::Bye => {
-                    if let Some(mut websocket) = self.websocket.take() {
-                        tokio::spawn(async move {
-                            let bye = CloseFrame {
-                                code: CloseCode::Normal,
-                                reason: "Bye".into(),
-                            };
-                            let _ = tokio::time::timeout(CLOSE_TIMEOUT, websocket.close(Some(bye)))
-                                .await;
-                        });
-                        self.detach(now);
-                    }
-                }
+                Command::Bye => self.bye(now),
                 Command::Cut => {
                     self.websocket = None;
                     self.detach(now);
@@ -193,9 +189,26 @@ impl<'a> Session<'a> {
         messages::publication(start, &self.id, id, self.unix())
     }
 
+    /// Closes the websocket, as the service does with each about every hour.
+    fn bye(&mut self, now: Instant) {
+        self.bye_at = None;
+        if let Some(mut websocket) = self.websocket.take() {
+            tokio::spawn(async move {
+                let bye = CloseFrame {
+                    code: CloseCode::Normal,
+                    reason: "Bye".into(),
+                };
+                let _ =
+                    tokio::time::timeout(CLOSE_TIMEOUT, websocket.as_mut().close(Some(bye))).await;
+            });
+            self.detach(now);
+        }
+    }
+
     /// The client is gone: what was on its way to it, beyond the gateway, is lost.
     fn detach(&mut self, now: Instant) {
         self.websocket = None;
+        self.bye_at = None;
         self.to_agent.cut();
         self.publish(false, now);
     }
@@ -279,7 +292,11 @@ impl<'a> Session<'a> {
         }
         drop(inner);
         self.connections.dispatch(cx);
-        let arrivals = [self.to_agent.next_arrival(), self.to_client.next_arrival()];
+        let arrivals = [
+            self.to_agent.next_arrival(),
+            self.to_client.next_arrival(),
+            self.bye_at,
+        ];
         // A client that is away cannot be what is waited for.
         let arrivals = arrivals.into_iter().flatten().filter(|at| *at > now);
         arrivals.fold(wake, Instant::min)
@@ -328,7 +345,7 @@ impl<'a> Session<'a> {
         wrote
     }
 
-    /// Says `channel_closed`, then closes.
+    /// Delivers what is on its way, says `channel_closed`, then closes.
     async fn end(mut self, output: &str) {
         self.connections.stop();
         let id = self.uuid();
@@ -336,19 +353,27 @@ impl<'a> Session<'a> {
         let Some(mut websocket) = self.websocket.take().filter(|_| !self.silent) else {
             return;
         };
-        let last = self
+        let now = now();
+        let mut last: Vec<_> = self
             .writing
             .drain(..)
-            .chain(std::iter::once(closed))
-            .map(Message::Binary);
+            .map(|message| (now, message))
+            .collect();
+        last.extend(self.to_client.drain(now));
+        let end = last.last().map_or(now, |(at, _)| now.max(*at));
+        last.push((end, closed));
         let farewell = async {
-            for message in last {
-                futures_util::SinkExt::feed(&mut *websocket, message).await?;
+            for (at, message) in last {
+                if at > self::now() {
+                    websocket.flush().await?;
+                    tokio::time::sleep_until(at.into()).await;
+                }
+                websocket.feed(Message::Binary(message)).await?;
             }
-            futures_util::SinkExt::flush(&mut *websocket).await?;
-            websocket.close(None).await
+            websocket.flush().await?;
+            websocket.as_mut().close(None).await
         };
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, farewell).await;
+        let _ = tokio::time::timeout_at((end + CLOSE_TIMEOUT).into(), farewell).await;
     }
 }
 

@@ -104,6 +104,44 @@ fn a_slow_local_reader_is_not_taken_for_a_silent_agent() {
     pair.pass(2 * timeout);
 }
 
+/// A destination that does not read keeps the agent from acknowledging, for as long as it likes.
+#[test]
+fn an_agent_that_acknowledges_nothing_is_waited_for_as_long_as_it_says_anything() {
+    let timeout = Limits::default().peer_timeout;
+    let mut pair = Pair::new(NEW_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(b"upload"))
+        .expect("room");
+    let mut written = 0;
+    for _ in 0..20 {
+        while pair.forward.poll_transmit(pair.now).is_some() {}
+        pair.now += timeout - Duration::from_secs(1);
+        pair.agent
+            .send(b"\x01\x03\0\0\0\0\0\0", pair.now)
+            .expect("room");
+        let message = pair.agent.poll_transmit(pair.now).expect("a NOP");
+        pair.forward
+            .handle_message(message, pair.now)
+            .expect("sound");
+        pair.forward.handle_timeout(pair.now).expect("it is there");
+        while let Some(room) = pair.forward.writable(id).filter(|room| *room > 0) {
+            pair.forward.write(id, vec![0; room].into()).expect("room");
+            written += room;
+        }
+    }
+    let limits = Limits::default();
+    let most = limits.max_unacknowledged + limits.stream_send_buffer;
+    assert!(written <= most, "{written} bytes are kept");
+    pair.now += timeout;
+    let error = pair
+        .forward
+        .handle_timeout(pair.now)
+        .expect_err("it fell silent");
+    let silent = SessionError::PeerSilent { after: timeout };
+    assert_eq!(error, ForwardError::Session(silent));
+}
+
 #[test]
 fn time_without_a_websocket_is_not_time_that_data_waits_for_a_paused_agent() {
     let mut pair = Pair::new(NEW_AGENT);
