@@ -1,10 +1,10 @@
-//! `port_forward` out of a company's network: through a proxy that wants a password (Debian:
+//! The examples out of a company's network: through a proxy that wants a password (Debian:
 //! tinyproxy), to endpoints whose certificates a private authority signed (Debian: stunnel4,
 //! openssl).
 #![cfg(unix)]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use e2e::peers::{accepts, command, example, free_port, installed, output, printed, succeed};
@@ -17,14 +17,16 @@ use tokio::process::{Child, Command};
 
 const PACKAGES: &str = "apt-get install tinyproxy-bin stunnel4 openssl";
 const LENGTH: usize = 300_000;
+const PASSWORD: &str = "MARKER-p4ss&w<rd>";
 
 /// Everything between a workstation and the sandbox.
 struct Company {
     folder: TempDir,
     sandbox: Sandbox,
-    /// TLS in front of the API and of the gateway.
+    /// TLS in front of the API, of the gateway, and of the API once more for EC2 alone.
     api: SocketAddr,
     gateway: SocketAddr,
+    ec2: SocketAddr,
     proxy: SocketAddr,
     _servers: Vec<Child>,
 }
@@ -32,20 +34,23 @@ struct Company {
 impl Company {
     async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let sandbox = sandbox(instance(echo().await)).await;
-        let (api, gateway, proxy) = (free_port(), free_port(), free_port());
+        windows_password(folder.path()).await;
+        let data = std::fs::read_to_string(folder.path().join("password.b64"));
+        let instance = instance(echo().await).password_data(data.expect("Base64"));
         let company = Self {
             folder,
-            sandbox,
-            api,
-            gateway,
-            proxy,
+            sandbox: sandbox(instance).await,
+            api: free_port(),
+            gateway: free_port(),
+            ec2: free_port(),
+            proxy: free_port(),
             _servers: Vec::new(),
         };
         company.certificates().await;
         let servers = vec![company.tls().await, company.tinyproxy().await];
-        for (what, address) in [("TLS", api), ("TLS", gateway), ("the proxy", proxy)] {
-            accepts(what, address).await;
+        accepts("the proxy", company.proxy).await;
+        for address in [company.api, company.gateway, company.ec2] {
+            accepts("TLS", address).await;
         }
         Self {
             _servers: servers,
@@ -63,28 +68,18 @@ impl Company {
 
     /// A private authority, `ca.crt`, and a certificate of it for `localhost`.
     async fn certificates(&self) {
-        let at = |name: &str| self.at(name).display().to_string();
-        let openssl = async |arguments: &str| {
-            let mut command = Command::new(installed("openssl", PACKAGES));
-            let arguments = arguments
-                .split(' ')
-                .map(|word| match word.strip_prefix('@') {
-                    Some(name) => at(name),
-                    None => word.to_owned(),
-                });
-            succeed("openssl", command.args(arguments)).await;
-        };
+        let openssl = |arguments| openssl(self.folder.path(), arguments);
         self.write("server.ext", "subjectAltName=DNS:localhost\n");
         openssl(
-            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=company -keyout @ca.key -out @ca.crt",
+            "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=company -keyout ca.key -out ca.crt",
         )
         .await;
         openssl(
-            "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout @server.key -out @server.csr",
+            "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
         )
         .await;
         openssl(
-            "x509 -req -days 2 -in @server.csr -CA @ca.crt -CAkey @ca.key -CAcreateserial -extfile @server.ext -out @server.crt",
+            "x509 -req -days 2 -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -extfile server.ext -out server.crt",
         )
         .await;
     }
@@ -94,9 +89,11 @@ impl Company {
         let gateway = self.sandbox.stream_endpoint().replace("ws://", "");
         let config = format!(
             "foreground = yes\npid =\ncert = {cert}\nkey = {key}\n\
-             [api]\naccept = {}\nconnect = {api}\n[gateway]\naccept = {}\nconnect = {gateway}\n",
+             [api]\naccept = {}\nconnect = {api}\n[gateway]\naccept = {}\nconnect = {gateway}\n\
+             [ec2]\naccept = {}\nconnect = {api}\n",
             self.api,
             self.gateway,
+            self.ec2,
             cert = self.at("server.crt").display(),
             key = self.at("server.key").display(),
         );
@@ -105,15 +102,16 @@ impl Company {
         serve(command.arg(self.at("stunnel.conf")))
     }
 
-    /// Lets CONNECT through to the two endpoints only.
+    /// Lets CONNECT through to the endpoints only.
     async fn tinyproxy(&self) -> Child {
         let config = format!(
             "Listen {}\nPort {}\nBasicAuth user p4ss\nConnectPort {}\nConnectPort {}\n\
-             LogFile \"{}\"\nLogLevel Connect\n",
+             ConnectPort {}\nLogFile \"{}\"\nLogLevel Connect\n",
             self.proxy.ip(),
             self.proxy.port(),
             self.api.port(),
             self.gateway.port(),
+            self.ec2.port(),
             self.at("proxy.log").display(),
         );
         self.write("tinyproxy.conf", &config);
@@ -129,6 +127,10 @@ impl Company {
             .env(
                 "AWS_ENDPOINT_URL",
                 format!("https://localhost:{}", self.api.port()),
+            )
+            .env(
+                "AWS_ENDPOINT_URL_EC2",
+                format!("https://localhost:{}", self.ec2.port()),
             )
             .env("HTTPS_PROXY", proxy)
             .args([
@@ -154,6 +156,25 @@ impl Company {
     }
 }
 
+async fn openssl(folder: &Path, arguments: &str) {
+    let mut command = Command::new(installed("openssl", PACKAGES));
+    command.args(arguments.split(' ')).current_dir(folder);
+    succeed("openssl", &mut command).await;
+}
+
+/// A key pair, `windows.pem`, and what EC2 has of the password, `password.b64`.
+async fn windows_password(folder: &Path) {
+    std::fs::write(folder.join("password"), PASSWORD).expect("written");
+    for line in [
+        "genrsa -traditional -out windows.pem 2048",
+        "rsa -in windows.pem -pubout -out windows.pub",
+        "pkeyutl -encrypt -pubin -inkey windows.pub -in password -out password.enc",
+        "base64 -in password.enc -out password.b64",
+    ] {
+        openssl(folder, line).await;
+    }
+}
+
 fn serve(command: &mut Command) -> Child {
     command
         .stdin(Stdio::null())
@@ -162,6 +183,17 @@ fn serve(command: &mut Command) -> Child {
         .kill_on_drop(true)
         .spawn()
         .expect("it starts")
+}
+
+/// Ctrl-C, and the end that it leads to.
+async fn interrupt(child: &mut Child) {
+    let interrupted = Command::new("kill")
+        .arg("-INT")
+        .arg(child.id().expect("running").to_string())
+        .status();
+    assert!(interrupted.await.expect("kill runs").success());
+    let status = soon("its end", child.wait()).await.expect("it ends");
+    assert!(status.success(), "{status}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,13 +231,7 @@ async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_auth
     let address: SocketAddr = address.expect("the event before");
     let tcp = TcpStream::connect(address).await.expect("it listens");
     echoed(tcp, 7, LENGTH).await;
-    let interrupted = Command::new("kill")
-        .arg("-INT")
-        .arg(child.id().expect("running").to_string())
-        .status();
-    assert!(interrupted.await.expect("kill runs").success());
-    let status = soon("its end", child.wait()).await.expect("it ends");
-    assert!(status.success(), "{status}");
+    interrupt(&mut child).await;
     no_sessions(&company.sandbox).await;
     // The way they were given leads nowhere else.
     for (what, address) in [
@@ -214,6 +240,46 @@ async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_auth
     ] {
         assert!(company.proxied(address) >= 1, "{what} went past the proxy");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
+async fn the_windows_password_comes_the_same_way() {
+    let company = Company::start().await;
+    let proxy = format!("http://user:p4ss@{}", company.proxy);
+    let mut command = company.run("rdp", &proxy, Some("ca.crt")).await;
+    command
+        .args(["--local-port-number", "0", "--show-password"])
+        .arg("--private-key")
+        .arg(company.at("windows.pem"));
+    let mut child = command.spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut password = None;
+    let ready = soon("the tunnel", async {
+        while let Some(line) = lines.next_line().await.expect("readable") {
+            let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            match event["event"].as_str() {
+                Some("password") => password = event["password"].as_str().map(str::to_owned),
+                Some("ready") => return true,
+                _ => {}
+            }
+        }
+        false
+    })
+    .await;
+    let mut stderr = child.stderr.take().expect("piped");
+    if !ready {
+        let mut text = String::new();
+        let _ = soon("its errors", stderr.read_to_string(&mut text)).await;
+        panic!("it ended before it was ready: {text}");
+    }
+    assert_eq!(password.as_deref(), Some(PASSWORD));
+    interrupt(&mut child).await;
+    no_sessions(&company.sandbox).await;
+    assert!(
+        company.proxied(company.ec2) >= 1,
+        "the call went past the proxy"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
