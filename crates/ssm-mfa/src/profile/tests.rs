@@ -188,9 +188,13 @@ mfa_serial = arn:aws:iam::123456789012:mfa/taro
 ";
 
 async fn resolved(name: Option<&str>, variables: &[(&str, &str)]) -> Result<Resolved, MfaError> {
+    let at_home = |name: &str| {
+        let folder = std::path::Path::new("/home").join(".aws");
+        folder.join(name).display().to_string()
+    };
     let fs = Fs::from_slice(&[
-        ("/home/.aws/config", CONFIG),
-        ("/home/.aws/credentials", CREDENTIALS),
+        (&at_home("config"), CONFIG),
+        (&at_home("credentials"), CREDENTIALS),
         ("/other/config", "[profile there]\nregion = us-west-2\n"),
         (
             "/other/credentials",

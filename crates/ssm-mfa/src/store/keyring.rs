@@ -11,7 +11,7 @@ use std::time::Duration;
 use keyring_core::{CredentialStore, Error};
 use zeroize::Zeroizing;
 
-use self::entries::{Entries, Found};
+use self::entries::{Entries, Found, Modifiers};
 use super::file::FileStore;
 use super::{Lock, SessionStore, StoreError};
 
@@ -66,6 +66,7 @@ pub struct KeyringStore {
     files: FileStore,
     open: Arc<Open>,
     limit: usize,
+    modifiers: Modifiers,
     patience: Duration,
     keyring: Arc<Mutex<Keyring>>,
 }
@@ -92,7 +93,10 @@ impl KeyringStore {
     /// The system's keyring, which is opened when it is first needed, with locks and fallback in
     /// these files.
     pub fn new(files: FileStore) -> Self {
-        Self::with(files, system::open, system::LIMIT, PATIENCE)
+        Self {
+            modifiers: system::MODIFIERS,
+            ..Self::with(files, system::open, system::LIMIT, PATIENCE)
+        }
     }
 
     fn with(
@@ -105,6 +109,7 @@ impl KeyringStore {
             files,
             open: Arc::new(open),
             limit,
+            modifiers: &[],
             patience,
             keyring: Arc::new(Mutex::new(Keyring::Unopened)),
         }
@@ -153,13 +158,13 @@ impl KeyringStore {
     fn start(&self) -> Result<Sender<Job>, String> {
         let (jobs, todo) = channel::<Job>();
         let (answer, answered) = sync_channel(1);
-        let (open, limit) = (self.open.clone(), self.limit);
+        let (open, limit, modifiers) = (self.open.clone(), self.limit, self.modifiers);
         thread::Builder::new()
             .name("keyring".to_owned())
             .spawn(move || match open() {
                 Ok(store) => {
                     let _ = answer.send(Ok(()));
-                    let entries = Entries::new(store, limit);
+                    let entries = Entries::new(store, limit, modifiers);
                     todo.into_iter().for_each(|job| job(&entries));
                 }
                 Err(error) => {
@@ -247,8 +252,11 @@ mod system {
 
     use keyring_core::{CredentialStore, Error};
 
+    use super::Modifiers;
+
     /// The Secret Service API sets none.
     pub(super) const LIMIT: usize = usize::MAX;
+    pub(super) const MODIFIERS: Modifiers = &[];
 
     pub(super) fn open() -> Result<Arc<CredentialStore>, Error> {
         Ok(zbus_secret_service_keyring_store::Store::new()?)
@@ -261,8 +269,11 @@ mod system {
 
     use keyring_core::{CredentialStore, Error};
 
+    use super::Modifiers;
+
     /// Keychain Services set none.
     pub(super) const LIMIT: usize = usize::MAX;
+    pub(super) const MODIFIERS: Modifiers = &[];
 
     pub(super) fn open() -> Result<Arc<CredentialStore>, Error> {
         Ok(apple_native_keyring_store::keychain::Store::new()?)
@@ -275,8 +286,12 @@ mod system {
 
     use keyring_core::{CredentialStore, Error};
 
+    use super::Modifiers;
+
     /// Below `CRED_MAX_CREDENTIAL_BLOB_SIZE` (wincred.h), 5 * 512 bytes.
     pub(super) const LIMIT: usize = 2400;
+    /// By default they would follow the user to other machines of the domain.
+    pub(super) const MODIFIERS: Modifiers = &[("persistence", "Local")];
 
     pub(super) fn open() -> Result<Arc<CredentialStore>, Error> {
         Ok(windows_native_keyring_store::Store::new()?)
@@ -293,7 +308,10 @@ mod system {
 
     use keyring_core::{CredentialStore, Error};
 
+    use super::Modifiers;
+
     pub(super) const LIMIT: usize = usize::MAX;
+    pub(super) const MODIFIERS: Modifiers = &[];
 
     pub(super) fn open() -> Result<Arc<CredentialStore>, Error> {
         Err(Error::NoDefaultStore)

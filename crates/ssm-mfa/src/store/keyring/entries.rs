@@ -10,7 +10,6 @@
 //! | 32 | SHA-256 of the body |
 //! | rest | the body's beginning |
 
-#[cfg(windows)]
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,7 +28,12 @@ pub(super) struct Entries {
     store: Arc<CredentialStore>,
     /// Bytes in one entry.
     limit: usize,
+    /// What each entry is made with.
+    modifiers: Modifiers,
 }
+
+/// Names and values that one kind of keyring knows.
+pub(super) type Modifiers = &'static [(&'static str, &'static str)];
 
 pub(super) enum Found {
     Nothing,
@@ -45,8 +49,12 @@ struct Header {
 }
 
 impl Entries {
-    pub(super) fn new(store: Arc<CredentialStore>, limit: usize) -> Self {
-        Self { store, limit }
+    pub(super) fn new(store: Arc<CredentialStore>, limit: usize, modifiers: Modifiers) -> Self {
+        Self {
+            store,
+            limit,
+            modifiers,
+        }
     }
 
     pub(super) fn load(&self, key: &str) -> Result<Found, Error> {
@@ -128,12 +136,9 @@ impl Entries {
     }
 
     fn entry(&self, name: &str) -> Result<Entry, Error> {
-        // By default they would follow the user to other machines of the domain.
-        #[cfg(windows)]
-        let modifiers = Some(HashMap::from([("persistence", "Local")]));
-        #[cfg(not(windows))]
-        let modifiers = None;
-        self.store.build(SERVICE, name, modifiers.as_ref())
+        let modifiers: HashMap<_, _> = self.modifiers.iter().copied().collect();
+        let modifiers = (!modifiers.is_empty()).then_some(&modifiers);
+        self.store.build(SERVICE, name, modifiers)
     }
 
     fn get(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
