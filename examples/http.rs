@@ -54,7 +54,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let mut builder = Tunnel::builder(options.target)
         .remote_port(port)
         .sdk_config(login.config());
-    if host != "localhost" {
+    if let Some(host) = target::remote_host(host) {
         builder = builder.remote_host(host);
     }
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.

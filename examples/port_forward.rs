@@ -152,7 +152,13 @@ async fn open_all(
             .remote_port(forward.port)
             .sdk_config(login.config());
         builder = options.local.admit(forward.local.apply(builder));
-        if let Some(host) = &forward.host {
+        let host = forward.host.as_deref();
+        // A document of one's own may have its own idea of a host.
+        let host = match &options.document_name {
+            None => host.and_then(target::remote_host),
+            Some(_) => host,
+        };
+        if let Some(host) = host {
             builder = builder.remote_host(host);
         }
         if let Some(name) = &options.document_name {

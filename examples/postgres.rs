@@ -37,7 +37,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 struct Options {
     #[arg(long, help = target::HELP)]
     target: String,
-    /// postgres://USER@HOST[:PORT]/DATABASE, or key=value pairs; the host as seen from the target
+    /// postgres://USER@HOST[:PORT]/DATABASE, or key=value pairs; the host as seen from the target,
+    /// `localhost` for the target itself
     connection: String,
     /// SQL, one or more statements
     query: String,
@@ -75,10 +76,12 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let tls = MakeRustlsConnect::new(tls(options.sslrootcert.as_deref())?);
 
     let login = Login::new(&options.aws.account).await?;
-    let builder = Tunnel::builder(options.target)
-        .remote_host(&host)
+    let mut builder = Tunnel::builder(options.target)
         .remote_port(port)
         .sdk_config(login.config());
+    if let Some(host) = target::remote_host(&host) {
+        builder = builder.remote_host(host);
+    }
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
     let Some(tunnel) = open(login.open(options.aws.apply(builder)), output, &mut signals).await?

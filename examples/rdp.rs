@@ -219,7 +219,8 @@ fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
     let mut builder = Tunnel::builder(options.target())
         .remote_port(options.port_number)
         .sdk_config(config);
-    if let Some(host) = &options.host {
+    let host = options.host.as_deref().and_then(target::remote_host);
+    if let Some(host) = host {
         builder = builder.remote_host(host);
     }
     let builder = options.local.apply(builder, options.local_port_number);
