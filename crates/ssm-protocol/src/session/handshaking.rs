@@ -113,6 +113,7 @@ impl Session {
     }
 
     pub(super) fn announce(&mut self, ready: Ready) {
+        self.outbox.handshake_complete();
         if self.side == Side::Client && !ready.capabilities.acknowledges_duplicates {
             self.outbox.peer_acknowledges_once();
         }

@@ -159,6 +159,10 @@ impl Outbox {
         self.retransmitted
     }
 
+    pub(super) fn handshake_complete(&mut self) {
+        self.rtt.handshake_complete();
+    }
+
     /// Takes the next message; `bytes` is its payload's length.
     pub(super) fn push(&mut self, frame: Bytes, bytes: usize) {
         self.unacknowledged += bytes;

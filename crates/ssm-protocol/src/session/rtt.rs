@@ -10,12 +10,18 @@ const GRANULARITY: Duration = Duration::from_millis(10);
 /// resend everything on paths slower than that.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The same before the handshake is complete. The agent waits for the response for 15 s: whoever
+/// backs off further has a few attempts instead of fifteen.
+const MAX_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Smoothed round-trip time and the retransmission timeout made from it (RFC 6298).
 #[derive(Debug, Default)]
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
     variance: Duration,
     backoff: u32,
+    /// The handshake is complete.
+    patient: bool,
 }
 
 impl Rtt {
@@ -42,7 +48,11 @@ impl Rtt {
     pub(super) fn timeout(&self) -> Duration {
         self.base()
             .saturating_mul(1 << self.backoff.min(8))
-            .min(MAX_TIMEOUT)
+            .min(if self.patient {
+                MAX_TIMEOUT
+            } else {
+                MAX_HANDSHAKE_TIMEOUT
+            })
     }
 
     /// As [`timeout`](Self::timeout), without back-off.
@@ -56,6 +66,11 @@ impl Rtt {
     /// An attempt went unanswered: wait twice as long for the next.
     pub(super) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
+    }
+
+    /// Nobody waits with a clock any more.
+    pub(super) fn handshake_complete(&mut self) {
+        self.patient = true;
     }
 
     /// A new websocket: what went unanswered on the old one says nothing about it.
@@ -73,6 +88,7 @@ mod tests {
     #[test]
     fn follows_rfc_6298() {
         let mut rtt = Rtt::default();
+        rtt.handshake_complete();
         assert_eq!(rtt.timeout(), 200 * MS);
         rtt.sample(400 * MS);
         assert_eq!(rtt.timeout(), 1200 * MS); // 400 + 4 * 200
@@ -83,6 +99,7 @@ mod tests {
     #[test]
     fn backs_off_exponentially_up_to_a_limit_until_the_next_sample() {
         let mut rtt = Rtt::default();
+        rtt.handshake_complete();
         let waits: Vec<_> = (0..6)
             .map(|_| {
                 rtt.back_off();

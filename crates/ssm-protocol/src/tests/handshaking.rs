@@ -278,6 +278,16 @@ fn a_session_that_ends_before_the_agent_has_settled_had_its_handshake() {
     ));
 }
 
+/// The agent waits for it for 15 s.
+#[test]
+fn a_response_that_is_lost_is_sent_again_every_second() {
+    let mut client = client();
+    client.ask(&port_request()).expect("sound");
+    let waits: Vec<_> = (0..6).map(|_| client.wake().0.as_millis()).collect();
+    assert_eq!(waits, [200, 400, 800, 1000, 1000, 1000]);
+    assert_eq!(client.session.stats().retransmitted, 6);
+}
+
 #[test]
 fn a_websocket_lost_while_the_agent_settles_is_that_of_a_ready_session() {
     let mut client = client();
