@@ -10,8 +10,8 @@ use ssm_protocol::Event;
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
-use ssm_relay::{End, Listener, Relay};
-use support::{AGENT, Agent, config, relay, service, soon};
+use ssm_relay::{End, Relay};
+use support::{Agent, config, relay, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -56,28 +56,6 @@ async fn channel_closed_ends_the_session_at_once() {
         api.terminated.load(Ordering::SeqCst),
         0,
         "the service said so itself"
-    );
-}
-
-/// One message less for every connection, and for the agent one wake.
-#[tokio::test]
-async fn what_a_local_program_says_at_once_goes_with_the_streams_opening() {
-    let (gateway, api) = service(true).await;
-    let any = "127.0.0.1:0".parse().expect("an address");
-    let listener = Listener::tcp(any).await.expect("loopback");
-    let address = listener.local_addr().expect("bound").expect("TCP");
-    let relay = Relay::open(config(), api, Some(listener)).await;
-    let relay = relay.expect("StartSession answers");
-    let mut agent = Agent::accept(&gateway, AGENT).await;
-    agent.ready().await;
-    relay.ready().await.expect("ready");
-    // The runtime has one thread, this one: nobody sees the connection before its bytes are there.
-    let mut program = std::net::TcpStream::connect(address).expect("accepted");
-    std::io::Write::write_all(&mut program, b"hello").expect("taken");
-    let first = soon("the first message", agent.data()).await;
-    assert_eq!(
-        first.as_deref(),
-        Some(&b"\x01\x00\x00\x00\x03\x00\x00\x00\x01\x02\x05\x00\x03\x00\x00\x00hello"[..])
     );
 }
 
