@@ -398,6 +398,9 @@ impl Forward {
                     let sent = self.session.send_with(now, |frame, max| {
                         mux.poll_transmit(frame, max);
                     });
+                    if mux.take_overtook() {
+                        self.session.favour_latency(now);
+                    }
                     self.drain_mux();
                     if sent == 0 {
                         return None;

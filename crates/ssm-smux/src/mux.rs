@@ -66,6 +66,8 @@ pub struct Mux {
     unanswered: BTreeSet<StreamId>,
     /// Streams with something to send, served in turn.
     ready: Turns,
+    /// One with little to send had its turn before one with more.
+    overtook: bool,
     /// The rest of a frame that did not fit.
     cut: Bytes,
     /// Bytes of all frames made, with that.
@@ -92,6 +94,7 @@ impl Mux {
             refused: VecDeque::new(),
             unanswered: BTreeSet::new(),
             ready: Turns::default(),
+            overtook: false,
             cut: Bytes::new(),
             made: 0,
             events: Turns::default(),
@@ -191,6 +194,10 @@ impl Mux {
             return Err(WriteError::Full);
         }
         let whole = data.len();
+        if stream.sending.is_empty() {
+            stream.burst = 0;
+        }
+        stream.burst = stream.burst.saturating_add(whole);
         stream.sending.push(data, whole);
         self.ready.push(id, &mut stream.in_ready);
         Ok(())

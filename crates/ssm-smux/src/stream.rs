@@ -9,6 +9,8 @@ use crate::turns::Place;
 pub(crate) struct Stream {
     pub(crate) received: Chunks,
     pub(crate) sending: Chunks,
+    /// Bytes written since nothing was queued.
+    pub(crate) burst: usize,
     /// Opened here, and the peer was not told yet.
     pub(crate) syn_due: bool,
     pub(crate) fin: Fin,

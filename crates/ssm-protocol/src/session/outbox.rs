@@ -137,6 +137,11 @@ impl Outbox {
         self.window.size().saturating_sub(self.unacknowledged)
     }
 
+    /// See [`Session::favour_latency`](super::Session::favour_latency).
+    pub(super) fn favour_latency(&mut self, now: Instant) {
+        self.window.favour_latency(now);
+    }
+
     pub(super) fn window(&self) -> usize {
         self.window.size()
     }

@@ -31,6 +31,13 @@ impl Session {
         self.is_settled() && self.connected && !self.paused && !self.closed
     }
 
+    /// Somebody who sends little waits behind somebody who sends much: for the next 10 s the window
+    /// takes the path for as short as it is. Otherwise no path counts as shorter than 5 ms there and
+    /// back, which keeps uploads to a neighbour fast behind a queue of up to as long.
+    pub fn favour_latency(&mut self, now: Instant) {
+        self.outbox.favour_latency(now);
+    }
+
     /// Sends one message of at most 64 bytes whatever the window, for what keeps a connection alive.
     /// Returns what was appended; `fill` is as in [`send_with`](Self::send_with).
     pub fn send_small(&mut self, now: Instant, fill: impl FnOnce(&mut BytesMut, usize)) -> usize {

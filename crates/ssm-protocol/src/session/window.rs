@@ -2,16 +2,24 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Twice the bandwidth-delay product: the path is full, and at most one product waits in front of
-/// a slow receiver. While the path is not full it doubles the delivery rate every round trip.
+/// a slow receiver. After the path became faster it doubles the delivery rate every round trip.
 const GAIN: f64 = 2.0;
+/// Until the path was full for the first time: at most two products wait, for a round trip or two.
+const START_GAIN: f64 = 3.0;
+/// The path is full when so many round trips brought no rate so much better than the best before.
+const FULL_ROUNDS: u32 = 2;
+const STILL_GROWING: f64 = 1.25;
 /// How many round trips a measured delivery rate is believed. The window keeps the path full, so
 /// each of them measures it; a few more, and a receiver that became slow would be flooded for long.
 const RATE_ROUNDS: u64 = 3;
 /// How long the smallest round trip is believed before it is measured again with a short queue.
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
-/// Round trips below this are scheduling and batching, not distance. A keystroke waits up to twice
-/// as long behind an upload to a neighbour.
-const RTT_GRANULARITY: Duration = Duration::from_millis(1);
+/// Round trips below this are scheduling and batching, not distance: both ends on one machine, an
+/// upload stops for them all the time with less. What it costs, up to twice as long a queue, matters
+/// to nobody but those for whom [`Window::favour_latency`] is called.
+const RTT_GRANULARITY: Duration = Duration::from_millis(5);
+/// For how long that holds: whoever types on pays the long queue once.
+const FAVOUR: Duration = Duration::from_secs(10);
 /// Share of the window left after a round with a loss, its floor, and what a clean round gives back.
 const LOSS_CUT: f64 = 0.85;
 const LOSS_FLOOR: f64 = 0.7;
@@ -39,9 +47,19 @@ pub(super) struct Window {
     rates: VecDeque<(u64, f64)>,
     min_rtt: Option<(Duration, Instant)>,
     probe: Option<Probe>,
+    start: Option<Start>,
+    /// Somebody waits behind what is in flight, until then.
+    favoured_until: Option<Instant>,
     loss: f64,
     lost_in_round: bool,
     timed_out: bool,
+}
+
+/// The path was never full yet.
+#[derive(Debug, Default)]
+struct Start {
+    best: f64,
+    rounds_without_growth: u32,
 }
 
 /// The smallest round trip is being measured anew, over one round of messages that met no queue.
@@ -82,6 +100,8 @@ impl Window {
             rates: VecDeque::new(),
             min_rtt: None,
             probe: None,
+            start: Some(Start::default()),
+            favoured_until: None,
             loss: 1.0,
             lost_in_round: false,
             timed_out: false,
@@ -96,17 +116,31 @@ impl Window {
         if self.probe.is_some() {
             return self.short();
         }
-        let best = self.rates.front().map_or(0.0, |(_, rate)| *rate);
+        let (gain, granularity) = match (&self.favoured_until, &self.start) {
+            (Some(_), _) => (GAIN, Duration::ZERO),
+            (None, Some(_)) => (START_GAIN, RTT_GRANULARITY),
+            (None, None) => (GAIN, RTT_GRANULARITY),
+        };
         // A float too large for usize saturates.
-        ((self.product(best) * GAIN * self.loss) as usize)
+        ((self.product(self.best_rate(), granularity) * gain * self.loss) as usize)
             .saturating_add(self.floor / 2)
             .clamp(self.floor, self.cap)
     }
 
+    fn best_rate(&self) -> f64 {
+        self.rates.front().map_or(0.0, |(_, rate)| *rate)
+    }
+
     /// The bandwidth-delay product in bytes; 0 before both factors are known.
-    fn product(&self, rate: f64) -> f64 {
+    fn product(&self, rate: f64, granularity: Duration) -> f64 {
         let min_rtt = self.min_rtt.map_or(Duration::ZERO, |(min, _)| min);
-        rate * min_rtt.max(RTT_GRANULARITY).as_secs_f64()
+        rate * min_rtt.max(granularity).as_secs_f64()
+    }
+
+    /// Somebody who sends little waits behind what is in flight: no more of it for a while than
+    /// the distance needs.
+    pub(super) fn favour_latency(&mut self, now: Instant) {
+        self.favoured_until = now.checked_add(FAVOUR);
     }
 
     /// So few bytes unacknowledged that none waits in a queue, even when the round trip is
@@ -114,11 +148,12 @@ impl Window {
     /// remain, and pass for distance.
     fn short(&self) -> usize {
         let latest = self.rates.back().map_or(0.0, |(_, rate)| *rate);
-        ((self.product(latest) / 2.0) as usize).clamp(self.least, self.cap)
+        ((self.product(latest, Duration::ZERO) / 2.0) as usize).clamp(self.least, self.cap)
     }
 
     /// A message is being sent while `in_flight` bytes (itself not counted) are unacknowledged.
     pub(super) fn on_sent(&mut self, now: Instant, in_flight: usize) -> Stamp {
+        self.favoured_until = self.favoured_until.filter(|until| now < *until);
         if in_flight == 0 {
             // Idle time is not the path's fault, and no queue needs to run dry after it.
             if let Some((_, at)) = &mut self.min_rtt
@@ -152,7 +187,7 @@ impl Window {
         self.delivered_at = now;
         self.acked_sent_at = self.acked_sent_at.max(stamp.sent_at);
         if stamp.delivered >= self.round_ends_at {
-            self.next_round();
+            self.next_round(stamp.limited);
         }
         let Some(rtt) = rtt else { return };
         self.observe_rtt(now, rtt, stamp.in_flight);
@@ -177,13 +212,25 @@ impl Window {
         self.timed_out = true;
     }
 
-    fn next_round(&mut self) {
+    fn next_round(&mut self, limited: bool) {
         self.round += 1;
         self.round_ends_at = self.delivered;
         if !self.lost_in_round {
             self.loss = (self.loss + LOSS_REGAIN).min(1.0);
         }
         self.lost_in_round = false;
+        let best = self.best_rate();
+        if let Some(start) = &mut self.start {
+            if best >= start.best * STILL_GROWING {
+                start.best = best;
+                start.rounds_without_growth = 0;
+            } else if !limited {
+                start.rounds_without_growth += 1;
+            }
+            if start.rounds_without_growth >= FULL_ROUNDS {
+                self.start = None;
+            }
+        }
     }
 
     fn observe_rtt(&mut self, now: Instant, rtt: Duration, in_flight: usize) {
@@ -209,8 +256,7 @@ impl Window {
     }
 
     fn observe_rate(&mut self, rate: f64, limited: bool) {
-        let best = self.rates.front().map_or(0.0, |(_, rate)| *rate);
-        if limited && rate < best {
+        if limited && rate < self.best_rate() {
             return;
         }
         while self.rates.back().is_some_and(|(_, older)| *older <= rate) {

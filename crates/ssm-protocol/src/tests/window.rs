@@ -78,8 +78,28 @@ fn a_neighbour_as_fast_as_the_real_agent_is_kept_busy() {
     let mut path = path(30_000_000, MS / 2);
     path.upload(12 * SECOND);
     assert_share(&path, Duration::ZERO, 12 * SECOND);
-    // Twice what is sent in a round trip of 1 ms, which is the least that one counts as.
-    assert!(path.longest_queue <= 2 * 30_000 + config(FAST).min_window);
+    // Twice what is sent in 5 ms, which is the least that a round trip counts as; three times before
+    // the path was full.
+    assert!(path.longest_queue <= 3 * 150_000 + config(FAST).min_window);
+    path.longest_queue = 0;
+    path.upload(SECOND);
+    assert!(path.longest_queue <= 2 * 150_000 + config(FAST).min_window);
+}
+
+#[test]
+fn who_waits_behind_an_upload_to_a_neighbour_waits_for_the_distance_alone() {
+    let mut path = path(30_000_000, MS / 2);
+    path.upload(3 * SECOND);
+    path.client.session.favour_latency(path.at(3 * SECOND));
+    path.upload(20 * MS);
+    path.longest_queue = 0;
+    path.upload(9 * SECOND);
+    assert_short_queue(&path);
+    assert_share(&path, 4 * SECOND, 12 * SECOND);
+    // Nobody waited any more for 10 s.
+    let short = path.longest_queue;
+    path.upload(2 * SECOND);
+    assert!(path.longest_queue > 2 * short, "{}", path.longest_queue);
 }
 
 #[test]

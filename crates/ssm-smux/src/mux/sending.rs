@@ -7,6 +7,8 @@ use crate::stream::Fin;
 /// Size of a frame of which even the shortest would not fit into the caller's buffer: the rest is
 /// kept for the next call.
 const CUT_FRAME: usize = 1024;
+/// At most so many bytes in one go are a keystroke, a mouse movement, a query.
+const LITTLE: usize = 4096;
 
 impl Mux {
     /// Whether [`poll_transmit`](Self::poll_transmit) has something to append.
@@ -54,6 +56,12 @@ impl Mux {
         to.len() - start
     }
 
+    /// Whether, since this was last asked, a stream sent a little (4 KiB at most) while another had
+    /// more to send: somebody may be waiting for an answer behind an upload.
+    pub fn take_overtook(&mut self) -> bool {
+        std::mem::take(&mut self.overtook)
+    }
+
     /// How many bytes [`poll_transmit`](Self::poll_transmit) has given out.
     #[must_use]
     pub fn transmitted(&self) -> u64 {
@@ -77,6 +85,7 @@ impl Mux {
             return false;
         };
         let (start, made) = (to.len(), self.made);
+        let mut little = false;
         let Some(stream) = self.streams.get_mut(&id) else {
             return false;
         };
@@ -95,6 +104,7 @@ impl Mux {
             to.put_slice(&Frame::Psh { stream: id, length }.encode());
             stream.sending.copy_to(to, usize::from(length));
             stream.sent_to = Some(made + (to.len() - start) as u64);
+            little = stream.sending.is_empty() && stream.burst <= LITTLE;
             if !stream.sending.is_empty() {
                 self.ready.rotate(id, &mut stream.in_ready);
             }
@@ -118,6 +128,10 @@ impl Mux {
             if stream.released && stream.fin == Fin::Sent {
                 self.streams.remove(&id);
             }
+        }
+        if little {
+            let next = self.ready.front().and_then(|id| self.streams.get(&id));
+            self.overtook |= next.is_some_and(|next| next.sending.len() > LITTLE);
         }
         true
     }

@@ -35,6 +35,33 @@ fn a_keystroke_waits_for_one_message_of_an_upload_not_for_the_upload() {
 }
 
 #[test]
+fn a_keystroke_beside_an_upload_is_told_from_an_upload_beside_an_upload() {
+    let (mut client, streams) = with_streams(3, Config::default());
+    let mut beside_upload = |upload: usize, other: usize| {
+        client
+            .write(streams[0], vec![b'u'; upload].into())
+            .expect("room");
+        // In two parts, as a program may write it.
+        for part in [other / 2, other - other / 2] {
+            client
+                .write(streams[1], vec![b'o'; part].into())
+                .expect("room");
+        }
+        let mut out = BytesMut::new();
+        while client.poll_transmit(&mut out, MESSAGE) > 0 {}
+        let overtook = client.take_overtook();
+        assert!(!client.take_overtook(), "it is told once");
+        overtook
+    };
+    assert!(beside_upload(60_000, 1));
+    assert!(beside_upload(60_000, 4096));
+    assert!(!beside_upload(60_000, 4097));
+    assert!(!beside_upload(60_000, 0));
+    assert!(!beside_upload(0, 100));
+    assert!(!beside_upload(100, 100), "nobody waits for long");
+}
+
+#[test]
 fn busy_streams_are_served_in_turn_whatever_the_size_of_the_buffer() {
     for max in [9, 100, MESSAGE, 5000] {
         let (mut client, streams) = with_streams(5, Config::default());

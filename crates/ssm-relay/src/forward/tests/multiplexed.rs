@@ -48,6 +48,29 @@ fn bytes_of_many_streams_arrive_at_their_streams() {
     }
 }
 
+/// The agent here is a neighbour: it acknowledges at once.
+#[test]
+fn a_keystroke_beside_an_upload_shortens_the_queue_for_a_while() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let [upload, keys] = [(); 2].map(|()| pair.forward.open().expect("ready"));
+    let floor = SessionConfig::default().min_window;
+    let mut window_after = |time: Duration, keystroke: &'static [u8]| {
+        pair.pass(time);
+        pair.forward
+            .write(upload, vec![0; 60_000].into())
+            .expect("room");
+        pair.forward
+            .write(keys, Bytes::from_static(keystroke))
+            .expect("room");
+        pair.settle();
+        pair.forward.stats().window
+    };
+    assert!(window_after(Duration::ZERO, b"") > 4 * floor);
+    assert_eq!(window_after(Duration::ZERO, b"k"), floor);
+    assert_eq!(window_after(Duration::from_secs(9), b""), floor);
+    assert!(window_after(Duration::from_secs(2), b"") > 4 * floor);
+}
+
 #[test]
 fn an_answer_after_local_end_of_file_is_received() {
     let mut pair = Pair::new(NEW_AGENT);
