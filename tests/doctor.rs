@@ -583,10 +583,17 @@ async fn an_interrupted_run_still_terminates_its_session() {
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let said = soon("its word", lines.next_line()).await.expect("readable");
     assert!(said.is_some_and(|line| line.starts_with("Interrupted: waiting")));
+    // It stays until StartSession is answered, however long that takes: another one runs from its
+    // start to its end meanwhile.
+    run(&sandbox, &[TARGET, "--no-session"])
+        .await
+        .expect(&[], &["mfa", "session", "ssmmessages"]);
+    let left = child.try_wait().expect("it is known");
+    assert!(left.is_none(), "it left at once: {left:?}");
     release.notify_one();
     let ended = soon("its end", child.wait()).await.expect("ends");
     assert_eq!(ended.code(), Some(130));
-    // By the program, not by the agent that would wait a while: so it was there for the answer.
+    // By the program, not by the agent that would wait a while.
     assert!(sandbox.request_count("TerminateSession") >= 1);
     no_sessions(&sandbox).await;
 }
