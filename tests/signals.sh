@@ -45,6 +45,17 @@ await() { # file, pattern
   fail "no line '$2' in $1"
 }
 
+# Stops a process: its threads go on until the one that takes the signal has had its turn.
+stop() {
+  local _
+  kill -STOP "$1"
+  for _ in {1..6000}; do
+    grep -h '^State:' "/proc/$1/task/"*/status 2>/dev/null | grep -qv 'T (stopped)' || return 0
+    sleep 0.1
+  done
+  fail "process $1 does not stop"
+}
+
 start_sandbox() { # more options
   rm -f "$work/sandbox"
   "$examples/sandbox" --no-mfa "$@" >"$work/sandbox" &
@@ -92,7 +103,7 @@ done
 # meanwhile, so that no slow machine makes it one after the other.
 start_tunnel
 ready
-kill -STOP "$tunnel"
+stop "$tunnel"
 kill -INT "$tunnel"
 kill -TERM "$tunnel"
 kill -CONT "$tunnel"
@@ -104,7 +115,7 @@ echo "signals: one that comes twice counts once"
 # A second signal, while nothing answers any more.
 start_tunnel
 ready
-kill -STOP "$sandbox"
+stop "$sandbox"
 kill -INT "$tunnel"
 await "$work/errors" 'Terminating session'
 sleep 0.5
@@ -115,7 +126,7 @@ echo "signals: a second SIGINT leaves at once"
 kill -CONT "$sandbox"
 
 # The same with StartSession itself unanswered.
-kill -STOP "$sandbox"
+stop "$sandbox"
 start_tunnel
 await "$work/log" 'StartSession'
 kill -INT "$tunnel"
@@ -130,7 +141,7 @@ kill -CONT "$sandbox"
 # Without a second one it ends by itself.
 start_tunnel
 ready
-kill -STOP "$sandbox"
+stop "$sandbox"
 kill -INT "$tunnel"
 before=$SECONDS
 ended
@@ -147,7 +158,7 @@ exec 3<>"/dev/tcp/127.0.0.1/$port"
 printf 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >&3
 read -r -t 600 answer <&3 || fail "no answer before the sleep"
 [[ $answer == HTTP/1.1* ]] || fail "another answer: $answer"
-kill -STOP "$tunnel"
+stop "$tunnel"
 sleep "${ASLEEP:-15}"
 kill -CONT "$tunnel"
 printf 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >&3
