@@ -98,8 +98,13 @@ async fn an_answer_that_is_no_websockets_is_refused() {
 
 #[tokio::test]
 async fn nobody_there_is_a_network_error_that_may_pass() {
-    let (listener, url) = listen().await;
-    drop(listener);
+    // Taken, so that nobody else can listen there.
+    let taken = tokio::net::TcpSocket::new_v4().expect("a TCP socket");
+    taken
+        .bind(([127, 0, 0, 1], 0).into())
+        .expect("a free port of loopback");
+    let closed = taken.local_addr().expect("bound");
+    let url = format!("ws://{closed}/v1/data-channel/s");
     let error = open(&url).await.expect_err("nobody listens");
     assert!(matches!(error, ConnectError::Network { .. }), "{error}");
     assert!(error.is_retryable());
