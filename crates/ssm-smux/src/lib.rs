@@ -83,6 +83,7 @@ mod frame;
 mod mux;
 mod stream;
 mod stream_id;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod turns;

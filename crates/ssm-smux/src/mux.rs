@@ -5,7 +5,7 @@ mod receiving;
 mod sending;
 mod timing;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use crate::error::{OpenError, WriteError};
 use crate::event::{Event, Read};
 use crate::stream::{Fin, Stream};
 use crate::stream_id::StreamId;
+use crate::streams::Streams;
 use crate::turns::Turns;
 pub use timing::Timer;
 use timing::{Liveness, Quiet};
@@ -54,7 +55,7 @@ pub struct Mux {
     role: Role,
     config: Config,
     next_id: Option<u32>,
-    streams: BTreeMap<StreamId, Stream>,
+    streams: Streams,
     decoder: Decoder,
     /// Bytes received and not read, of all streams.
     received: usize,
@@ -87,7 +88,7 @@ impl Mux {
         Self {
             role,
             next_id: Some(role.first_id()),
-            streams: BTreeMap::new(),
+            streams: Streams::default(),
             decoder: Decoder::default(),
             received: 0,
             incoming: Turns::default(),
@@ -130,7 +131,7 @@ impl Mux {
     #[must_use]
     pub fn accept(&mut self) -> Option<StreamId> {
         let id = self.incoming.front()?;
-        if let Some(stream) = self.streams.get_mut(&id) {
+        if let Some(stream) = self.streams.get_mut(id) {
             self.incoming.remove(&mut stream.in_incoming);
         }
         Some(id)
@@ -139,7 +140,7 @@ impl Mux {
     /// Takes received bytes of a stream.
     #[must_use]
     pub fn read(&mut self, id: StreamId) -> Read {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.released) else {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| !stream.released) else {
             return Read::Unknown;
         };
         match stream.received.pop() {
@@ -164,7 +165,7 @@ impl Mux {
         let dead = self.dead;
         let stream = self
             .streams
-            .get_mut(&id)
+            .get_mut(id)
             .filter(|stream| !dead && stream.takes_data())?;
         let room = limit.saturating_sub(stream.sending.len());
         stream.write_blocked |= room == 0;
@@ -180,7 +181,7 @@ impl Mux {
         let dead = self.dead;
         let stream = self
             .streams
-            .get_mut(&id)
+            .get_mut(id)
             .filter(|stream| !dead && stream.takes_data())
             .ok_or(WriteError::Closed)?;
         if data.is_empty() {
@@ -215,7 +216,7 @@ impl Mux {
     pub fn finish(&mut self, id: StreamId, now: Instant) {
         let Some(stream) = self
             .streams
-            .get_mut(&id)
+            .get_mut(id)
             .filter(|stream| !stream.local_finished)
         else {
             return;
@@ -243,7 +244,7 @@ impl Mux {
     }
 
     fn release(&mut self, id: StreamId, drop_queued: bool) {
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self.streams.get_mut(id) else {
             return;
         };
         stream.released = true;
@@ -258,7 +259,7 @@ impl Mux {
         }
         if stream.fin == Fin::Sent || (drop_queued && stream.syn_due) {
             self.ready.remove(&mut stream.in_ready);
-            self.streams.remove(&id);
+            self.streams.remove(id);
         } else {
             stream.end();
             self.ready.push(id, &mut stream.in_ready);
@@ -270,7 +271,7 @@ impl Mux {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
         while let Some(id) = self.events.front()
-            && let Some(stream) = self.streams.get_mut(&id)
+            && let Some(stream) = self.streams.get_mut(id)
         {
             if let Some(event) = stream.facts.take(id) {
                 return Some(event);

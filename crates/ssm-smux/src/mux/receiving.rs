@@ -6,6 +6,7 @@ use super::Mux;
 use crate::decoder::Piece;
 use crate::error::SmuxError;
 use crate::frame::Frame;
+use crate::stream::Stream;
 use crate::stream_id::StreamId;
 
 impl Mux {
@@ -51,16 +52,17 @@ impl Mux {
     }
 
     fn handle_syn(&mut self, id: StreamId) -> Result<(), SmuxError> {
-        if !self.role.accepts(id) || self.streams.contains_key(&id) {
+        if !self.role.accepts(id) || self.streams.contains(id) {
             tracing::debug!(stream = %id, "ignored the SYN of an id that the peer cannot open");
             return Ok(());
         }
         let limit = self.config.max_streams;
         if self.streams.len() < limit {
-            let stream = self.streams.entry(id).or_default();
+            let mut stream = Stream::default();
             stream.facts.opened = true;
             self.events.push(id, &mut stream.in_events);
             self.incoming.push(id, &mut stream.in_incoming);
+            self.streams.insert(id, stream);
             return Ok(());
         }
         // The peer would wait for ever for an answer on a stream that was only ignored.
@@ -76,7 +78,7 @@ impl Mux {
         self.unanswered.remove(&id);
         let Some(stream) = self
             .streams
-            .get_mut(&id)
+            .get_mut(id)
             .filter(|stream| !stream.peer_finished)
         else {
             tracing::trace!(stream = %id, "ignored the FIN of an unknown stream");
@@ -103,7 +105,7 @@ impl Mux {
     fn handle_data(&mut self, id: StreamId, data: Bytes, whole: usize, now: Instant) {
         let Some(stream) = self
             .streams
-            .get_mut(&id)
+            .get_mut(id)
             .filter(|stream| !stream.peer_finished && !stream.released)
         else {
             tracing::trace!(stream = %id, length = data.len(), "discarded data");

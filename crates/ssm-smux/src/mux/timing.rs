@@ -48,7 +48,7 @@ impl Mux {
         while let Some((at, id)) = self.quiet.first()
             && at <= now
         {
-            let Some(stream) = self.streams.get_mut(&id) else {
+            let Some(stream) = self.streams.get_mut(id) else {
                 self.quiet.due.remove(&(at, id));
                 continue;
             };
