@@ -4,11 +4,13 @@
 mod api;
 mod bare;
 mod frames;
+mod pairs;
 mod peer;
 mod plot;
 
 pub use api::relay;
 pub use bare::{Bare, echo};
+pub use pairs::{Channels, Muxes};
 pub use peer::{Mode, Peer, serve_all};
 pub use plot::{Curve, draw, is_full_run, plots};
 
