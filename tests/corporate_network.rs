@@ -9,6 +9,7 @@ use std::process::Stdio;
 
 use e2e::peers::{accepts, command, example, free_port, installed, output, printed, succeed};
 use e2e::{TARGET, echo, echoed, instance, no_sessions, sandbox, soon};
+use serde_json::Value;
 use ssm_sandbox::Sandbox;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
@@ -196,6 +197,36 @@ async fn interrupt(child: &mut Child) {
     assert!(status.success(), "{status}");
 }
 
+/// The events that a program prints, up to the one that says it is ready.
+async fn until_ready(child: &mut Child) -> Vec<Value> {
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut events: Vec<Value> = Vec::new();
+    let ready = soon("the tunnel", async {
+        while let Some(line) = lines.next_line().await.expect("readable") {
+            events.push(serde_json::from_str(&line).expect("JSON"));
+            if events.last().is_some_and(|event| event["event"] == "ready") {
+                return true;
+            }
+        }
+        false
+    })
+    .await;
+    if !ready {
+        let mut text = String::new();
+        let mut stderr = child.stderr.take().expect("piped");
+        let _ = soon("its errors", stderr.read_to_string(&mut text)).await;
+        panic!("it ended before it was ready: {text}");
+    }
+    // Closed, it would fail what the program still has to print.
+    child.stdout = Some(lines.into_inner().into_inner());
+    events
+}
+
+fn told<'a>(events: &'a [Value], event: &str, field: &str) -> &'a str {
+    let event = events.iter().find(|it| it["event"] == event);
+    event.and_then(|it| it[field].as_str()).expect("it says so")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
 async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_authority() {
@@ -206,29 +237,8 @@ async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_auth
         .await
         .spawn()
         .expect("it starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut address = None;
-    let ready = soon("the tunnel", async {
-        while let Some(line) = lines.next_line().await.expect("readable") {
-            let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-            match event["event"].as_str() {
-                Some("listening") => {
-                    address = event["address"].as_str().and_then(|it| it.parse().ok());
-                }
-                Some("ready") => return true,
-                _ => {}
-            }
-        }
-        false
-    })
-    .await;
-    let mut stderr = child.stderr.take().expect("piped");
-    if !ready {
-        let mut text = String::new();
-        let _ = soon("its errors", stderr.read_to_string(&mut text)).await;
-        panic!("the tunnel ended before it was ready: {text}");
-    }
-    let address: SocketAddr = address.expect("the event before");
+    let events = until_ready(&mut child).await;
+    let address = told(&events, "listening", "address");
     let tcp = TcpStream::connect(address).await.expect("it listens");
     echoed(tcp, 7, LENGTH).await;
     interrupt(&mut child).await;
@@ -253,27 +263,8 @@ async fn the_windows_password_comes_the_same_way() {
         .arg("--private-key")
         .arg(company.at("windows.pem"));
     let mut child = command.spawn().expect("it starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut password = None;
-    let ready = soon("the tunnel", async {
-        while let Some(line) = lines.next_line().await.expect("readable") {
-            let event: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-            match event["event"].as_str() {
-                Some("password") => password = event["password"].as_str().map(str::to_owned),
-                Some("ready") => return true,
-                _ => {}
-            }
-        }
-        false
-    })
-    .await;
-    let mut stderr = child.stderr.take().expect("piped");
-    if !ready {
-        let mut text = String::new();
-        let _ = soon("its errors", stderr.read_to_string(&mut text)).await;
-        panic!("it ended before it was ready: {text}");
-    }
-    assert_eq!(password.as_deref(), Some(PASSWORD));
+    let events = until_ready(&mut child).await;
+    assert_eq!(told(&events, "password", "password"), PASSWORD);
     interrupt(&mut child).await;
     no_sessions(&company.sandbox).await;
     assert!(

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use e2e::{PATIENCE, echo, instance, no_sessions, open, sandbox, service, soon, tunnel};
+use e2e::{
+    PATIENCE, echo, instance, no_sessions, open, sandbox, service, soon, terminated, tunnel,
+};
 use ssm_tunnel::{End, Limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -20,12 +22,7 @@ async fn dropping_a_tunnel_terminates_its_session() {
     soon("ready", tunnel.ready()).await.expect("ready");
     drop(tunnel);
     no_sessions(&sandbox).await;
-    soon("the call", async {
-        while sandbox.request_count("TerminateSession") == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    terminated(&sandbox, 1).await;
 }
 
 /// A program that ends right after its tunnel leaves no session behind either.
@@ -90,12 +87,7 @@ async fn a_panic_of_the_users_task_terminates_the_session() {
     });
     soon("the panic", panicked).await.expect_err("it panics");
     no_sessions(&sandbox).await;
-    soon("the call", async {
-        while sandbox.request_count("TerminateSession") == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    terminated(&sandbox, 1).await;
 }
 
 /// A program that panics in its main function takes its runtime down right away.
