@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 /// Twice the bandwidth-delay product: the path is full, and at most one product waits in front of
 /// a slow receiver. After the path became faster it doubles the delivery rate every round trip.
 const GAIN: f64 = 2.0;
-/// Until the path was full for the first time: at most two products wait, for a round trip or two.
-const START_GAIN: f64 = 3.0;
 /// The path is full when so many round trips brought no rate so much better than the best before.
 const FULL_ROUNDS: u32 = 2;
 const STILL_GROWING: f64 = 1.25;
@@ -16,8 +14,9 @@ const RATE_ROUNDS: u64 = 3;
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
 /// Round trips below this are scheduling and batching, not distance: both ends on one machine, an
 /// upload stops for them all the time with less. What it costs, up to twice as long a queue, matters
-/// to nobody but those for whom [`Window::favour_latency`] is called.
-const RTT_GRANULARITY: Duration = Duration::from_millis(5);
+/// to nobody but those for whom [`Window::favour_latency`] is called. As long do acknowledgements that
+/// arrive together count as having taken at least.
+const GRANULARITY: Duration = Duration::from_millis(5);
 /// For how long that holds: whoever types on pays the long queue once.
 const FAVOUR: Duration = Duration::from_secs(10);
 /// Share of the window left after a round with a loss, its floor, and what a clean round gives back.
@@ -55,11 +54,15 @@ pub(super) struct Window {
     timed_out: bool,
 }
 
-/// The path was never full yet.
+/// The path was never full yet. The acknowledgements of a flight come one after the other as fast
+/// as the path takes messages, so already the first flight tells how many the next may be: a packet
+/// train. Doubling alone would take seven round trips to where the real agent is busy over 25 ms.
 #[derive(Debug, Default)]
 struct Start {
     best: f64,
     rounds_without_growth: u32,
+    /// When the round's first acknowledgement came, and what had been delivered with it.
+    train: Option<(Instant, u64)>,
 }
 
 /// The smallest round trip is being measured anew, over one round of messages that met no queue.
@@ -116,13 +119,12 @@ impl Window {
         if self.probe.is_some() {
             return self.short();
         }
-        let (gain, granularity) = match (&self.favoured_until, &self.start) {
-            (Some(_), _) => (GAIN, Duration::ZERO),
-            (None, Some(_)) => (START_GAIN, RTT_GRANULARITY),
-            (None, None) => (GAIN, RTT_GRANULARITY),
+        let granularity = match self.favoured_until {
+            Some(_) => Duration::ZERO,
+            None => GRANULARITY,
         };
         // A float too large for usize saturates.
-        ((self.product(self.best_rate(), granularity) * gain * self.loss) as usize)
+        ((self.product(self.best_rate(), granularity) * GAIN * self.loss) as usize)
             .saturating_add(self.floor / 2)
             .clamp(self.floor, self.cap)
     }
@@ -187,7 +189,12 @@ impl Window {
         self.delivered_at = now;
         self.acked_sent_at = self.acked_sent_at.max(stamp.sent_at);
         if stamp.delivered >= self.round_ends_at {
-            self.next_round(stamp.limited);
+            self.next_round(now, stamp.limited);
+        }
+        if let Some((began, delivered)) = self.start.as_ref().and_then(|start| start.train) {
+            let took = now.saturating_duration_since(began) + GRANULARITY;
+            let rate = (self.delivered - delivered) as f64 / took.as_secs_f64();
+            self.observe_rate(rate, stamp.limited);
         }
         let Some(rtt) = rtt else { return };
         self.observe_rtt(now, rtt, stamp.in_flight);
@@ -212,7 +219,7 @@ impl Window {
         self.timed_out = true;
     }
 
-    fn next_round(&mut self, limited: bool) {
+    fn next_round(&mut self, now: Instant, limited: bool) {
         self.round += 1;
         self.round_ends_at = self.delivered;
         if !self.lost_in_round {
@@ -221,6 +228,7 @@ impl Window {
         self.lost_in_round = false;
         let best = self.best_rate();
         if let Some(start) = &mut self.start {
+            start.train = Some((now, self.delivered));
             if best >= start.best * STILL_GROWING {
                 start.best = best;
                 start.rounds_without_growth = 0;

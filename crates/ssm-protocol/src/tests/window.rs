@@ -78,11 +78,7 @@ fn a_neighbour_as_fast_as_the_real_agent_is_kept_busy() {
     let mut path = path(30_000_000, MS / 2);
     path.upload(12 * SECOND);
     assert_share(&path, Duration::ZERO, 12 * SECOND);
-    // Twice what is sent in 5 ms, which is the least that a round trip counts as; three times before
-    // the path was full.
-    assert!(path.longest_queue <= 3 * 150_000 + config(FAST).min_window);
-    path.longest_queue = 0;
-    path.upload(SECOND);
+    // Twice what is sent in 5 ms, which is the least that a round trip counts as.
     assert!(path.longest_queue <= 2 * 150_000 + config(FAST).min_window);
 }
 
@@ -103,12 +99,14 @@ fn who_waits_behind_an_upload_to_a_neighbour_waits_for_the_distance_alone() {
 }
 
 #[test]
-fn the_window_doubles_each_round_trip_until_the_path_is_full() {
-    for mut path in paths() {
-        let doublings = (path.product() / SessionConfig::default().min_window).ilog2();
-        let full = (doublings + 3) * path.round_trip();
-        path.upload(full + path.round_trip());
-        assert_share(&path, full, full + path.round_trip());
+fn the_third_flight_of_an_upload_fills_the_path() {
+    let fastest = Path::new(SessionConfig::default(), 50_000_000, 25 * MS);
+    for mut path in paths().chain([fastest]) {
+        // A flight reaches the agent half a round trip after it left.
+        let third = path.round_trip() * 5 / 2;
+        path.upload(8 * path.round_trip());
+        assert_share(&path, third, 7 * path.round_trip());
+        assert_short_queue(&path);
     }
 }
 
@@ -239,6 +237,15 @@ fn uneven_travel_and_batched_acknowledgements_cost_less_than_a_tenth() {
         path.upload(25 * SECOND);
         assert_share(&path, Duration::ZERO, 25 * SECOND);
         assert_eq!(path.client.session.stats().retransmitted, 0);
+    }
+}
+
+#[test]
+fn acknowledgements_that_arrive_together_promise_no_faster_path() {
+    for mut path in paths() {
+        path.batch = 5 * MS;
+        path.upload(2 * SECOND);
+        assert_short_queue(&path);
     }
 }
 
