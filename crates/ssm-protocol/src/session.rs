@@ -8,6 +8,7 @@ mod outbox;
 mod receiving;
 mod rtt;
 mod sending;
+mod spares;
 mod timer;
 mod window;
 
@@ -362,6 +363,12 @@ impl Session {
     /// for one before it.
     pub fn is_acknowledged(&self, number: u64) -> bool {
         self.outbox.is_acknowledged(number)
+    }
+
+    /// Bytes of memory held for what is sent, without what the allocator adds.
+    #[cfg(test)]
+    pub(crate) fn held_for_sending(&self) -> usize {
+        self.outbox.held()
     }
 
     /// Counters and state.

@@ -7,6 +7,7 @@ mod decoding;
 mod ending;
 mod faults;
 mod handshaking;
+mod holding;
 mod inquiring;
 mod opening;
 mod ordering;

@@ -2,10 +2,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::inquiry::{Ask, Inquiry, Marker};
 use super::rtt::Rtt;
+use super::spares::Spares;
 use super::window::{Stamp, Window};
 use crate::config::SessionConfig;
 use crate::wire::MessageId;
@@ -15,12 +16,16 @@ use crate::wire::MessageId;
 const LATER_ACKNOWLEDGEMENTS: u64 = 3;
 /// Most messages resent at once after a timeout.
 const MAX_BURST: usize = 64;
+/// With nothing unacknowledged a list that had grown beyond this is given back.
+const IDLE_CAPACITY: usize = 64;
 
 /// Sent messages that are not acknowledged yet, and when to send them again.
 #[derive(Debug)]
 pub(super) struct Outbox {
     /// Numbers `first..`; the front one is never acknowledged.
     entries: VecDeque<Entry>,
+    /// Of messages that are acknowledged, while there are others.
+    spares: Spares,
     first: u64,
     /// Next number to be transmitted in order. Reconnecting moves it back to `first`.
     next: u64,
@@ -84,6 +89,7 @@ impl Outbox {
     pub(super) fn new(config: &SessionConfig, now: Instant) -> Self {
         Self {
             entries: VecDeque::new(),
+            spares: Spares::default(),
             first: 0,
             next: 0,
             resend: VecDeque::new(),
@@ -168,11 +174,20 @@ impl Outbox {
         self.rtt.handshake_complete();
     }
 
+    /// An empty buffer for the next message.
+    pub(super) fn buffer(&mut self, capacity: usize) -> BytesMut {
+        self.spares.take(capacity)
+    }
+
     /// Takes the next message; `bytes` is its payload's length.
     pub(super) fn push(&mut self, frame: Bytes, bytes: usize) {
         self.unacknowledged += bytes;
         if bytes > 0 {
             self.payload_end = self.next_sequence_number() + 1;
+        }
+        if self.entries.len() == self.entries.capacity() {
+            // By a quarter: doubled, the list of a full window would be a third of what it holds.
+            self.entries.reserve_exact(self.entries.len() / 4 + 4);
         }
         self.entries.push_back(Entry {
             frame,
@@ -273,7 +288,7 @@ impl Outbox {
             return false;
         };
         entry.acknowledged = true;
-        entry.frame = Bytes::new();
+        self.spares.put(std::mem::take(&mut entry.frame));
         self.unacknowledged -= entry.bytes;
         if number < self.next {
             self.in_flight -= entry.bytes;
@@ -287,8 +302,32 @@ impl Outbox {
             self.first += 1;
         }
         self.next = self.next.max(self.first);
+        if self.entries.is_empty() {
+            self.give_back();
+        }
         self.inquiry
             .take_if(|inquiry| inquiry.question() <= self.first);
+    }
+
+    /// Everything is acknowledged, and so no transmission tells anything any more.
+    fn give_back(&mut self) {
+        self.spares.clear();
+        self.transmissions.clear();
+        if self.entries.capacity() > IDLE_CAPACITY {
+            self.entries = VecDeque::new();
+        }
+        if self.transmissions.capacity() > IDLE_CAPACITY {
+            self.transmissions = VecDeque::new();
+        }
+    }
+
+    /// Bytes of memory held, without what the allocator adds.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let frames: usize = self.entries.iter().map(|entry| entry.frame.len()).sum();
+        let lists = self.entries.capacity() * size_of::<Entry>()
+            + self.transmissions.capacity() * size_of::<(u64, u64)>();
+        frames + lists + self.spares.held()
     }
 
     /// Every transmission made three or more before an acknowledged one is lost if its message is
