@@ -23,7 +23,7 @@ pub struct CaBundle(Arc<Bundle>);
 
 struct Bundle {
     pem: Vec<u8>,
-    roots: RootCertStore,
+    roots: Arc<RootCertStore>,
     /// Made once, so that reconnecting resumes TLS sessions.
     config: OnceLock<Arc<ClientConfig>>,
 }
@@ -63,11 +63,15 @@ impl CaBundle {
     /// # Errors
     /// When there are none, or one cannot be used.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CaBundleError> {
+        Self::from_text(pem.to_vec())
+    }
+
+    fn from_text(pem: Vec<u8>) -> Result<Self, CaBundleError> {
         let unusable = |reason: String| CaBundleError::NoCertificate {
             reason: Some(reason),
         };
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
             roots
                 .add(certificate)
@@ -77,8 +81,8 @@ impl CaBundle {
             return Err(CaBundleError::NoCertificate { reason: None });
         }
         Ok(Self(Arc::new(Bundle {
-            pem: pem.to_vec(),
-            roots,
+            pem,
+            roots: Arc::new(roots),
             config: OnceLock::new(),
         })))
     }
@@ -92,7 +96,7 @@ impl CaBundle {
             path: path.to_owned(),
             error: Arc::new(error),
         })?;
-        Self::from_pem(&pem)
+        Self::from_text(pem)
     }
 
     /// The bundle that `AWS_CA_BUNDLE` names; `None` when it is unset or empty. A program reads the
@@ -141,7 +145,7 @@ pub(crate) fn client_config(bundle: Option<&CaBundle>) -> Result<Arc<ClientConfi
     }
     let roots = match bundle {
         Some(bundle) => bundle.0.roots.clone(),
-        None => system_roots()?,
+        None => Arc::new(system_roots()?),
     };
     let config = with_roots(roots)?;
     Ok(cell.get_or_init(|| config).clone())
@@ -157,7 +161,7 @@ fn system_roots() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-fn with_roots(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
+fn with_roots(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, String> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?

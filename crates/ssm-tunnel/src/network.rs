@@ -24,15 +24,14 @@ use ssm_relay::CaBundle;
 /// # }
 /// ```
 pub fn http_client(bundle: &CaBundle) -> SharedHttpClient {
-    let trust = TrustStore::empty().with_pem_certificate(bundle.pem());
+    // Its text is long: every client holds the same one, and copies it only to connect.
+    let bundle = bundle.clone();
     Builder::new().build_with_connector_fn(move |settings, components| {
+        let trust = TrustStore::empty().with_pem_certificate(bundle.pem());
         let mut connector =
             ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
         // Building it from a trust store has no failure today.
-        if let Ok(context) = TlsContext::builder()
-            .with_trust_store(trust.clone())
-            .build()
-        {
+        if let Ok(context) = TlsContext::builder().with_trust_store(trust).build() {
             connector = connector.tls_context(context);
         }
         connector.set_connector_settings(settings.cloned());
