@@ -65,7 +65,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     };
     let tunnel = Arc::new(tunnel);
     let session_id = tunnel.session_id();
-    let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
+    let events = tokio::task::spawn_local(session::report(tunnel.events(), output, session_id));
 
     let fetched = tokio::select! {
         fetched = fetch(tunnel.clone(), options.url) => Some(fetched),

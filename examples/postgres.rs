@@ -89,7 +89,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     let session_id = tunnel.session_id();
-    let events = tokio::spawn(session::report(tunnel.events(), output, session_id));
+    let events = tokio::task::spawn_local(session::report(tunnel.events(), output, session_id));
 
     let answered = tokio::select! {
         answered = query(&tunnel, &database, tls, &host, &options.query) => Some(answered),

@@ -219,6 +219,51 @@ async fn sigterm_reaches_the_command_and_the_session_is_ended_after_it() {
     no_sessions(&sandbox).await;
 }
 
+/// Ctrl-S on a terminal, or text that is being marked on Windows, stops whoever prints.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn a_tunnel_goes_on_while_nobody_reads_what_is_printed() {
+    /// Each has two events, of 60 bytes and more: far more than a pipe of 64 KiB and the 256 events
+    /// that are kept take.
+    const CONNECTIONS: usize = 1000;
+
+    let sandbox = sandbox(Instance::new(TARGET).destination(echo().await).paced(false)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let arguments = ["--port-number", "1", "--output", "json"];
+    let mut child = port_forward(&sandbox, home.path(), &arguments)
+        .await
+        .spawn()
+        .expect("starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let address = loop {
+        let line = soon("an event", lines.next_line()).await.expect("readable");
+        let event: Value = serde_json::from_str(&line.expect("it runs")).expect("JSON");
+        if event["event"] == "listening" {
+            break event["address"].as_str().expect("an address").to_owned();
+        }
+    };
+    for seed in 0..CONNECTIONS {
+        let tcp = soon("connecting", TcpStream::connect(&address)).await;
+        echoed(tcp.expect("the local port accepts"), seed as u64, 100).await;
+    }
+    let id = child.id().expect("running").to_string();
+    let killed = Command::new("kill").args(["-TERM", &id]).status().await;
+    assert!(killed.expect("kill runs").success());
+    let mut printed = 0;
+    while soon("an event", lines.next_line())
+        .await
+        .expect("readable")
+        .is_some()
+    {
+        printed += 1;
+    }
+    // It did wait for its reader.
+    assert!(printed < 2 * CONNECTIONS, "{printed} events");
+    let status = soon("the end", child.wait()).await.expect("ends");
+    assert_eq!(status.code(), Some(0));
+    no_sessions(&sandbox).await;
+}
+
 /// `script` gives it a terminal; every other test here shows that there is no such line without one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]

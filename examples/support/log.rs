@@ -1,7 +1,7 @@
 //! Which levels the log has.
 
 use anyhow::ensure;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 /// The variable that names them, such as `info` or `info,ssm_relay=trace`.
 pub const VARIABLE: &str = "SSM_TUNNEL_LOG";
@@ -13,7 +13,7 @@ const KEPT_QUIET: [&str; 2] = ["aws_smithy_runtime", "tungstenite"];
 ///
 /// # Errors
 /// When it is no list of levels. `tracing` would take a mistyped level for a module's name.
-pub fn filter(levels: &str) -> anyhow::Result<EnvFilter> {
+pub fn filter(levels: &str) -> anyhow::Result<Targets> {
     for part in levels.split(',').map(str::trim) {
         let (module, level) = part.rsplit_once('=').unwrap_or(("", part));
         let known = ["off", "error", "warn", "info", "debug", "trace"];
@@ -27,7 +27,7 @@ pub fn filter(levels: &str) -> anyhow::Result<EnvFilter> {
         );
     }
     let quiet = KEPT_QUIET.map(|name| format!("{name}=info"));
-    Ok(EnvFilter::try_new(format!("{levels},{}", quiet.join(",")))?)
+    Ok(format!("{levels},{}", quiet.join(",")).parse()?)
 }
 
 #[cfg(test)]

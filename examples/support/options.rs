@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, ValueEnum};
 use ssm_tunnel::{CaBundle, Limits, OnSessionEnd, TunnelBuilder};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::log;
 
@@ -174,10 +176,12 @@ pub fn log_to(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write the log {}", path.display()))?;
     let levels = std::env::var(log::VARIABLE).unwrap_or_else(|_| "debug".to_owned());
     let filter = log::filter(&levels)?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(file))
+        .with_writer(std::sync::Mutex::new(file));
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(filter)
         .init();
     Ok(())
 }

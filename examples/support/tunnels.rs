@@ -25,7 +25,7 @@ impl Tunnels {
     pub fn add(&mut self, local: LocalSide, tunnel: Tunnel, output: Output) {
         let id = tunnel.session_id().to_owned();
         let report = session::report(tunnel.events(), output, id);
-        self.reports.push(tokio::spawn(report));
+        self.reports.push(tokio::task::spawn_local(report));
         self.open.push((local, Arc::new(tunnel)));
     }
 
