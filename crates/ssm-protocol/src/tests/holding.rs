@@ -10,10 +10,11 @@ const SPARES: usize = 160 << 10;
 
 /// A client that may send all of [`WINDOW`] at once.
 fn client() -> Client {
-    let mut config = SessionConfig::default();
-    config.min_window = WINDOW;
-    config.max_window = WINDOW;
-    Client::ready_with(config)
+    Client::ready_with(SessionConfig {
+        min_window: WINDOW,
+        max_window: WINDOW,
+        ..SessionConfig::default()
+    })
 }
 
 /// Fills the window.
