@@ -22,6 +22,10 @@ pub fn filter(levels: &str) -> anyhow::Result<Targets> {
             "{VARIABLE} has no level {level:?}: it is off, error, warn, info, debug or trace, for a module MODULE=LEVEL, with commas between"
         );
         ensure!(
+            !module.contains('['),
+            "{VARIABLE} knows no spans and fields: {part:?} must be MODULE=LEVEL"
+        );
+        ensure!(
             !KEPT_QUIET.iter().any(|name| module.contains(name)),
             "{VARIABLE} cannot set {module}: it would print tokens and payloads"
         );
@@ -42,6 +46,10 @@ mod tests {
         for levels in ["", "loud", "ssm_relay=", "ssm_relay", "=!!", "debug,,info"] {
             let error = filter(levels).expect_err(levels).to_string();
             assert!(error.contains("has no level"), "{error}");
+        }
+        for levels in ["ssm_relay[session]=trace", "debug,[{id}]=trace"] {
+            let error = filter(levels).expect_err(levels).to_string();
+            assert!(error.contains("must be MODULE=LEVEL"), "{error}");
         }
         for levels in [
             "trace,tungstenite=trace",
