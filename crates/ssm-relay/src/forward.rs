@@ -388,7 +388,6 @@ impl Forward {
                     return None;
                 }
             }
-            let before = self.session.stats().unacknowledged;
             match &mut self.channel {
                 Channel::Pending => return None,
                 Channel::Mux(mux) => {
@@ -407,6 +406,7 @@ impl Forward {
                     }
                 }
                 Channel::Basic(basic) => {
+                    let before = self.session.stats().unacknowledged;
                     self.events
                         .extend(basic.poll_transmit(&mut self.session, now));
                     if self.session.stats().unacknowledged == before {

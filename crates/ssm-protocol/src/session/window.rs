@@ -52,6 +52,8 @@ pub(super) struct Window {
     loss: f64,
     lost_in_round: bool,
     timed_out: bool,
+    /// What all of this comes to: asked for more often than it changes.
+    size: usize,
 }
 
 /// The path was never full yet. The acknowledgements of a flight come one after the other as fast
@@ -108,11 +110,22 @@ impl Window {
             loss: 1.0,
             lost_in_round: false,
             timed_out: false,
+            size: floor,
         }
     }
 
     /// Most bytes that may be unacknowledged now.
     pub(super) fn size(&self) -> usize {
+        debug_assert_eq!(self.size, self.measure(), "every change ends with `resize`");
+        self.size
+    }
+
+    /// To be called after anything changed.
+    fn resize(&mut self) {
+        self.size = self.measure();
+    }
+
+    fn measure(&self) -> usize {
         if self.timed_out {
             return self.floor;
         }
@@ -143,6 +156,7 @@ impl Window {
     /// the distance needs.
     pub(super) fn favour_latency(&mut self, now: Instant) {
         self.favoured_until = now.checked_add(FAVOUR);
+        self.resize();
     }
 
     /// So few bytes unacknowledged that none waits in a queue, even when the round trip is
@@ -155,7 +169,9 @@ impl Window {
 
     /// A message is being sent while `in_flight` bytes (itself not counted) are unacknowledged.
     pub(super) fn on_sent(&mut self, now: Instant, in_flight: usize) -> Stamp {
-        self.favoured_until = self.favoured_until.filter(|until| now < *until);
+        if self.favoured_until.take_if(|until| *until <= now).is_some() {
+            self.resize();
+        }
         if in_flight == 0 {
             // Idle time is not the path's fault, and no queue needs to run dry after it.
             if let Some((_, at)) = &mut self.min_rtt
@@ -191,19 +207,12 @@ impl Window {
         if stamp.delivered >= self.round_ends_at {
             self.next_round(now, stamp.limited);
         }
-        if let Some((began, delivered)) = self.start.as_ref().and_then(|start| start.train) {
-            let took = now.saturating_duration_since(began) + GRANULARITY;
-            let rate = (self.delivered - delivered) as f64 / took.as_secs_f64();
-            self.observe_rate(rate, stamp.limited);
+        self.observe_train(now, stamp.limited);
+        if let Some(rtt) = rtt {
+            self.observe_rtt(now, rtt, stamp.in_flight);
+            self.observe_round_trip(now, stamp);
         }
-        let Some(rtt) = rtt else { return };
-        self.observe_rtt(now, rtt, stamp.in_flight);
-
-        let acking = now.saturating_duration_since(stamp.delivered_at);
-        let sending = stamp.sent_at.saturating_duration_since(stamp.acked_sent_at);
-        let interval = acking.max(sending).max(Duration::from_micros(1));
-        let rate = (self.delivered - stamp.delivered) as f64 / interval.as_secs_f64();
-        self.observe_rate(rate, stamp.limited);
+        self.resize();
     }
 
     /// A message was found missing by later acknowledgements.
@@ -211,12 +220,14 @@ impl Window {
         if !self.lost_in_round {
             self.lost_in_round = true;
             self.loss = (self.loss * LOSS_CUT).max(LOSS_FLOOR);
+            self.resize();
         }
     }
 
     /// Nothing was acknowledged for a whole retransmission timeout.
     pub(super) fn on_timeout(&mut self) {
         self.timed_out = true;
+        self.resize();
     }
 
     fn next_round(&mut self, now: Instant, limited: bool) {
@@ -261,6 +272,27 @@ impl Window {
             self.min_rtt = Some((best, now));
             self.probe = None;
         }
+    }
+
+    /// What was delivered since the round began, in the time that took.
+    fn observe_train(&mut self, now: Instant, limited: bool) {
+        let Some((began, delivered)) = self.start.as_ref().and_then(|start| start.train) else {
+            return;
+        };
+        let took = now.saturating_duration_since(began) + GRANULARITY;
+        self.observe_rate(
+            (self.delivered - delivered) as f64 / took.as_secs_f64(),
+            limited,
+        );
+    }
+
+    /// What was delivered while a message was on its way and its acknowledgement on the way back.
+    fn observe_round_trip(&mut self, now: Instant, stamp: Stamp) {
+        let acking = now.saturating_duration_since(stamp.delivered_at);
+        let sending = stamp.sent_at.saturating_duration_since(stamp.acked_sent_at);
+        let interval = acking.max(sending).max(Duration::from_micros(1));
+        let rate = (self.delivered - stamp.delivered) as f64 / interval.as_secs_f64();
+        self.observe_rate(rate, stamp.limited);
     }
 
     fn observe_rate(&mut self, rate: f64, limited: bool) {
