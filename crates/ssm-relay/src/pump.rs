@@ -140,8 +140,9 @@ impl Pump {
                     connection.stream.finish();
                 }
                 Poll::Ready(Ok(data)) => {
-                    if let Err(error) = connection.stream.write(data) {
-                        return Poll::Ready(End::Stream(error));
+                    // It may have ended since it had room: the driver runs on another thread.
+                    if connection.stream.write(data).is_err() {
+                        return Poll::Pending;
                     }
                 }
             }
