@@ -67,9 +67,6 @@ pub(crate) async fn run(mut local: ResetOnDrop, mut connection: Connection) {
         delivering_bytes: 0,
         remote_finished: false,
     };
-    // The runtime looks at a new socket only when it polls next: what the local peer has sent by then
-    // shares a message with the stream's opening.
-    tokio::task::yield_now().await;
     match poll_fn(|cx| state.poll(cx, &mut local.local, &mut connection)).await {
         End::Finished => {
             local.orderly = true;
@@ -113,6 +110,8 @@ impl Pump {
         local: &mut LocalStream,
         connection: &mut Connection,
     ) -> Poll<End> {
+        // First, so that what the local peer has sent by now shares a message with the stream's opening:
+        // tokio takes an accepted socket for readable from the start (since 1.54).
         if let Poll::Ready(end) = self.poll_upload(cx, local, connection) {
             return Poll::Ready(end);
         }
