@@ -166,6 +166,23 @@ fn server(pair: &Pair) -> Mux {
     Mux::new(Role::Server, ssm_smux::Config::default(), pair.now)
 }
 
+/// 12,000 sevens wait for the stream's reader, more than the session keeps.
+fn paused() -> (Pair, StreamId) {
+    let limits = Limits {
+        session_receive_budget: 10_000,
+        ..Limits::default()
+    };
+    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    let mut mux = server(&pair);
+    let id = pair.forward.open().expect("ready");
+    pair.settle();
+    serve(&mut pair, &mut mux);
+    mux.write(id, vec![7; 12_000].into()).expect("open");
+    serve(&mut pair, &mut mux);
+    assert!(pair.forward.receive_paused());
+    (pair, id)
+}
+
 fn publication(message_type: MessageType) -> Bytes {
     control(message_type, Bytes::new())
 }

@@ -121,16 +121,15 @@ fn frames_carry_at_most_what_the_configuration_says() {
 
 #[test]
 fn a_frame_that_fits_nowhere_is_cut_and_goes_on_in_the_next_call() {
-    let (mut client, streams) = with_streams(2, Config::default());
-    client
-        .write(streams[0], Bytes::from_static(b"abc"))
-        .expect("room");
-    client
-        .write(streams[1], Bytes::from_static(b"de"))
-        .expect("room");
-    client.close(streams[1]);
     for max in 1..9 {
-        let mut client = copy_of(&streams);
+        let (mut client, streams) = with_streams(2, Config::default());
+        client
+            .write(streams[0], Bytes::from_static(b"abc"))
+            .expect("room");
+        client
+            .write(streams[1], Bytes::from_static(b"de"))
+            .expect("room");
+        client.close(streams[1]);
         let mut bytes = BytesMut::new();
         while client.wants_transmit() {
             let before = bytes.len();
@@ -143,17 +142,6 @@ fn a_frame_that_fits_nowhere_is_cut_and_goes_on_in_the_next_call() {
             ["PSH 3 abc", "PSH 5 de", "FIN 5"],
             "max {max}"
         );
-    }
-    fn copy_of(streams: &[StreamId]) -> Mux {
-        let (mut client, _) = with_streams(2, Config::default());
-        client
-            .write(streams[0], Bytes::from_static(b"abc"))
-            .expect("room");
-        client
-            .write(streams[1], Bytes::from_static(b"de"))
-            .expect("room");
-        client.close(streams[1]);
-        client
     }
 }
 

@@ -117,18 +117,7 @@ fn a_refused_destination_is_told_from_an_end_of_file() {
 
 #[test]
 fn a_slow_reader_pauses_the_session_and_loses_nothing() {
-    let limits = Limits {
-        session_receive_budget: 10_000,
-        ..Limits::default()
-    };
-    let mut pair = Pair::with_limits(NEW_AGENT, limits);
-    let mut mux = server(&pair);
-    let id = pair.forward.open().expect("ready");
-    pair.settle();
-    serve(&mut pair, &mut mux);
-    mux.write(id, vec![7; 12_000].into()).expect("open");
-    serve(&mut pair, &mut mux);
-    assert!(pair.forward.receive_paused());
+    let (mut pair, id) = paused();
     let (bytes, _) = pair.read_all(id);
     assert_eq!(bytes, vec![7; 12_000]);
     assert!(!pair.forward.receive_paused());

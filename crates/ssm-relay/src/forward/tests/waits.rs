@@ -74,19 +74,8 @@ fn an_outage_or_a_pause_does_not_use_up_the_wait_for_an_answer() {
 
 #[test]
 fn a_slow_local_reader_is_not_taken_for_a_silent_agent() {
-    let limits = Limits {
-        session_receive_budget: 10_000,
-        ..Limits::default()
-    };
-    let timeout = limits.peer_timeout;
-    let mut pair = Pair::with_limits(NEW_AGENT, limits);
-    let mut mux = server(&pair);
-    let id = pair.forward.open().expect("ready");
-    pair.settle();
-    serve(&mut pair, &mut mux);
-    mux.write(id, vec![7; 12_000].into()).expect("open");
-    serve(&mut pair, &mut mux);
-    assert!(pair.forward.receive_paused());
+    let timeout = Limits::default().peer_timeout;
+    let (mut pair, id) = paused();
     pair.forward
         .write(id, Bytes::from_static(b"upload"))
         .expect("room");
