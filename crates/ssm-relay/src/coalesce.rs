@@ -1,7 +1,15 @@
 use std::time::{Duration, Instant};
 
 /// How long the websocket is left unread while a download comes message by message.
-const REST: Duration = Duration::from_millis(3);
+///
+/// The agent repeats its oldest message when the acknowledgement takes longer than the smoothed round
+/// trip and the larger of 10 ms and four times its variation (`calculateRetransmissionTimeout` in the
+/// agent's datachannel.go, `ClockGranularity` in its config.go; it looks every 100 ms). A round trip
+/// that never varied leaves 10 ms: this rest, and as much to be late.
+const REST: Duration = Duration::from_millis(5);
+/// Whether a rest ends by the clock alone, without what arrives waking anybody. Where timers are as
+/// coarse as Windows' 15.6 ms it would last too long.
+const BY_THE_CLOCK: bool = cfg!(not(windows));
 /// Reads in a row that must each have found little but full messages before the next is put off.
 const STREAK: u32 = 16;
 /// A read that finds more messages than this has work enough.
@@ -13,7 +21,8 @@ const FULL: usize = ssm_protocol::wire::PAYLOAD_OFFSET + 1024;
 /// Whether to read the websocket at once or in a moment, so that one acknowledging write and one
 /// local write do for several messages: interrupt coalescing, as network cards do it.
 ///
-/// The agent sends a message of 1 KiB a millisecond, and each by itself costs four system calls.
+/// The agent sends a message of 1 KiB a millisecond, and each by itself costs four system calls and a
+/// wake.
 /// Only a long download with nothing else going on is put off: while anything that we sent is
 /// unacknowledged, every answer is read as it comes.
 #[derive(Debug, Default)]
@@ -54,10 +63,17 @@ impl Coalesce {
         self.until = self.until.filter(|until| now < *until);
         self.until
     }
+
+    /// Whether what arrives shall wake anybody, given until when not to read.
+    pub(crate) fn watches(rest: Option<Instant>) -> bool {
+        rest.is_none() || !BY_THE_CLOCK
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -78,14 +94,14 @@ mod tests {
         let now = Instant::now();
         let mut coalesce = resting(now);
         assert_eq!(coalesce.rest(now, false), Some(now + REST));
-        assert_eq!(coalesce.rest(now + 2 * MS, false), Some(now + REST));
-        assert_eq!(coalesce.rest(now + 3 * MS, false), None);
+        assert_eq!(coalesce.rest(now + 4 * MS, false), Some(now + REST));
+        assert_eq!(coalesce.rest(now + 5 * MS, false), None);
         // What came meanwhile is read at once, and the next rest begins.
-        for _ in 0..4 {
+        for _ in 0..6 {
             coalesce.saw(FULL);
         }
-        coalesce.drained(now + 4 * MS);
-        assert_eq!(coalesce.rest(now + 4 * MS, false), Some(now + 7 * MS));
+        coalesce.drained(now + 6 * MS);
+        assert_eq!(coalesce.rest(now + 6 * MS, false), Some(now + 11 * MS));
     }
 
     #[test]
@@ -124,5 +140,62 @@ mod tests {
         let mut coalesce = resting(now);
         coalesce.drained(now);
         assert_eq!(coalesce.rest(now, false), Some(now + REST));
+    }
+
+    /// The agent's estimate of the round trip, in milliseconds.
+    struct Estimate {
+        smoothed: f64,
+        variation: f64,
+    }
+
+    impl Estimate {
+        fn timeout(&self) -> f64 {
+            (self.smoothed + f64::max(10.0, 4.0 * self.variation)).min(1000.0)
+        }
+
+        fn acknowledged(&mut self, age: f64) {
+            self.variation = 0.75 * self.variation + 0.25 * (self.smoothed - age).abs();
+            self.smoothed = 0.875 * self.smoothed + 0.125 * age;
+        }
+    }
+
+    /// The worst case is an agent whose round trip never varied before.
+    #[test]
+    fn an_acknowledgement_that_is_put_off_comes_before_the_agent_repeats_its_message() {
+        let late = 5 * MS;
+        for path in [Duration::ZERO, MS, 20 * MS, 100 * MS] {
+            let start = Instant::now();
+            let mut estimate = Estimate {
+                smoothed: path.as_secs_f64() * 1e3,
+                variation: 0.0,
+            };
+            let mut coalesce = Coalesce::default();
+            let mut rested = 0;
+            // When the agent sent what is not read yet, a message in 1.1 ms.
+            let sent = |number: u32| start + number * Duration::from_micros(1100);
+            let mut unread: VecDeque<_> = (0..5000).map(sent).collect();
+            let mut now = start;
+            while let Some(&oldest) = unread.front() {
+                now = match coalesce.rest(now, false) {
+                    Some(until) => {
+                        rested += 1;
+                        until + late
+                    }
+                    None => now.max(oldest + path / 2),
+                };
+                let age = |sent: Instant| (now + path / 2 - sent).as_secs_f64() * 1e3;
+                let (oldest, timeout) = (age(oldest), estimate.timeout());
+                assert!(oldest < timeout, "{oldest} ms, repeated after {timeout}");
+                while let Some(&sent) = unread.front()
+                    && sent + path / 2 <= now
+                {
+                    coalesce.saw(FULL);
+                    estimate.acknowledged(age(sent));
+                    unread.pop_front();
+                }
+                coalesce.drained(now);
+            }
+            assert!(rested > 100, "it rested {rested} times");
+        }
     }
 }

@@ -49,6 +49,7 @@ mod pump;
 mod relay;
 mod shared;
 mod signer;
+mod socket;
 mod stats;
 mod stream;
 mod stream_url;

@@ -99,10 +99,10 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
 
     /// Runs until the websocket or the session ends. A session's end leaves the websocket.
     pub(crate) async fn run(mut self) -> (LinkEnd, Option<WebSocket>) {
-        match poll_fn(|cx| self.poll(cx)).await {
-            LinkEnd::Lost(reason) => (LinkEnd::Lost(reason), None),
-            end => (end, Some(self.websocket)),
-        }
+        let end = poll_fn(|cx| self.poll(cx)).await;
+        // Whoever gets the websocket waits for what comes.
+        let usable = matches!(end, LinkEnd::Session(_)) && self.watch(true).is_ok();
+        (end, usable.then_some(self.websocket))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
@@ -135,7 +135,10 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         let deadline = self.step(cx);
         // Nobody wakes this task for what arrived while it did not read.
         read_more |= paused && !self.receive_paused;
-        read_more |= rest.is_some() && self.waiting;
+        let resting = self.coalesce.rest(self.now(), self.waiting);
+        if resting.is_none() && !self.receive_paused {
+            read_more |= rest.is_some() || !self.websocket.get_ref().is_watched();
+        }
         read?;
         let wrote = self.write(cx)?;
         if let Some((_, give_up)) = &self.ending
@@ -144,18 +147,22 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             return Ok(Round::Over);
         }
         self.check_silence()?;
-        let deadline = rest.map_or(deadline, |until| deadline.min(until));
+        let deadline = resting.map_or(deadline, |until| deadline.min(until));
+        let last_words = self.ending.is_some() && !self.said_all && self.outbound.is_empty();
+        if read_more || wrote || last_words {
+            return Ok(Round::Again);
+        }
         let alarm = self.driver.shared.clock().alarm(deadline);
         if self.sleep.deadline() != alarm {
             self.sleep.as_mut().reset(alarm);
         }
-        let woken = self.sleep.as_mut().poll(cx).is_ready();
-        let last_words = self.ending.is_some() && !self.said_all && self.outbound.is_empty();
-        Ok(if read_more || wrote || woken || last_words {
-            Round::Again
-        } else {
-            Round::Wait
-        })
+        if self.sleep.as_mut().poll(cx).is_ready() {
+            return Ok(Round::Again);
+        }
+        if self.flushed && !Coalesce::watches(resting) {
+            self.watch(false)?;
+        }
+        Ok(Round::Wait)
     }
 
     fn now(&self) -> Instant {
@@ -184,8 +191,15 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         while self.inbound.len() < READ_BATCH {
             let message = match Pin::new(&mut self.websocket).poll_next(cx) {
                 Poll::Pending => {
-                    self.coalesce.drained(self.driver.shared.now());
-                    break;
+                    let time = self.now();
+                    self.coalesce.drained(time);
+                    let rest = self.coalesce.rest(time, self.waiting);
+                    if rest.is_some() || self.websocket.get_ref().is_watched() {
+                        break;
+                    }
+                    // Polled again, it wakes this task for what comes next.
+                    self.watch(true)?;
+                    continue;
                 }
                 Poll::Ready(None) => return Err("the websocket was closed".to_owned()),
                 Poll::Ready(Some(Err(error))) => return Err(lost(&error)),
@@ -213,6 +227,14 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             }
         }
         Ok(())
+    }
+
+    /// Has what arrives wake this task, once the websocket was polled again, or not.
+    fn watch(&mut self, watched: bool) -> Result<(), String> {
+        let socket = self.websocket.get_mut().socket();
+        socket
+            .set_watched(watched)
+            .map_err(|error| lost(&error.into()))
     }
 
     /// Gives the state machine what arrived, takes what it has to send, and returns when it wants

@@ -189,19 +189,39 @@ impl Agent {
     /// Runs until the agent has something to tell; `None` when the client is gone.
     pub(crate) async fn event(&mut self) -> Option<Event> {
         loop {
-            let now = tokio::time::Instant::now().into_std();
-            while let Some(message) = self.session.poll_transmit(now) {
-                self.websocket.send(Frame::Binary(message)).await.ok()?;
-            }
+            self.transmit().await?;
             if let Some(event) = self.session.poll_event() {
                 return Some(event);
             }
-            match self.websocket.next().await?.ok()? {
-                Frame::Binary(data) => self.session.handle_message(data, now).expect("sound"),
-                Frame::Close(_) => return None,
-                _ => {}
-            }
+            self.listen().await?;
         }
+    }
+
+    /// Runs until everything that was sent is acknowledged.
+    pub(crate) async fn acknowledged(&mut self) {
+        while !self.session.is_delivered() {
+            let heard = async { self.transmit().await.and(self.listen().await) };
+            heard.await.expect("the client is there");
+        }
+    }
+
+    async fn transmit(&mut self) -> Option<()> {
+        let now = tokio::time::Instant::now().into_std();
+        while let Some(message) = self.session.poll_transmit(now) {
+            self.websocket.send(Frame::Binary(message)).await.ok()?;
+        }
+        Some(())
+    }
+
+    async fn listen(&mut self) -> Option<()> {
+        let message = self.websocket.next().await?.ok()?;
+        let now = tokio::time::Instant::now().into_std();
+        match message {
+            Frame::Binary(data) => self.session.handle_message(data, now).expect("sound"),
+            Frame::Close(_) => return None,
+            _ => {}
+        }
+        Some(())
     }
 
     /// Runs until the client's data is here, or it is gone.
@@ -251,6 +271,8 @@ async fn accept_within(listener: &TcpListener, limit: Duration) -> WebSocketStre
     let (tcp, _) = within(limit, "a client", listener.accept())
         .await
         .expect("a connection");
+    // What the system holds back is late in virtual time.
+    tcp.set_nodelay(true).expect("a TCP socket");
     let mut websocket = tokio_tungstenite::accept_async(tcp)
         .await
         .expect("an upgrade");

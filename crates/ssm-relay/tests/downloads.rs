@@ -1,0 +1,134 @@
+//! A long download that comes message by message: read by the clock, with nothing else put off.
+
+mod support;
+
+use std::time::Duration;
+
+use futures_util::SinkExt as _;
+use ssm_protocol::wire::{
+    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
+};
+use ssm_relay::{End, Relay, TunnelStream};
+use support::{Agent, config, relay_with, service, soon};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+/// An agent that carries one connection, without smux in between.
+const BASIC: &str = "3.0.196.0";
+/// A message's payload, as long as the agent's own.
+const FULL: [u8; 1024] = [7; 1024];
+
+struct Download {
+    relay: Relay,
+    agent: Agent,
+    stream: TunnelStream,
+}
+
+impl Download {
+    async fn open() -> Self {
+        let (listener, api) = service(false).await;
+        let mut config = config();
+        // Nothing but what arrives may wake the session.
+        config.limits.ping_interval = Duration::from_secs(3600);
+        let relay = relay_with(config, api).await;
+        let mut agent = Agent::accept(&listener, BASIC).await;
+        agent.ready().await;
+        let mut stream = soon("connecting", relay.connect()).await.expect("opens");
+        stream.write_all(b"go").await.expect("taken");
+        agent.received(b"go").await;
+        Self {
+            relay,
+            agent,
+            stream,
+        }
+    }
+
+    /// One message, to the local side and back to its acknowledgement.
+    async fn message(&mut self) {
+        self.agent.send(&FULL);
+        soon("the acknowledgement", self.agent.acknowledged()).await;
+        let mut data = [0; FULL.len()];
+        let read = soon("the data", self.stream.read_exact(&mut data)).await;
+        read.expect("the stream is open");
+        assert_eq!(data, FULL);
+    }
+
+    async fn messages(&mut self, count: u32) {
+        for _ in 0..count {
+            self.message().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_of_a_long_download_are_put_off_by_milliseconds() {
+    let mut download = Download::open().await;
+    download.messages(16).await;
+    let started = Instant::now();
+    // The first of them ends a rest that may have begun already.
+    download.messages(11).await;
+    let elapsed = started.elapsed();
+    assert!(elapsed >= Duration::from_millis(50), "{elapsed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_pause_what_comes_next_is_noticed() {
+    let mut download = Download::open().await;
+    download.messages(20).await;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        download.message().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_says_something_meanwhile_gets_the_answer() {
+    let mut download = Download::open().await;
+    for word in [b"one", b"two"] {
+        download.messages(20).await;
+        download.stream.write_all(word).await.expect("taken");
+        download.agent.received(word).await;
+        download.agent.send(word);
+        soon("its acknowledgement", download.agent.acknowledged()).await;
+        let mut answer = [0; 3];
+        let read = soon("the answer", download.stream.read_exact(&mut answer)).await;
+        read.expect("the stream is open");
+        assert_eq!(&answer, word);
+    }
+}
+
+/// Its text is as long as a message of the download. The client waits a second for the closing
+/// handshake, which it has to notice.
+#[tokio::test(start_paused = true)]
+async fn the_end_is_not_put_off() {
+    let mut download = Download::open().await;
+    download.messages(20).await;
+    let started = Instant::now();
+    let output = "x".repeat(FULL.len());
+    let closed = Message {
+        header: Header {
+            message_type: MessageType::ChannelClosed,
+            schema_version: 1,
+            created_date: Duration::from_secs(1),
+            sequence_number: SequenceNumber(0),
+            flags: Flags::NONE,
+            message_id: MessageId::default(),
+            payload_type: PayloadType::None,
+        },
+        payload: format!(r#"{{"Output":"{output}"}}"#).into_bytes().into(),
+    };
+    let Download {
+        relay, mut agent, ..
+    } = download;
+    let sent = agent.websocket.send(Frame::Binary(closed.encode())).await;
+    sent.expect("taken");
+    let serving = tokio::spawn(async move { agent.serve().await });
+    let end = soon("the end", relay.closed()).await;
+    assert!(
+        matches!(&end, End::ByService { output: told } if *told == output),
+        "{end:?}"
+    );
+    soon("the agent", serving).await.expect("no panic");
+    assert_eq!(started.elapsed().as_secs(), 0);
+}
