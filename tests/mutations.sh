@@ -325,7 +325,7 @@ mutation a-session-is-reused-too-early ssm-relay/src/forward/basic.rs <<'EOF'
         if self.open.is_some() || self.disconnect || waits {
 EOF
 
-mutation old-agents-are-not-asked ssm-protocol/src/session/outbox.rs <<'EOF'
+mutation old-agents-are-not-asked ssm-protocol/src/session/outbox/inquiring.rs <<'EOF'
         self.acknowledges_once
             && self.inquiry.is_none()
 ====

@@ -74,7 +74,7 @@ impl Socket {
 }
 
 /// Does it now, or not at all.
-fn at_once<T>(act: impl Fn() -> io::Result<T>) -> Poll<io::Result<T>> {
+fn at_once<T>(mut act: impl FnMut() -> io::Result<T>) -> Poll<io::Result<T>> {
     loop {
         match act() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -99,19 +99,8 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         match &mut self.get_mut().0 {
             State::Watched(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            State::Unwatched(tcp) => loop {
-                match tcp.read(buffer.initialize_unfilled()) {
-                    Ok(length) => {
-                        buffer.advance(length);
-                        return Poll::Ready(Ok(()));
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        return Poll::Pending;
-                    }
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
-            },
+            State::Unwatched(tcp) => at_once(|| tcp.read(buffer.initialize_unfilled()))
+                .map_ok(|length| buffer.advance(length)),
             State::Lost => Poll::Ready(Err(lost())),
         }
     }

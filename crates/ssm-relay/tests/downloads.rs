@@ -4,15 +4,10 @@ mod support;
 
 use std::time::Duration;
 
-use futures_util::SinkExt as _;
-use ssm_protocol::wire::{
-    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
-};
 use ssm_relay::{End, Relay, TunnelStream};
 use support::{Agent, config, relay_with, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// An agent that carries one connection, without smux in between.
 const BASIC: &str = "3.0.196.0";
@@ -106,23 +101,10 @@ async fn the_end_is_not_put_off() {
     download.messages(20).await;
     let started = Instant::now();
     let output = "x".repeat(FULL.len());
-    let closed = Message {
-        header: Header {
-            message_type: MessageType::ChannelClosed,
-            schema_version: 1,
-            created_date: Duration::from_secs(1),
-            sequence_number: SequenceNumber(0),
-            flags: Flags::NONE,
-            message_id: MessageId::default(),
-            payload_type: PayloadType::None,
-        },
-        payload: format!(r#"{{"Output":"{output}"}}"#).into_bytes().into(),
-    };
     let Download {
         relay, mut agent, ..
     } = download;
-    let sent = agent.websocket.send(Frame::Binary(closed.encode())).await;
-    sent.expect("taken");
+    agent.close_channel(&output).await;
     let serving = tokio::spawn(async move { agent.serve().await });
     let end = soon("the end", relay.closed()).await;
     assert!(

@@ -5,16 +5,11 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::SinkExt as _;
 use ssm_protocol::Event;
-use ssm_protocol::wire::{
-    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
-};
 use ssm_relay::{End, Relay};
 use support::{Agent, config, relay, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// A service that does not close the websocket after its last word is not waited for.
 #[tokio::test(start_paused = true)]
@@ -25,23 +20,7 @@ async fn channel_closed_ends_the_session_at_once() {
     agent.ready().await;
     relay.ready().await.expect("ready");
     let started = tokio::time::Instant::now();
-    let closed = Message {
-        header: Header {
-            message_type: MessageType::ChannelClosed,
-            schema_version: 1,
-            created_date: Duration::from_secs(1),
-            sequence_number: SequenceNumber(0),
-            flags: Flags::NONE,
-            message_id: MessageId::default(),
-            payload_type: PayloadType::None,
-        },
-        payload: r#"{"Output":"idle for too long"}"#.into(),
-    };
-    agent
-        .websocket
-        .send(Frame::Binary(closed.encode()))
-        .await
-        .expect("taken");
+    agent.close_channel("idle for too long").await;
     let ended = tokio::spawn(async move { relay.closed().await });
     // Answers the closing handshake.
     while agent.event().await.is_some() {}

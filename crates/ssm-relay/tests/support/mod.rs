@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use ssm_protocol::payload::{HandshakeRequest, SessionProperties};
+use ssm_protocol::wire::{
+    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
+};
 use ssm_protocol::{Event, Session, SessionConfig};
 use ssm_relay::{
     ApiError, BoxFuture, Events, Relay, RelayConfig, SessionApi, StreamEndpoint, Ticket, Token,
@@ -259,6 +262,24 @@ impl Agent {
     pub(crate) fn send(&mut self, data: &[u8]) {
         let now = tokio::time::Instant::now().into_std();
         self.session.send(data, now).expect("the window is open");
+    }
+
+    /// The service ends the session, and says why.
+    pub(crate) async fn close_channel(&mut self, output: &str) {
+        let closed = Message {
+            header: Header {
+                message_type: MessageType::ChannelClosed,
+                schema_version: 1,
+                created_date: Duration::from_secs(1),
+                sequence_number: SequenceNumber(0),
+                flags: Flags::NONE,
+                message_id: MessageId::default(),
+                payload_type: PayloadType::None,
+            },
+            payload: format!(r#"{{"Output":"{output}"}}"#).into_bytes().into(),
+        };
+        let sent = self.websocket.send(Frame::Binary(closed.encode())).await;
+        sent.expect("taken");
     }
 }
 
