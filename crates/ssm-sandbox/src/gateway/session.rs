@@ -8,12 +8,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{Sink as _, SinkExt as _, Stream as _};
+use futures_util::{Sink as _, SinkExt as _, Stream as _, StreamExt as _};
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use uuid::Uuid;
 
 use super::connections::Connections;
@@ -371,7 +371,11 @@ impl<'a> Session<'a> {
                 websocket.feed(Message::Binary(message)).await?;
             }
             websocket.flush().await?;
-            websocket.as_mut().close(None).await
+            websocket.as_mut().close(None).await?;
+            // Dropped with unread acknowledgements it would be reset, and what the client has not read
+            // yet be destroyed.
+            while websocket.next().await.transpose()?.is_some() {}
+            Ok::<_, WsError>(())
         };
         let _ = tokio::time::timeout_at((end + CLOSE_TIMEOUT).into(), farewell).await;
     }
