@@ -13,7 +13,7 @@ use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use crate::event::Outcome;
 use crate::local::LocalStream;
 use crate::relay::Connection;
-use crate::shared::StreamError;
+use crate::shared::{StreamError, StreamHandle};
 
 /// Bytes read from the local socket at once, and while it always has as many.
 const READ_SIZE: usize = 16 << 10;
@@ -59,15 +59,8 @@ enum End {
 
 /// Runs until either side ends.
 pub(crate) async fn run(mut local: ResetOnDrop, mut connection: Connection) {
-    let mut state = Pump {
-        buffer: BytesMut::new(),
-        read_size: READ_SIZE,
-        local_finished: false,
-        delivering: VecDeque::new(),
-        delivering_bytes: 0,
-        remote_finished: false,
-    };
-    match poll_fn(|cx| state.poll(cx, &mut local.local, &mut connection)).await {
+    let mut state = Pump::new();
+    match poll_fn(|cx| state.poll(cx, &mut local.local, &mut connection.stream)).await {
         End::Finished => {
             local.orderly = true;
             connection.outcome = Outcome::Finished;
@@ -94,6 +87,10 @@ async fn linger(local: &mut LocalStream, local_finished: bool) {
     let _ = tokio::time::timeout(LINGER, discard).await;
 }
 
+/// Reads up to so many bytes of the local peer and says how many: none at its end-of-file.
+type ReadLocal<'a> =
+    dyn FnMut(&mut Context<'_>, &mut BytesMut, usize) -> Poll<io::Result<usize>> + 'a;
+
 struct Pump {
     buffer: BytesMut,
     read_size: usize,
@@ -104,43 +101,57 @@ struct Pump {
 }
 
 impl Pump {
+    fn new() -> Self {
+        Self {
+            buffer: BytesMut::new(),
+            read_size: READ_SIZE,
+            local_finished: false,
+            delivering: VecDeque::new(),
+            delivering_bytes: 0,
+            remote_finished: false,
+        }
+    }
+
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         local: &mut LocalStream,
-        connection: &mut Connection,
+        stream: &mut StreamHandle,
     ) -> Poll<End> {
+        let read = &mut |cx: &mut Context<'_>, to: &mut BytesMut, max| {
+            local.poll_read_buf(cx, &mut to.limit(max))
+        };
         // First, so that what the local peer has sent by now shares a message with the stream's opening:
         // tokio takes an accepted socket for readable from the start (since 1.54).
-        if let Poll::Ready(end) = self.poll_upload(cx, local, connection) {
+        if let Poll::Ready(end) = self.poll_upload(cx, stream, read) {
             return Poll::Ready(end);
         }
-        self.poll_download(cx, local, connection)
+        self.poll_download(cx, local, stream)
     }
 
     fn poll_upload(
         &mut self,
         cx: &mut Context<'_>,
-        local: &mut LocalStream,
-        connection: &mut Connection,
+        stream: &mut StreamHandle,
+        read: &mut ReadLocal<'_>,
     ) -> Poll<End> {
         while !self.local_finished && !self.remote_finished {
-            let room = match connection.stream.poll_writable(cx) {
+            let room = match stream.poll_writable(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(room)) => room,
                 // The end, and whether it is one in order, comes with what is still to be read.
                 Poll::Ready(Err(_)) => return Poll::Pending,
             };
-            match self.read_local(cx, local, room.min(self.read_size)) {
+            match self.read_local(cx, read, room.min(self.read_size)) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
                 Poll::Ready(Ok(data)) if data.is_empty() => {
                     self.local_finished = true;
-                    connection.stream.finish();
+                    stream.finish();
                 }
                 Poll::Ready(Ok(data)) => {
                     // It may have ended since it had room: the driver runs on another thread.
-                    if connection.stream.write(data).is_err() {
+                    if stream.write(data).is_err() {
                         return Poll::Pending;
                     }
                 }
@@ -153,11 +164,11 @@ impl Pump {
     fn read_local(
         &mut self,
         cx: &mut Context<'_>,
-        local: &LocalStream,
+        read: &mut ReadLocal<'_>,
         max: usize,
     ) -> Poll<io::Result<Bytes>> {
         self.buffer.reserve(max);
-        match local.poll_read_buf(cx, &mut (&mut self.buffer).limit(max)) {
+        match read(cx, &mut self.buffer, max) {
             Poll::Pending => {
                 // An idle connection keeps no buffer.
                 self.buffer = BytesMut::new();
@@ -176,13 +187,13 @@ impl Pump {
         &mut self,
         cx: &mut Context<'_>,
         local: &mut LocalStream,
-        connection: &mut Connection,
+        stream: &mut StreamHandle,
     ) -> Poll<End> {
         loop {
             while !self.remote_finished && self.delivering_bytes < WRITE_SIZE {
                 let room = WRITE_SIZE - self.delivering_bytes;
                 let take = |data| self.delivering.push_back(data);
-                match connection.stream.poll_read_many(cx, room, take) {
+                match stream.poll_read_many(cx, room, take) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(0)) => self.remote_finished = true,
                     Poll::Ready(Ok(bytes)) => self.delivering_bytes += bytes,
@@ -238,10 +249,15 @@ impl Pump {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::forward::tests::{NEW_AGENT, Pair};
+    use crate::shared::Shared;
 
     async fn pair() -> (ResetOnDrop, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
@@ -280,5 +296,34 @@ mod tests {
         ours.orderly = true;
         drop(ours);
         assert_eq!(theirs.read(&mut [0]).await.expect("an end-of-file"), 0);
+    }
+
+    /// Where the driver runs on another thread, the end may come at any moment.
+    #[tokio::test]
+    async fn a_destination_that_ends_while_the_local_side_is_read_is_read_to_its_end() {
+        let mut pair = Pair::new(NEW_AGENT);
+        // "enough" on the first stream, and its end.
+        let bytes = b"\x01\x02\x06\x00\x03\x00\x00\x00enough\x01\x01\x00\x00\x03\x00\x00\x00";
+        pair.agent.send(bytes, pair.now).expect("room");
+        let last_words = pair.agent.poll_transmit(pair.now).expect("a message");
+        let shared = Shared::new(pair.forward, Arc::new(Clock::new()), Arc::default());
+        let mut stream = shared.open().expect("ready");
+        let mut read = |_: &mut Context<'_>, to: &mut BytesMut, _| {
+            let mut inner = shared.lock();
+            let handled = inner.forward.handle_message(last_words.clone(), pair.now);
+            handled.expect("sound");
+            to.put_slice(b"too late");
+            Poll::Ready(Ok(8))
+        };
+        let (mut ours, mut theirs) = self::pair().await;
+        let mut pump = Pump::new();
+        let upload = poll_fn(|cx| Poll::Ready(pump.poll_upload(cx, &mut stream, &mut read))).await;
+        assert!(upload.is_pending(), "what it said is still to be read");
+        let end = poll_fn(|cx| pump.poll(cx, &mut ours.local, &mut stream)).await;
+        assert!(matches!(end, End::Finished));
+        let mut answer = [0; 6];
+        let read = theirs.read_exact(&mut answer).await;
+        read.expect("it was delivered");
+        assert_eq!(&answer, b"enough");
     }
 }

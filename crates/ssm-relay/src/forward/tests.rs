@@ -15,20 +15,20 @@ use ssm_smux::{Mux, Role};
 use super::*;
 
 const LATENCY: Duration = Duration::from_millis(5);
-const NEW_AGENT: &str = "3.3.1142.0";
+pub(crate) const NEW_AGENT: &str = "3.3.1142.0";
 const OLD_AGENT: &str = "3.0.196.0";
 
 /// A forward and an agent, in virtual time.
-struct Pair {
-    now: Instant,
-    forward: Forward,
-    agent: Session,
+pub(crate) struct Pair {
+    pub(crate) now: Instant,
+    pub(crate) forward: Forward,
+    pub(crate) agent: Session,
     agent_events: Vec<ssm_protocol::Event>,
     events: Vec<Event>,
 }
 
 impl Pair {
-    fn new(agent_version: &str) -> Self {
+    pub(crate) fn new(agent_version: &str) -> Self {
         Self::with_limits(agent_version, Limits::default())
     }
 
