@@ -32,8 +32,9 @@ impl Session {
     }
 
     /// Somebody who sends little waits behind somebody who sends much: for the next 10 s the window
-    /// takes the path for as short as it is. Otherwise no path counts as shorter than 5 ms there and
-    /// back, which keeps uploads to a neighbour fast behind a queue of up to as long.
+    /// takes the path for as short as it is, down to four messages. Otherwise no path counts as
+    /// shorter than 5 ms there and back, and [`SessionConfig::min_window`](crate::SessionConfig) is
+    /// the least: an upload to a neighbour is faster behind a queue of up to as long.
     pub fn favour_latency(&mut self, now: Instant) {
         self.outbox.favour_latency(now);
     }

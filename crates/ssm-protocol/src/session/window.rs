@@ -35,6 +35,9 @@ pub(super) struct Window {
     /// Two messages.
     least: usize,
     floor: usize,
+    /// Four messages, if the floor is higher: with fewer, a lost one is not noticed by the three
+    /// acknowledgements after it.
+    favoured_floor: usize,
     cap: usize,
     delivered: u64,
     delivered_at: Instant,
@@ -96,6 +99,7 @@ impl Window {
         Self {
             least,
             floor,
+            favoured_floor: floor.min(least.saturating_mul(2)),
             cap,
             delivered: 0,
             delivered_at: now,
@@ -132,14 +136,14 @@ impl Window {
         if self.probe.is_some() {
             return self.short();
         }
-        let granularity = match self.favoured_until {
-            Some(_) => Duration::ZERO,
-            None => GRANULARITY,
+        let (granularity, floor) = match self.favoured_until {
+            Some(_) => (Duration::ZERO, self.favoured_floor),
+            None => (GRANULARITY, self.floor),
         };
         // A float too large for usize saturates.
         ((self.product(self.best_rate(), granularity) * GAIN * self.loss) as usize)
-            .saturating_add(self.floor / 2)
-            .clamp(self.floor, self.cap)
+            .saturating_add(floor / 2)
+            .clamp(floor, self.cap)
     }
 
     fn best_rate(&self) -> f64 {
@@ -153,7 +157,7 @@ impl Window {
     }
 
     /// Somebody who sends little waits behind what is in flight: no more of it for a while than
-    /// the distance needs.
+    /// the distance needs, not even the floor.
     pub(super) fn favour_latency(&mut self, now: Instant) {
         self.favoured_until = now.checked_add(FAVOUR);
         self.resize();

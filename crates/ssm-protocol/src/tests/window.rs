@@ -99,6 +99,30 @@ fn who_waits_behind_an_upload_to_a_neighbour_waits_for_the_distance_alone() {
 }
 
 #[test]
+fn who_waits_behind_an_upload_to_a_slow_agent_waits_for_a_few_messages() {
+    for delay in [MS / 10, 1 * MS] {
+        let mut path = path(100_000, delay);
+        path.upload(3 * SECOND);
+        let at = path.at(3 * SECOND);
+        path.client.session.favour_latency(at);
+        path.upload(SECOND);
+        path.longest_queue = 0;
+        path.upload(8 * SECOND);
+        // Even a message alone takes as long as the agent takes for it.
+        let limit = (path.product() + 1024) * 21 / 10 + 4 * 1024;
+        assert!(
+            path.longest_queue <= limit,
+            "{} > {limit}",
+            path.longest_queue
+        );
+        assert_share(&path, Duration::ZERO, 12 * SECOND);
+        // Nobody waited any more for 10 s.
+        path.upload(5 * SECOND);
+        assert!(path.longest_queue > limit, "{}", path.longest_queue);
+    }
+}
+
+#[test]
 fn the_third_flight_of_an_upload_fills_the_path() {
     let fastest = Path::new(SessionConfig::default(), 50_000_000, 25 * MS);
     for mut path in paths().chain([fastest]) {
