@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 /// agent's datachannel.go, `ClockGranularity` in its config.go; it looks every 100 ms). A round trip
 /// that never varied leaves 10 ms: this rest, and as much to be late.
 const REST: Duration = Duration::from_millis(5);
-/// Whether a rest ends by the clock alone, without what arrives waking anybody. Where timers are as
-/// coarse as Windows' 15.6 ms it would last too long.
-const BY_THE_CLOCK: bool = cfg!(not(windows));
+/// Whether a timer ends a rest on time. On Windows timers are as coarse as 15.6 ms, and what arrives
+/// ends no rest either: a socket that is not read tells of the first arrival only (mio 1.2,
+/// `SockState::feed_event` in `sys/windows/selector.rs`).
+const ENDS_ON_TIME: bool = cfg!(not(windows));
 /// Reads in a row that must each have found little but full messages before the next is put off.
 const STREAK: u32 = 16;
 /// A read that finds more messages than this has work enough.
@@ -24,7 +25,7 @@ const FULL: usize = ssm_protocol::wire::PAYLOAD_OFFSET + 1024;
 /// The agent sends a message of 1 KiB a millisecond, and each by itself costs four system calls and a
 /// wake.
 /// Only a long download with nothing else going on is put off: while anything that we sent is
-/// unacknowledged, every answer is read as it comes.
+/// unacknowledged, every answer is read as it comes. On Windows everything is.
 #[derive(Debug, Default)]
 pub(crate) struct Coalesce {
     /// Messages of the read that is going on, and whether the last one was full.
@@ -52,7 +53,8 @@ impl Coalesce {
         } else {
             0
         };
-        self.until = (self.streak >= STREAK).then(|| now + REST);
+        let rests = ENDS_ON_TIME && self.streak >= STREAK;
+        self.until = rests.then(|| now + REST);
     }
 
     /// Until when not to read, given whether anything that was sent is unacknowledged.
@@ -62,11 +64,6 @@ impl Coalesce {
         }
         self.until = self.until.filter(|until| now < *until);
         self.until
-    }
-
-    /// Whether what arrives shall wake anybody, given until when not to read.
-    pub(crate) fn watches(rest: Option<Instant>) -> bool {
-        rest.is_none() || !BY_THE_CLOCK
     }
 }
 
@@ -89,6 +86,7 @@ mod tests {
         coalesce
     }
 
+    #[cfg(not(windows))]
     #[test]
     fn a_long_download_that_comes_message_by_message_is_read_every_few_milliseconds() {
         let now = Instant::now();
@@ -102,6 +100,13 @@ mod tests {
         }
         coalesce.drained(now + 6 * MS);
         assert_eq!(coalesce.rest(now + 6 * MS, false), Some(now + 11 * MS));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_long_download_is_read_as_it_comes() {
+        let now = Instant::now();
+        assert_eq!(resting(now).rest(now, false), None);
     }
 
     #[test]
@@ -134,6 +139,7 @@ mod tests {
         assert_eq!(coalesce.rest(now, false), None);
     }
 
+    #[cfg(not(windows))]
     #[test]
     fn a_wakeup_that_finds_nothing_changes_nothing() {
         let now = Instant::now();
@@ -195,7 +201,7 @@ mod tests {
                 }
                 coalesce.drained(now);
             }
-            assert!(rested > 100, "it rested {rested} times");
+            assert_eq!(rested > 100, ENDS_ON_TIME, "it rested {rested} times");
         }
     }
 }

@@ -159,7 +159,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         if self.sleep.as_mut().poll(cx).is_ready() {
             return Ok(Round::Again);
         }
-        if self.flushed && !Coalesce::watches(resting) {
+        if self.flushed && resting.is_some() {
             self.watch(false)?;
         }
         Ok(Round::Wait)
