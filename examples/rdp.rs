@@ -28,7 +28,6 @@
 //! rdp my-windows-box --private-key ~/keys/windows.pem --copy-password --launch
 //! ```
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +35,7 @@ use aws_config::SdkConfig;
 use clap::Parser;
 use ssm_tunnel::{RdpClient, RdpFile, Tunnel, TunnelBuilder};
 use support::exit;
-use support::launch::{Desired, Desktop};
+use support::launch::{Desired, Desktop, reachable};
 use support::local::Local;
 use support::login::Login;
 use support::open::{open, or_leave};
@@ -179,13 +178,14 @@ async fn use_it(
         };
         tunnel.ready().await?;
         let desired = Desired {
+            address,
             file: &file,
             saved: options.rdp_file.clone(),
             only_address: username.is_none(),
             password: password.as_ref(),
             machine: options.host.as_deref().unwrap_or(tunnel.target()),
         };
-        Desktop::start(client, desired, &tunnel).await.map(Some)
+        Desktop::start(client, desired).await.map(Some)
     };
     let prepared = tokio::select! {
         prepared = preparing => prepared,
@@ -203,16 +203,6 @@ async fn use_it(
         }
     };
     session::run_with(tunnel, desktop, output, signals).await
-}
-
-/// Where a client connects: an address for all interfaces is none to connect to.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {

@@ -1,6 +1,7 @@
 //! The Remote Desktop client of this machine, from its start to its end.
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Desktop {
 /// What it is to open.
 #[derive(Debug)]
 pub struct Desired<'a> {
+    /// Where it connects.
+    pub address: SocketAddr,
     /// The settings.
     pub file: &'a RdpFile,
     /// Where they are saved, if somebody wants the file.
@@ -56,11 +59,7 @@ impl Desktop {
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn start(
-        client: RdpClient,
-        desired: Desired<'_>,
-        tunnel: &Tunnel,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(client: RdpClient, desired: Desired<'_>) -> anyhow::Result<Self> {
         let password = desired.password.filter(|_| client.reads_password());
         let address_alone =
             client.takes_address() && desired.only_address && desired.saved.is_none();
@@ -71,7 +70,7 @@ impl Desktop {
         let open = match desired.saved.as_ref().or(scratch.as_ref()) {
             Some(path) if password.is_some() => RdpOpen::FileAndPassword(path),
             Some(path) => RdpOpen::File(path),
-            None => RdpOpen::Address(tunnel.local_addr()),
+            None => RdpOpen::Address(desired.address),
         };
         let mut command = Command::from(client.command(open, desired.machine));
         command.stdout(io::stderr()).stderr(io::stderr());
@@ -146,6 +145,16 @@ impl Drop for Desktop {
     }
 }
 
+/// Where a client connects to what listens here: Windows connects to no address for all interfaces.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 /// A file of this user's own.
 fn scratch_path() -> PathBuf {
     let name = format!(
@@ -154,4 +163,22 @@ fn scratch_path() -> PathBuf {
         fastrand::u64(..)
     );
     std::env::temp_dir().join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_connects_to_loopback_where_every_interface_is_listened_on() {
+        for (listening, expected) in [
+            ("0.0.0.0:5", "127.0.0.1:5"),
+            ("[::]:5", "[::1]:5"),
+            ("127.0.0.1:5", "127.0.0.1:5"),
+            ("192.0.2.1:5", "192.0.2.1:5"),
+        ] {
+            let listening = listening.parse().expect("an address");
+            assert_eq!(reachable(listening).to_string(), expected);
+        }
+    }
 }
