@@ -99,8 +99,11 @@ impl FileStore {
         file.write_all(body)
             .and_then(|()| file.as_file().sync_all())
             .map_err(failed)?;
-        file.persist(path).map_err(|error| failed(error.error))?;
-        Ok(())
+        let (_, new) = file.keep().map_err(|error| failed(error.error))?;
+        system::rename(&new, path).map_err(|error| {
+            let _ = fs::remove_file(&new);
+            failed(error)
+        })
     }
 }
 
@@ -227,6 +230,10 @@ mod system {
         Ok(())
     }
 
+    pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
     pub(super) fn exposed(found: &Metadata) -> Option<&'static str> {
         if found.uid() != rustix::process::geteuid().as_raw() {
             return Some("it belongs to another user");
@@ -242,8 +249,17 @@ mod system {
     use std::io;
     use std::os::windows::fs::OpenOptionsExt as _;
     use std::path::Path;
+    use std::thread;
+    use std::time::Duration;
 
     use super::StoreError;
+
+    /// ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (winerror.h): what a file answers that another
+    /// program has open.
+    const IN_USE: [i32; 2] = [5, 32];
+    /// How long and how often a file in use is waited for.
+    const PAUSE: Duration = Duration::from_millis(20);
+    const TRIES: u32 = 25;
 
     /// Opens a link itself instead of what it leads to: FILE_FLAG_OPEN_REPARSE_POINT (CreateFileW).
     const OPEN_LINK_ITSELF: u32 = 0x0020_0000;
@@ -262,8 +278,49 @@ mod system {
         Ok(())
     }
 
+    /// Unlike MoveFileEx, `std` replaces a file that others have open, if they share its deletion, as
+    /// this program does. Python does not, nor does every virus scanner: they are soon done.
+    pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        unless_in_use(|| fs::rename(from, to))
+    }
+
+    fn unless_in_use(mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+        let in_use = |error: &io::Error| error.raw_os_error().is_some_and(|e| IN_USE.contains(&e));
+        for _ in 1..TRIES {
+            match act() {
+                Err(error) if in_use(&error) => thread::sleep(PAUSE),
+                outcome => return outcome,
+            }
+        }
+        act()
+    }
+
     pub(super) fn exposed(_: &Metadata) -> Option<&'static str> {
         None
+    }
+
+    #[test]
+    fn a_file_in_use_is_waited_for_and_not_for_ever() {
+        for code in IN_USE {
+            let mut left = 2;
+            let ended = unless_in_use(|| match left {
+                0 => Ok(()),
+                _ => {
+                    left -= 1;
+                    Err(io::Error::from_raw_os_error(code))
+                }
+            });
+            assert!(ended.is_ok() && left == 0, "{ended:?}");
+        }
+        for (code, expected) in [(32, TRIES), (2, 1)] {
+            let mut tries = 0;
+            let ended = unless_in_use(|| {
+                tries += 1;
+                Err(io::Error::from_raw_os_error(code))
+            });
+            assert_eq!(ended.map_err(|error| error.raw_os_error()), Err(Some(code)));
+            assert_eq!(tries, expected);
+        }
     }
 }
 
@@ -296,6 +353,18 @@ mod tests {
         assert_eq!(names.len(), 1, "a temporary file was left: {names:?}");
         store.remove("key").expect("removed");
         assert_eq!(kept(&store), None);
+    }
+
+    #[test]
+    fn a_body_is_replaced_while_another_program_reads_it() {
+        let (_place, store) = store();
+        store.save("key", b"one").expect("kept");
+        let mut reading = File::open(store.body("key")).expect("there");
+        store.save("key", b"two").expect("replaced");
+        assert_eq!(kept(&store), Some(b"two".to_vec()));
+        let mut read = Vec::new();
+        reading.read_to_end(&mut read).expect("still there");
+        assert_eq!(read, b"one");
     }
 
     #[test]
