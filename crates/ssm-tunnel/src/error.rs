@@ -330,16 +330,30 @@ impl From<ApiError> for Error {
     }
 }
 
-fn advice(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another program, perhaps another tunnel, uses it: choose another local port, or 0 for a free one"
+fn advice(error: &io::Error) -> String {
+    let advice = local_port_advice(error.kind());
+    advice.map_or_else(String::new, |text| format!("; {text}"))
+}
+
+/// What to do about a local port that cannot be listened on.
+pub(crate) fn local_port_advice(kind: io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        io::ErrorKind::AddrInUse => Some(
+            "another program, perhaps another tunnel, uses it: choose another local port, or 0 for a free one",
+        ),
+        io::ErrorKind::PermissionDenied => Some(FORBIDDEN),
+        io::ErrorKind::AddrNotAvailable => {
+            Some("this machine does not have that address: use 127.0.0.1")
         }
-        io::ErrorKind::PermissionDenied => "; ports below 1024 may need privileges: choose another",
-        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-        _ => "",
+        _ => None,
     }
 }
+
+#[cfg(not(windows))]
+const FORBIDDEN: &str = "ports below 1024 may need privileges: choose another";
+/// WSAEACCES. Hyper-V, WSL and Docker reserve ranges that differ after each start.
+#[cfg(windows)]
+const FORBIDDEN: &str = "Windows has reserved it (`netsh interface ipv4 show excludedportrange protocol=tcp` tells) or another program has it to itself: choose another local port, or 0 for a free one";
 
 fn socket_advice(error: &io::Error) -> &'static str {
     match error.kind() {
@@ -423,4 +437,25 @@ pub(crate) fn is_about_credentials(error: &(dyn StdError + 'static)) -> bool {
         next = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_port_that_cannot_be_listened_on_comes_with_what_to_do() {
+        let told = |kind: io::ErrorKind| {
+            let address = ([127, 0, 0, 1], 80).into();
+            let error = Arc::new(kind.into());
+            Error::LocalAddress { address, error }.to_string()
+        };
+        assert!(told(io::ErrorKind::AddrInUse).contains("perhaps another tunnel"));
+        assert!(told(io::ErrorKind::AddrNotAvailable).contains("use 127.0.0.1"));
+        let forbidden = told(io::ErrorKind::PermissionDenied);
+        assert!(forbidden.contains("choose another"), "{forbidden}");
+        // Windows has no privileged ports, but reserved ones.
+        assert_eq!(forbidden.contains("privileges"), cfg!(not(windows)));
+        assert_eq!(forbidden.contains("excludedportrange"), cfg!(windows));
+    }
 }

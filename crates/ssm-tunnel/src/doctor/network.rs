@@ -1,6 +1,5 @@
 //! The way to AWS: names, addresses, proxies, certificates, time; and the local port.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
@@ -9,6 +8,7 @@ use aws_smithy_types::date_time::Format;
 use ssm_relay::{Answer, ConnectError, Listener, Probe, probe};
 
 use super::{Check, CheckName, Doctor};
+use crate::error::local_port_advice;
 
 /// Signatures are good for so long (AWS Signature Version 4: the service's time may differ by 5
 /// minutes).
@@ -222,17 +222,9 @@ pub(super) async fn local_port(address: SocketAddr) -> Check {
         Ok(_) => Check::pass(NAME, format!("{address} is free")),
         Err(error) => {
             let check = Check::fail(NAME, format!("{address} cannot be listened on: {error}"));
-            match error.kind() {
-                io::ErrorKind::AddrInUse => check.next(
-                    "another program, perhaps another tunnel, uses it: end that, or choose another local port, or 0 for a free one",
-                ),
-                io::ErrorKind::PermissionDenied => {
-                    check.next("ports below 1024 may need privileges: choose another")
-                }
-                io::ErrorKind::AddrNotAvailable => {
-                    check.next("this machine does not have that address: use 127.0.0.1")
-                }
-                _ => check,
+            match local_port_advice(error.kind()) {
+                Some(step) => check.next(step),
+                None => check,
             }
         }
     };
