@@ -61,10 +61,61 @@ pub fn start(command: &[OsString], environment: Vec<(String, OsString)>) -> io::
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    Command::new(program)
+    Command::new(system::resolve(program))
         .args(arguments)
         .envs(environment)
         .spawn()
+}
+
+#[cfg(unix)]
+mod system {
+    use std::ffi::{OsStr, OsString};
+
+    /// The system finds it itself.
+    pub(super) fn resolve(program: &OsStr) -> OsString {
+        program.to_owned()
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    use std::env;
+    use std::ffi::{OsStr, OsString};
+    use std::path::{Path, PathBuf};
+
+    /// What the system starts without their endings being named is `.exe` only; a shell starts these
+    /// too, and npm, mvn or flyway are such files.
+    const ENDINGS: [&str; 4] = ["com", "exe", "bat", "cmd"];
+
+    /// The file that a shell would start.
+    pub(super) fn resolve(program: &OsStr) -> OsString {
+        let path = Path::new(program);
+        let named = path.parent().is_some_and(|folder| folder != "");
+        let folders = match named {
+            // As it stands.
+            true => vec![PathBuf::new()],
+            false => env::var_os("PATH")
+                .map(|path| {
+                    env::split_paths(&path)
+                        .filter(|folder| folder.is_absolute())
+                        .collect()
+                })
+                .unwrap_or_default(),
+        };
+        find(path, &folders).map_or_else(|| program.to_owned(), PathBuf::into_os_string)
+    }
+
+    /// With one of the endings, if it has none.
+    fn find(program: &Path, folders: &[PathBuf]) -> Option<PathBuf> {
+        if program.extension().is_some() {
+            return None;
+        }
+        let file = |folder: &PathBuf| {
+            let ending = |ending: &&str| folder.join(program).with_extension(ending);
+            ENDINGS.iter().map(ending).find(|path| path.is_file())
+        };
+        folders.iter().find_map(file)
+    }
 }
 
 /// Waits for its end, and passes on what asks this program to end. Ctrl-C it gets from the terminal
@@ -118,4 +169,27 @@ pub fn exit_code(status: ExitStatus) -> u8 {
     let code = status.code().unwrap_or(1);
     // Windows has codes that do not fit; none of them may look like success.
     u8::try_from(code).unwrap_or(u8::MAX)
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_batch_file_is_started_without_its_ending_as_a_shell_does() {
+        let folder = std::env::temp_dir().join(format!("ssm tunnel-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        // What npm puts beside each other; the first is for POSIX shells.
+        std::fs::write(folder.join("seven"), "#!/bin/sh\n").expect("written");
+        let exit = "@if \"%~1\"==\"a b\" exit /b %SSM_TUNNEL_PORT%\r\n@exit /b 1\r\n";
+        std::fs::write(folder.join("seven.cmd"), exit).expect("written");
+        let command = [folder.join("seven").into(), "a b".into()];
+        let environment = vec![("SSM_TUNNEL_PORT".to_owned(), "7".into())];
+        let mut child = start(&command, environment).expect("it starts");
+        let status = child.wait().await.expect("it ends");
+        std::fs::remove_dir_all(&folder).expect("removed");
+        assert_eq!(exit_code(status), 7);
+        let none = start(&["no-such-program".into()], Vec::new());
+        assert_eq!(none.err().map(|error| not_started(&error)), Some(127));
+    }
 }
