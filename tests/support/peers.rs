@@ -66,6 +66,9 @@ pub fn command(sandbox: &Sandbox, program: impl AsRef<OsStr>, home: &Path) -> Co
     }
     command
         .env("HOME", home)
+        // Windows' home, and its place for caches.
+        .env("USERPROFILE", home)
+        .env("LOCALAPPDATA", home.join("AppData").join("Local"))
         .env("AWS_ENDPOINT_URL", sandbox.endpoint_url())
         .env("AWS_REGION", "us-east-1")
         .env("AWS_DEFAULT_REGION", "us-east-1")
