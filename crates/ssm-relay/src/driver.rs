@@ -17,7 +17,8 @@ use crate::shared::Shared;
 use crate::terminate::TerminateGuard;
 use crate::websocket::{ConnectError, Connector, WebSocket};
 
-/// How long the closing handshake of a session that is over may take.
+/// How long the websocket of a session that is over may take the close frame; nobody waits for the
+/// answer to it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How far a session is.
@@ -86,7 +87,7 @@ impl Driver {
         }
         if let Some(mut websocket) = websocket {
             let closed = tokio::time::timeout(FAREWELL, websocket.close(None)).await;
-            tracing::debug!(clean = matches!(closed, Ok(Ok(()))), "websocket closed");
+            tracing::debug!(told = matches!(closed, Ok(Ok(()))), "websocket closed");
         }
         self.phase.send_replace(Phase::Ended(end));
     }
@@ -121,7 +122,7 @@ impl Driver {
             };
             let (ended, websocket) = Link::new(self, websocket, heard).run().await;
             match ended {
-                LinkEnd::Session(end) => return (end, websocket),
+                LinkEnd::Session(end) => return (end, Some(websocket)),
                 LinkEnd::Lost(reason) => {
                     let progress = {
                         let mut inner = self.shared.lock();

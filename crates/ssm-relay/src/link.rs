@@ -97,12 +97,11 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
     }
 
-    /// Runs until the websocket or the session ends. A session's end leaves the websocket.
-    pub(crate) async fn run(mut self) -> (LinkEnd, Option<WebSocket>) {
+    /// Runs until the websocket or the session ends. A session's end leaves the websocket, which need
+    /// not be watched: written to, it watches itself when it has to.
+    pub(crate) async fn run(mut self) -> (LinkEnd, WebSocket) {
         let end = poll_fn(|cx| self.poll(cx)).await;
-        // Whoever gets the websocket waits for what comes.
-        let usable = matches!(end, LinkEnd::Session(_)) && self.watch(true).is_ok();
-        (end, usable.then_some(self.websocket))
+        (end, self.websocket)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {

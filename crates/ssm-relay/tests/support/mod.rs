@@ -254,6 +254,16 @@ impl Agent {
         while self.event().await.is_some() {}
     }
 
+    /// Hears the client out: whether it said that it closes the websocket.
+    pub(crate) async fn told_of_the_close(&mut self) -> bool {
+        while let Some(Ok(frame)) = self.websocket.next().await {
+            if matches!(frame, Frame::Close(_)) {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) async fn ready(&mut self) {
         let event = soon("the handshake", self.event()).await;
         assert!(matches!(event, Some(Event::Ready(_))), "{event:?}");
