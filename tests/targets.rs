@@ -319,16 +319,11 @@ async fn the_examples_take_a_name_as_their_first_argument() {
     assert_eq!(found["target"], "my-windows-box");
     soon("its end", child.kill()).await.expect("killed");
 
-    let mut forward = command(&sandbox, example("port_forward").await, home.path());
-    forward.args([
-        "my-windows-box",
-        "--forward",
-        "1",
-        "--forward",
-        "2",
-        "--",
-        "true",
-    ]);
+    let program = example("port_forward").await;
+    let mut forward = command(&sandbox, &program, home.path());
+    forward.args(["my-windows-box", "--forward", "1", "--forward", "2", "--"]);
+    // A command that is there on every system.
+    forward.arg(&program).arg("--help");
     let ended = output("port_forward", &mut forward).await;
     assert_eq!(ended.status.code(), Some(0), "{}", printed(&ended));
 
