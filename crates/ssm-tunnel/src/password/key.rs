@@ -48,12 +48,25 @@ pub enum PrivateKeyError {
 }
 
 impl PrivateKey {
-    /// Reads PEM: `RSA PRIVATE KEY` (PKCS #1, as EC2 hands it out) or `PRIVATE KEY` (PKCS #8). The
+    /// Reads PEM: `RSA PRIVATE KEY` (PKCS #1, as EC2 hands it out) or `PRIVATE KEY` (PKCS #8), also
+    /// with a byte order mark, and in UTF-16 as Windows PowerShell 5 writes what `>` redirects. The
     /// caller wipes the text.
     ///
     /// # Errors
     /// [`PrivateKeyError`] for everything else.
     pub fn from_pem(pem: &[u8]) -> Result<Self, PrivateKeyError> {
+        if let Some(text) = pem.strip_prefix(&UTF_16LE) {
+            // PEM is ASCII: each second byte is zero.
+            let low = text.iter().step_by(2).copied();
+            // At its full size from the start: a vector that grows leaves copies behind.
+            let mut pem = Zeroizing::new(Vec::with_capacity(text.len()));
+            pem.extend(low);
+            return Self::from_text(&pem);
+        }
+        Self::from_text(pem.strip_prefix(&UTF_8).unwrap_or(pem))
+    }
+
+    fn from_text(pem: &[u8]) -> Result<Self, PrivateKeyError> {
         let has = |words: &str| {
             pem.windows(words.len())
                 .any(|part| part == words.as_bytes())
@@ -108,6 +121,10 @@ impl PrivateKey {
     }
 }
 
+/// Byte order marks.
+const UTF_16LE: [u8; 2] = [0xFF, 0xFE];
+const UTF_8: [u8; 3] = [0xEF, 0xBB, 0xBF];
+
 /// The object identifier rsaEncryption (RFC 8017, appendix A.1) in DER.
 const RSA: &[u8] = &[
     0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01,
@@ -157,6 +174,29 @@ mod tests {
             let password = key.decrypt(&encrypted).expect("it fits");
             assert_eq!(password.as_str(), "Pässwörd");
             assert_eq!(format!("{key:?}"), "PrivateKey(..)");
+        }
+    }
+
+    #[test]
+    fn what_windows_makes_of_the_file_is_the_key_still() {
+        let key = new_key();
+        let encrypted = encrypt(&key, b"secret");
+        let pem = String::from_utf8(pem("RSA PRIVATE KEY", &pkcs1(&key))).expect("ASCII");
+        let lines = pem.replace('\n', "\r\n");
+        let utf_16 = format!("\u{feff}{lines}");
+        let utf_16: Vec<u8> = utf_16.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for text in [
+            lines.as_bytes(),
+            format!("\u{feff}{lines}").as_bytes(),
+            &utf_16,
+        ] {
+            let key = PrivateKey::from_pem(text).expect("a key");
+            let password = key.decrypt(&encrypted).expect("it fits");
+            assert_eq!(password.as_str(), "secret");
+        }
+        for text in [&UTF_16LE[..], &UTF_16LE[..1], &UTF_8, b"\xFF\xFEM\0A\0R"] {
+            let error = PrivateKey::from_pem(text).expect_err("no key");
+            assert_eq!(error, PrivateKeyError::Missing);
         }
     }
 
