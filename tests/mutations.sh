@@ -317,7 +317,7 @@ mutation leaves-before-streams-are-written-out ssm-relay/src/forward/channel.rs 
             && !crate::mutation("leaves-before-streams-are-written-out")
 EOF
 
-# Rare here, since much has to be lost at once; forward/tests/basic.rs shows it three times.
+# Plan::between makes it happen; forward/tests/basic.rs shows it three times.
 mutation a-session-is-reused-too-early ssm-relay/src/forward/basic.rs <<'EOF'
         if self.open.is_some() || self.disconnect || (self.stale && may_come) {
 ====

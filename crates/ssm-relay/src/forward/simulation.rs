@@ -95,6 +95,7 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
         "agent restarted",
         "asked",
         "client cut",
+        "cut between connections",
         "paused",
         "receiving paused",
         "refused",

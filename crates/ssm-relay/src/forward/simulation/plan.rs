@@ -48,6 +48,9 @@ pub(super) struct Plan {
     pub(super) streams: Vec<StreamPlan>,
     /// Where a basic session carries several connections, one after the other.
     pub(super) reuse: bool,
+    /// What goes wrong so long after each of them ends: bytes of the one and the first of the next
+    /// are on their way together for no longer than a round trip, which nothing else hits.
+    pub(super) between: Option<(Duration, Incident)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,8 +225,12 @@ impl Plan {
             incidents: Vec::new(),
             streams,
             reuse,
+            between: None,
         };
         plan.add_incidents(dice);
+        if reuse && dice.bool() {
+            plan.add_between(dice);
+        }
         plan
     }
 
@@ -270,6 +277,19 @@ impl Plan {
             let how = [Restart::Told, Restart::Paused, Restart::Silent][dice.usize(..3)];
             let restart = Incident::AgentRestart(how);
             self.incidents.push((up_to(dice, 10 * SECOND), restart));
+        }
+    }
+
+    fn add_between(&mut self, dice: &mut fastrand::Rng) {
+        // Each way leads over the gateway.
+        let round_trip = 2 * (self.to_agent.latency + self.to_client.latency);
+        let long = up_to(dice, 2 * SECOND);
+        let cut = [Incident::CutClient(long), Incident::CutAgent(long)][dice.usize(..2)];
+        self.between = Some((up_to(dice, round_trip), cut));
+        for stream in &mut self.streams {
+            // The next one waits already, and the answer comes while the local side leaves.
+            stream.at = Duration::ZERO;
+            stream.answers_last = false;
         }
     }
 

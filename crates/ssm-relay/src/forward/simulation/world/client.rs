@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::incidents::Happening;
 use super::messages::{is_question, sequence_number};
 use super::{Over, World};
 use crate::forward::Event;
@@ -150,6 +151,7 @@ impl World {
         let over = self.over.is_some();
         let mut any = false;
         let mut before_ended = true;
+        let mut ended = false;
         for (number, local) in self.locals.iter_mut().enumerate() {
             if let Some(ready_at) = self.ready_at
                 && local.phase == Phase::NotYet
@@ -162,8 +164,14 @@ impl World {
                 self.opened.push(number);
                 any = true;
             }
+            let had_ended = local.ending().is_some();
             any |= local.act(&mut self.forward, now, over);
             before_ended = local.ending().is_some();
+            ended |= before_ended && !had_ended;
+        }
+        if ended && let Some((after, incident)) = self.plan.between {
+            self.events.insert("cut between connections");
+            self.plan_happening(after, Happening::Planned(incident));
         }
         any
     }
