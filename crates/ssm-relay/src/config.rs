@@ -15,7 +15,7 @@ use std::time::Duration;
 /// | written and not sent, a stream | [`stream_send_buffer`](Self::stream_send_buffer) | 64 KiB |
 /// | read from a local socket, a connection | fixed | 64 KiB, none while it is idle |
 /// | on its way to a local socket, a connection | fixed | 64 KiB |
-/// | read from and written to the websocket, a session | fixed | 32 KiB and 64 KiB, at most one message of 1 MiB |
+/// | read from and written to the websocket, a session | fixed | 32 KiB and 96 KiB, at most one message of 1 MiB |
 /// | streams, a session | [`ssm_smux::Config::max_streams`] | 65536 |
 /// | local connections, waiting or carried | [`max_connections`](Self::max_connections) | 1024; further ones wait unaccepted |
 /// | sessions, where connections share them | [`sessions`](Self::sessions) | 1; further connections share |

@@ -16,12 +16,15 @@ use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
 use crate::forward::{self, Forward};
-use crate::websocket::WebSocket;
+use crate::websocket::{WRITE_BUFFER, WebSocket};
 
 /// Messages read before the state machine gets them.
 const READ_BATCH: usize = 128;
-/// Bytes taken from the state machine before they are flushed.
-const WRITE_BATCH: usize = 64 << 10;
+/// Bytes taken from the state machine before they are flushed: one read of a busy local socket, 64
+/// messages of 1 KiB with their headers. In pieces, each would wake the peer.
+const WRITE_BATCH: usize = 80 << 10;
+/// Also with the message that fills it, of up to 8 KiB.
+const _: () = assert!(WRITE_BATCH + (9 << 10) < WRITE_BUFFER);
 /// Rounds before other tasks get their turn.
 const ROUNDS: usize = 16;
 /// What the reference client's pings carry.

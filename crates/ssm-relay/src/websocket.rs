@@ -35,6 +35,9 @@ use crate::transport::Transport;
 const MAX_REFUSAL: usize = 4096;
 /// No peer sends more in one message: the agent's are 1024 bytes, a service text is short.
 const MAX_MESSAGE: usize = 1 << 20;
+/// Bytes written to the websocket that go to the socket unasked: whoever flushes what is less gives
+/// it to the system in one piece.
+pub(crate) const WRITE_BUFFER: usize = 96 << 10;
 
 pub(crate) type WebSocket = WebSocketStream<Transport>;
 
@@ -217,7 +220,7 @@ impl Connector {
             })?;
         let config = WebSocketConfig::default()
             .read_buffer_size(32 << 10)
-            .write_buffer_size(64 << 10)
+            .write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
         Ok(WebSocketStream::from_partially_read(io, read.into(), Role::Client, Some(config)).await)
