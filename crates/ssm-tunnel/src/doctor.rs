@@ -49,8 +49,10 @@
 //! address without a password.
 
 mod account;
+mod denied;
 mod network;
 mod report;
+mod session;
 mod target;
 
 use std::net::SocketAddr;
