@@ -1,0 +1,207 @@
+//! The target, and whether a session to it may be started.
+
+use e2e::{TARGET, echo, instance, no_sessions};
+use ssm_sandbox::Instance;
+
+use super::run::{run, sandbox, start};
+
+const OTHER: &str = "i-0aaaaaaaaaaaaaaaa";
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn unknown_offline_and_unconnected_instances_are_told_apart() {
+    let sandbox = start(
+        sandbox()
+            .instance(Instance::new(TARGET).connected(false))
+            .instance(Instance::new(OTHER).name("lost").online(false)),
+    )
+    .await;
+    let found = run(&sandbox, &["i-0bbbbbbbbbbbbbbbb"]).await;
+    found.expect(
+        &["data-channel", "instance", "session"],
+        &["agent", "ssmmessages"],
+    );
+    found.says(
+        "instance",
+        &[
+            "has not registered in us-east-1",
+            "AmazonSSMManagedInstanceCore",
+            "443",
+        ],
+    );
+    for target in [OTHER, "lost"] {
+        let found = run(&sandbox, &[target]).await;
+        found.expect(&["data-channel", "instance", "session"], &["ssmmessages"]);
+        found.says(
+            "instance",
+            &[
+                "not been heard of since 2",
+                "ConnectionLost",
+                "start the machine",
+            ],
+        );
+    }
+    let found = run(&sandbox, &[TARGET]).await;
+    found.expect(&["data-channel", "session"], &["ssmmessages"]);
+    found.says(
+        "data-channel",
+        &["ssmmessages", "443", "AmazonSSMManagedInstanceCore"],
+    );
+    found.says("session", &["was not denied"]);
+    let found = run(&sandbox, &["nobody"]).await;
+    found.expect(
+        &["instance"],
+        &["agent", "data-channel", "mfa", "session", "ssmmessages"],
+    );
+    found.says("instance", &["no managed node in us-east-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn an_agent_that_is_too_old_is_to_be_updated() {
+    let old = |version: &str| sandbox().instance(Instance::new(TARGET).agent_version(version));
+    let sandbox = start(old("2.3.612.0")).await;
+    let found = run(&sandbox, &[TARGET]).await;
+    found.expect(&["agent"], &[]);
+    found.says(
+        "agent",
+        &["2.3.612.0 is too old", "2.3.672.0", "AWS-UpdateSSMAgent"],
+    );
+
+    let sandbox = start(old("3.1.1260.0")).await;
+    let found = run(&sandbox, &[TARGET]).await;
+    found.expect(&[], &[]);
+    let found = run(&sandbox, &[TARGET, "--host", "db.internal"]).await;
+    found.expect(&["agent"], &[]);
+    found.says("agent", &["a remote host takes 3.1.1374.0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn what_may_not_be_asked_is_unknown_and_no_failure() {
+    let missing =
+        |action: &str| format!("because no identity-based policy allows the {action} action");
+    let (describe, status) = ("ssm:DescribeInstanceInformation", "ssm:GetConnectionStatus");
+    let sandbox = start(
+        sandbox()
+            .deny(describe, missing(describe))
+            .deny(status, "with an explicit deny in a service control policy")
+            .instance(instance(echo().await)),
+    )
+    .await;
+    let found = run(&sandbox, &[TARGET]).await;
+    found.expect(&[], &["agent", "data-channel", "instance"]);
+    found.says(
+        "instance",
+        &[
+            "no identity-based policy allows it",
+            "a tunnel does not need it",
+            r#"\"Action\":\"ssm:DescribeInstanceInformation\""#,
+        ],
+    );
+    found.says("data-channel", &["service control policy", "organization"]);
+    no_sessions(&sandbox).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn a_denied_session_names_the_kind_of_statement_and_what_would_allow_it() {
+    let start_session = "ssm:StartSession";
+    for (context, cause, policy, words) in [
+        (
+            "because no identity-based policy allows the ssm:StartSession action",
+            "no_allow",
+            "identity_based",
+            r#"arn:aws:ssm:us-east-1::document/AWS-StartPortForwardingSession"#,
+        ),
+        (
+            "with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o-1/service_control_policy/p-1",
+            "explicit_deny",
+            "service_control",
+            "arn:aws:organizations::1:policy/o-1/service_control_policy/p-1",
+        ),
+        (
+            "because no permissions boundary allows the ssm:StartSession action",
+            "no_allow",
+            "permissions_boundary",
+            "permissions boundary must allow ssm:StartSession",
+        ),
+    ] {
+        let builder = sandbox().deny(start_session, context);
+        let sandbox = start(builder.instance(instance(echo().await))).await;
+        let found = run(&sandbox, &[TARGET]).await;
+        assert_eq!((found.status("session"), found.code), ("fail", Some(1)));
+        let denial = &found.checks["session"]["details"]["denial"];
+        assert_eq!(
+            (&denial["cause"], &denial["policy"]),
+            (&cause.into(), &policy.into())
+        );
+        found.says("session", &[words]);
+        assert_eq!(sandbox.active_sessions().len(), 0);
+    }
+    // One that may be started but not terminated is told apart.
+    let context = "because no identity-based policy allows the ssm:TerminateSession action";
+    let builder = sandbox().deny("ssm:TerminateSession", context);
+    let sandbox = start(builder.instance(instance(echo().await))).await;
+    let found = run(&sandbox, &[TARGET]).await;
+    found.expect(&["session"], &[]);
+    found.says(
+        "session",
+        &["but not terminated", "allow ssm:TerminateSession"],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn no_session_is_started_where_that_is_asked_for() {
+    let sandbox = start(sandbox().instance(instance(echo().await))).await;
+    let found = run(&sandbox, &[TARGET, "--no-session"]).await;
+    found.expect(&[], &["mfa", "session", "ssmmessages"]);
+    assert_eq!(sandbox.request_count("StartSession"), 0);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn an_interrupted_run_still_terminates_its_session() {
+    use e2e::soon;
+    use ssm_sandbox::ApiFault;
+    use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+    use super::run::doctor;
+
+    let sandbox = start(sandbox().instance(instance(echo().await))).await;
+    let release = std::sync::Arc::new(tokio::sync::Notify::new());
+    sandbox.fail_next("StartSession", ApiFault::Slow(release.clone()));
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = doctor(&sandbox, home.path(), &[TARGET]).await;
+    let mut child = command.spawn().expect("starts");
+    soon("the session", async {
+        while sandbox.active_sessions().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let id = child.id().expect("running").to_string();
+    let killed = tokio::process::Command::new("kill")
+        .args(["-INT", &id])
+        .status()
+        .await;
+    assert!(killed.expect("kill runs").success());
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let said = soon("its word", lines.next_line()).await.expect("readable");
+    assert!(said.is_some_and(|line| line.starts_with("Interrupted: waiting")));
+    // It stays until StartSession is answered, however long that takes: another one runs from its
+    // start to its end meanwhile.
+    run(&sandbox, &[TARGET, "--no-session"])
+        .await
+        .expect(&[], &["mfa", "session", "ssmmessages"]);
+    let left = child.try_wait().expect("it is known");
+    assert!(left.is_none(), "it left at once: {left:?}");
+    release.notify_one();
+    let ended = soon("its end", child.wait()).await.expect("ends");
+    assert_eq!(ended.code(), Some(130));
+    // By the program, not by the agent that would wait a while.
+    assert!(sandbox.request_count("TerminateSession") >= 1);
+    no_sessions(&sandbox).await;
+}
