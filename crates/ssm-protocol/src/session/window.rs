@@ -35,9 +35,6 @@ pub(super) struct Window {
     /// Two messages.
     least: usize,
     floor: usize,
-    /// Four messages, if the floor is higher: with fewer, a lost one is not noticed by the three
-    /// acknowledgements after it.
-    favoured_floor: usize,
     cap: usize,
     delivered: u64,
     delivered_at: Instant,
@@ -99,7 +96,6 @@ impl Window {
         Self {
             least,
             floor,
-            favoured_floor: floor.min(least.saturating_mul(2)),
             cap,
             delivered: 0,
             delivered_at: now,
@@ -137,7 +133,8 @@ impl Window {
             return self.short();
         }
         let (granularity, floor) = match self.favoured_until {
-            Some(_) => (Duration::ZERO, self.favoured_floor),
+            // Four messages: with fewer, no three acknowledgements after a lost one would tell of it.
+            Some(_) => (Duration::ZERO, self.floor.min(self.least.saturating_mul(2))),
             None => (GRANULARITY, self.floor),
         };
         // A float too large for usize saturates.

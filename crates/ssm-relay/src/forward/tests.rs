@@ -187,7 +187,8 @@ fn publication(message_type: MessageType) -> Bytes {
     control(message_type, Bytes::new())
 }
 
-fn control(message_type: MessageType, payload: Bytes) -> Bytes {
+/// A message of the service, which numbers nothing.
+pub(crate) fn control(message_type: MessageType, payload: Bytes) -> Bytes {
     let header = Header {
         message_type,
         schema_version: 1,

@@ -1,9 +1,9 @@
 //! Messages that the gateway makes itself.
 
 use bytes::Bytes;
-use ssm_protocol::wire::{
-    Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
-};
+use ssm_protocol::wire::{Message, MessageType, PayloadType};
+
+use crate::forward::tests::control;
 
 /// The number of a message of stream data.
 pub(super) fn sequence_number(message: &Bytes) -> Option<i64> {
@@ -19,27 +19,10 @@ pub(super) fn is_question(message: &Bytes) -> bool {
 }
 
 pub(super) fn publication(message_type: MessageType) -> Bytes {
-    control(message_type, b"{}")
+    control(message_type, Bytes::from_static(b"{}"))
 }
 
 pub(super) fn channel_closed(output: &str) -> Bytes {
     let body = format!(r#"{{"Output":"{output}"}}"#);
-    control(MessageType::ChannelClosed, body.as_bytes())
-}
-
-fn control(message_type: MessageType, payload: &[u8]) -> Bytes {
-    let header = Header {
-        message_type,
-        schema_version: 1,
-        created_date: std::time::Duration::from_secs(1),
-        sequence_number: SequenceNumber(0),
-        flags: Flags::NONE,
-        message_id: MessageId::default(),
-        payload_type: PayloadType::None,
-    };
-    Message {
-        header,
-        payload: Bytes::copy_from_slice(payload),
-    }
-    .encode()
+    control(MessageType::ChannelClosed, body.into())
 }
