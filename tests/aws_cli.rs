@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use e2e::peers::{command, example, free_port, installed, output, printed, random_bytes};
-use e2e::{TARGET, closed_port, echo, echoed, instance, no_sessions, sandbox, service, soon};
+use e2e::{
+    TARGET, closed_port, echo, echoed, instance, is_reset, no_sessions, sandbox, service, soon,
+};
 use ssm_sandbox::{Instance, Sandbox};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::net::{TcpStream, UnixStream};
@@ -356,7 +358,7 @@ async fn a_port_in_use_and_a_refused_destination_are_told_as_the_plugin_tells_th
     .await;
     let port = cli.port().await;
     let refused = "Connection to destination port failed, check SSM Agent logs.";
-    let _stream = connect(port).await;
+    is_reset(SocketAddr::from(([127, 0, 0, 1], port))).await;
     cli.until("the refusal", |line| (line == refused).then_some(()))
         .await;
 

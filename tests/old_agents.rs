@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use e2e::{
-    closed_port, connect, echo, echoed, event, instance, no_sessions, open, sandbox, service, soon,
-    tunnel,
+    closed_port, connect, echo, echoed, event, instance, is_reset, no_sessions, open, sandbox,
+    service, soon, tunnel,
 };
 use ssm_sandbox::{Faults, Lossy, Sandbox};
 use ssm_tunnel::{Event, Limits, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 const OLD: [&str; 3] = ["3.0.196.0", "2.3.722.0", "2.3.50.0"];
 
@@ -136,13 +135,7 @@ async fn a_refused_port_resets_the_connection_and_the_tunnel_lives() {
         message.contains("Unable to connect to specified port"),
         "{message}"
     );
-    // The reset may be there before the connection is.
-    let error = soon("the reset", async {
-        let mut tcp = TcpStream::connect(tunnel.local_addr()).await?;
-        tcp.read_to_end(&mut Vec::new()).await
-    });
-    let error = error.await.expect_err("a reset");
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    is_reset(tunnel.local_addr()).await;
     sandbox.set_instance(instance(echo().await).agent_version("3.0.196.0"));
     echoed(connect(&tunnel).await, 1, 1000).await;
 }
@@ -219,12 +212,7 @@ async fn a_further_session_that_cannot_be_started_costs_only_its_connection() {
             .agent_version("3.0.196.0")
             .online(false),
     );
-    let error = soon("the reset", async {
-        let mut tcp = TcpStream::connect(tunnel.local_addr()).await?;
-        tcp.read_to_end(&mut Vec::new()).await
-    });
-    let error = error.await.expect_err("a reset");
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    is_reset(tunnel.local_addr()).await;
     let reason = event(&mut events, "the failure", |event| match event {
         Event::ConnectionFailed { reason, .. } => Some(reason.clone()),
         _ => None,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use e2e::{
-    TARGET, closed_port, config, connect, echo, echoed, event, instance, no_sessions, open,
-    sandbox, service, soon, tunnel,
+    TARGET, closed_port, config, connect, echo, echoed, event, instance, is_reset, no_sessions,
+    open, sandbox, service, soon, tunnel,
 };
 use ssm_mfa::{MfaProvider, StaticCode};
 use ssm_sandbox::{Instance, Sandbox};
@@ -131,13 +131,7 @@ async fn a_refused_destination_resets_the_connection_and_the_tunnel_lives() {
     let sandbox = sandbox(instance(closed_port())).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
-    // The reset may be there before the connection is.
-    let error = soon("the reset", async {
-        let mut tcp = TcpStream::connect(tunnel.local_addr()).await?;
-        tcp.read_to_end(&mut Vec::new()).await
-    });
-    let error = error.await.expect_err("a reset");
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    is_reset(tunnel.local_addr()).await;
     event(&mut events, "the refusal", |event| {
         matches!(event, Event::DestinationRefused { .. }).then_some(())
     })

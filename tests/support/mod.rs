@@ -119,6 +119,17 @@ pub async fn connect(tunnel: &Tunnel) -> TcpStream {
     tcp
 }
 
+/// A local port whose destination cannot be reached resets the connection. The reset may be there
+/// before the connection is.
+pub async fn is_reset(local: SocketAddr) {
+    let outcome = soon("the reset", async {
+        let mut tcp = TcpStream::connect(local).await?;
+        tcp.read_to_end(&mut Vec::new()).await
+    });
+    let error = outcome.await.expect_err("a reset");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
 /// Sends random bytes to an echo and compares what comes back.
 pub async fn echoed(stream: impl AsyncRead + AsyncWrite + Unpin, seed: u64, length: usize) {
     let (mut read, mut write) = tokio::io::split(stream);
