@@ -8,7 +8,6 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use crate::proxy::{self, Proxy};
-use crate::socket::Socket;
 use crate::tls::{self, CaBundle};
 use crate::transport::Transport;
 use crate::websocket::{ConnectError, host_and_port};
@@ -33,7 +32,6 @@ pub(crate) async fn connect(
     };
     // Without it every small message waits for the previous one's TCP acknowledgement.
     tcp.set_nodelay(true).map_err(network)?;
-    let tcp = Socket::from(tcp);
     if matches!(url.scheme(), "ws" | "http") {
         return Ok(Transport::Plain(tcp));
     }

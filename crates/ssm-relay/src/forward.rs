@@ -272,11 +272,6 @@ impl Forward {
         !self.wants_transmit() && !self.channel.is_unanswered() && self.session.is_delivered()
     }
 
-    /// Something that was sent, or is about to be, is not acknowledged.
-    pub(crate) fn awaits_acknowledgement(&self) -> bool {
-        self.wants_transmit() || self.session.stats().unacknowledged > 0
-    }
-
     pub(crate) fn read(&mut self, id: StreamId) -> Read {
         match self.channel.read(id) {
             Read::Finished if self.refusals.contains(id) => Read::Refused,

@@ -32,7 +32,6 @@
 mod api;
 mod backoff;
 mod clock;
-mod coalesce;
 mod config;
 mod dial;
 mod driver;
@@ -49,7 +48,6 @@ mod pump;
 mod relay;
 mod shared;
 mod signer;
-mod socket;
 mod stats;
 mod stream;
 mod stream_url;

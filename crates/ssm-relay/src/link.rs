@@ -11,7 +11,6 @@ use futures_util::{Sink as _, Stream as _};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
-use crate::coalesce::Coalesce;
 use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
@@ -59,9 +58,6 @@ pub(crate) struct Link<'a, H> {
     outbound: VecDeque<Message>,
     flushed: bool,
     receive_paused: bool,
-    coalesce: Coalesce,
-    /// Something that was sent is unacknowledged.
-    waiting: bool,
     ping_at: Instant,
     /// Until when anything must be heard after a ping, and how long that was.
     silent_until: Option<(Instant, Duration)>,
@@ -88,8 +84,6 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             outbound: VecDeque::new(),
             flushed: true,
             receive_paused: false,
-            coalesce: Coalesce::default(),
-            waiting: false,
             // The first pong tells that the service accepted the token.
             ping_at: started,
             silent_until: None,
@@ -100,8 +94,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
     }
 
-    /// Runs until the websocket or the session ends. A session's end leaves the websocket, which need
-    /// not be watched: written to, it watches itself when it has to.
+    /// Runs until the websocket or the session ends. A session's end leaves the websocket open.
     pub(crate) async fn run(mut self) -> (LinkEnd, WebSocket) {
         let end = poll_fn(|cx| self.poll(cx)).await;
         (end, self.websocket)
@@ -127,20 +120,12 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
     /// Reads, thinks, writes once. `Err` is why the websocket is lost.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<Round, String> {
         self.check_sleep();
-        let rest = self.coalesce.rest(self.now(), self.waiting);
-        let read = match rest {
-            Some(_) => Ok(()),
-            None => self.read(cx),
-        };
+        let read = self.read(cx);
         let mut read_more = self.inbound.len() >= READ_BATCH;
         let paused = self.receive_paused;
         let deadline = self.step(cx);
         // Nobody wakes this task for what arrived while it did not read.
         read_more |= paused && !self.receive_paused;
-        let resting = self.coalesce.rest(self.now(), self.waiting);
-        if resting.is_none() && !self.receive_paused {
-            read_more |= rest.is_some() || !self.websocket.get_ref().is_watched();
-        }
         read?;
         let wrote = self.write(cx)?;
         if let Some((_, give_up)) = &self.ending
@@ -149,7 +134,6 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             return Ok(Round::Over);
         }
         self.check_silence()?;
-        let deadline = resting.map_or(deadline, |until| deadline.min(until));
         let last_words = self.ending.is_some() && !self.said_all && self.outbound.is_empty();
         if read_more || wrote || last_words {
             return Ok(Round::Again);
@@ -160,9 +144,6 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
         if self.sleep.as_mut().poll(cx).is_ready() {
             return Ok(Round::Again);
-        }
-        if self.flushed && resting.is_some() {
-            self.watch(false)?;
         }
         Ok(Round::Wait)
     }
@@ -192,17 +173,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
         while self.inbound.len() < READ_BATCH {
             let message = match Pin::new(&mut self.websocket).poll_next(cx) {
-                Poll::Pending => {
-                    let time = self.now();
-                    self.coalesce.drained(time);
-                    let rest = self.coalesce.rest(time, self.waiting);
-                    if rest.is_some() || self.websocket.get_ref().is_watched() {
-                        break;
-                    }
-                    // Polled again, it wakes this task for what comes next.
-                    self.watch(true)?;
-                    continue;
-                }
+                Poll::Pending => break,
                 Poll::Ready(None) => return Err("the websocket was closed".to_owned()),
                 Poll::Ready(Some(Err(error))) => return Err(lost(&error)),
                 Poll::Ready(Some(Ok(message))) => message,
@@ -212,10 +183,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                 (self.heard)();
             }
             match message {
-                Message::Binary(data) => {
-                    self.coalesce.saw(data.len());
-                    self.inbound.push(data);
-                }
+                Message::Binary(data) => self.inbound.push(data),
                 Message::Text(text) => self.inbound.push(text.into()),
                 Message::Close(Some(frame)) => {
                     return Err(format!(
@@ -229,14 +197,6 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             }
         }
         Ok(())
-    }
-
-    /// Has what arrives wake this task, once the websocket was polled again, or not.
-    fn watch(&mut self, watched: bool) -> Result<(), String> {
-        let socket = self.websocket.get_mut().socket();
-        socket
-            .set_watched(watched)
-            .map_err(|error| lost(&error.into()))
     }
 
     /// Gives the state machine what arrived, takes what it has to send, and returns when it wants
@@ -285,7 +245,6 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
         inner.wake_streams(&events);
         self.receive_paused = inner.forward.receive_paused();
-        self.waiting = inner.forward.awaits_acknowledgement();
         let wake = inner.forward.poll_timeout();
         inner.park_driver(cx);
         drop(inner);

@@ -3,34 +3,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::socket::Socket;
 
 /// What a websocket runs over.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// Loopback only.
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
-}
-
-impl Transport {
-    /// Whether what arrives wakes the task that reads.
-    pub(crate) fn is_watched(&self) -> bool {
-        match self {
-            Self::Plain(tcp) => tcp.is_watched(),
-            Self::Tls(tls) => tls.get_ref().0.is_watched(),
-        }
-    }
-
-    /// The TCP connection below it.
-    pub(crate) fn socket(&mut self) -> &mut Socket {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => tls.get_mut().0,
-        }
-    }
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 macro_rules! each {
