@@ -6,7 +6,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-
 /// What a websocket runs over.
 #[derive(Debug)]
 pub(crate) enum Transport {
