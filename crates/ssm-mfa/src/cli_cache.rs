@@ -87,6 +87,11 @@ fn python_string(text: &str) -> String {
     json
 }
 
+/// Where the CLI keeps it: no variable moves it but the home's.
+pub(crate) fn directory() -> Option<PathBuf> {
+    Some(std::env::home_dir()?.join(".aws").join("cli").join("cache"))
+}
+
 /// The place of one session in the cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -100,8 +105,7 @@ impl Place {
     /// `None` when the cache is not used.
     pub(crate) fn new(use_: CliCache, key: String, role: RoleSpec) -> Option<Self> {
         Some(Self {
-            // No variable moves it but the home's.
-            directory: std::env::home_dir()?.join(".aws").join("cli").join("cache"),
+            directory: directory()?,
             key,
             role,
             writes: match use_ {

@@ -119,6 +119,8 @@ mod acquire;
 mod builder;
 #[cfg(feature = "cli-cache")]
 mod cli_cache;
+#[cfg(feature = "cli-cache")]
+mod cli_session;
 mod code;
 #[cfg(feature = "discover")]
 mod discover;
@@ -145,6 +147,8 @@ pub use acquire::Strategy;
 pub use builder::MfaProviderBuilder;
 #[cfg(feature = "cli-cache")]
 pub use cli_cache::CliCache;
+#[cfg(feature = "cli-cache")]
+pub use cli_session::CliRoleSession;
 pub use code::{InvalidCode, MfaCode};
 #[cfg(feature = "discover")]
 pub use discover::Devices;

@@ -1,8 +1,11 @@
 //! A session that somebody else started.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use ssm_relay::{ApiError, BoxFuture, SessionApi, Ticket, Token};
 use zeroize::Zeroizing;
 
@@ -36,30 +39,25 @@ impl StartedSession {
         }
     }
 
-    /// From the answer itself, an object with these three; others are ignored.
+    /// From the answer itself: a JSON object with these three members, of which others are ignored.
+    /// The names' case does not matter: ECS's ExecuteCommand answers with `sessionId`, `streamUrl`
+    /// and `tokenValue`.
     ///
     /// # Errors
-    /// [`Error::Settings`] when it is not that. The error shows nothing of it.
+    /// [`Error::Settings`] that names what is missing or wrong. The error repeats no value.
     pub fn from_json(answer: &str) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "PascalCase")]
-        struct Answer {
-            session_id: String,
-            stream_url: String,
-            token_value: Zeroizing<String>,
-        }
         let answer: Answer = serde_json::from_str(answer).map_err(|error| {
             Error::Settings(format!(
-                "the session is not StartSession's answer, an object with SessionId, StreamUrl \
-                 and TokenValue (line {}, column {})",
+                "the session is not StartSession's answer, a JSON object with SessionId, \
+                 StreamUrl and TokenValue (line {}, column {})",
                 error.line(),
                 error.column()
             ))
         })?;
         Ok(Self::new(
-            answer.session_id,
-            answer.stream_url,
-            answer.token_value.as_str(),
+            present("SessionId", answer.session_id)?.as_str(),
+            present("StreamUrl", answer.stream_url)?.as_str(),
+            present("TokenValue", answer.token_value)?.as_str(),
         ))
     }
 
@@ -67,6 +65,55 @@ impl StartedSession {
     pub fn session_id(&self) -> &str {
         &self.session_id
     }
+}
+
+/// The members of the answer, as far as it has them.
+#[derive(Default)]
+struct Answer {
+    session_id: Option<Zeroizing<String>>,
+    stream_url: Option<Zeroizing<String>>,
+    token_value: Option<Zeroizing<String>>,
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Answer;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
+        let mut answer = Answer::default();
+        while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+            let member = match name.to_ascii_lowercase().as_str() {
+                "sessionid" => &mut answer.session_id,
+                "streamurl" => &mut answer.stream_url,
+                "tokenvalue" => &mut answer.token_value,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            *member = map.next_value()?;
+        }
+        Ok(answer)
+    }
+}
+
+fn present(name: &str, value: Option<Zeroizing<String>>) -> Result<Zeroizing<String>, Error> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| {
+        Error::Settings(format!(
+            "the session is not StartSession's answer: it has no {name}, or an empty one"
+        ))
+    })
 }
 
 /// Hands the session out once; the other calls are the service's own.
@@ -139,16 +186,53 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_answer_is_refused_without_being_shown() {
+    fn member_names_are_read_in_any_case() {
         for text in [
-            "",
-            "MARKER",
-            r#"{"SessionId": "s-1", "StreamUrl": "wss://h/p"}"#,
-            r#"{"SessionId": "s-1", "StreamUrl": "wss://h/p", "TokenValue": ["MARKER"]}"#,
+            r#"{"sessionId": "s-1", "streamUrl": "wss://h/p", "tokenValue": "MARKER"}"#,
+            r#"{"SESSIONID": "s-1", "StreamURL": "wss://h/p", "token\u0056alue": "MARKER"}"#,
+            r#"{"a": {"SessionId": [1]}, "sessionId": "s-1", "streamUrl": "wss://h/p", "tokenValue": "MARKER"}"#,
+        ] {
+            let started = StartedSession::from_json(text).expect(text);
+            assert_eq!(started.session_id(), "s-1");
+            assert_eq!(started.stream_url, "wss://h/p");
+            assert_eq!(started.token.expose(), "MARKER");
+        }
+    }
+
+    #[test]
+    fn an_invalid_answer_is_refused_without_being_shown() {
+        let deep = format!("{}MARKER", "[".repeat(100_000));
+        for (text, named) in [
+            ("", "TokenValue"),
+            ("MARKER", "TokenValue"),
+            ("null", "TokenValue"),
+            ("[\"MARKER\"]", "TokenValue"),
+            (deep.as_str(), "TokenValue"),
+            (r#"{"SessionId": "s-1", "StreamUrl": "MARK"#, "TokenValue"),
+            (
+                r#"{"SessionId": "s-1", "StreamUrl": "MARKER"}"#,
+                "TokenValue",
+            ),
+            (
+                r#"{"SessionId": "s-1", "StreamUrl": "wss://h/p", "TokenValue": ["MARKER"]}"#,
+                "TokenValue",
+            ),
+            (
+                r#"{"SessionId": 7, "StreamUrl": "wss://h/p", "TokenValue": "MARKER"}"#,
+                "SessionId",
+            ),
+            (
+                r#"{"SessionId": "s-1", "StreamUrl": null, "TokenValue": "MARKER"}"#,
+                "no StreamUrl",
+            ),
+            (
+                r#"{"SessionId": "", "StreamUrl": "wss://h/p", "TokenValue": "MARKER"}"#,
+                "no SessionId",
+            ),
         ] {
             let error = StartedSession::from_json(text).expect_err("refused");
-            assert!(!format!("{error} {error:?}").contains("MARKER"), "{error}");
-            assert!(error.to_string().contains("TokenValue"), "{error}");
+            assert!(!format!("{error} {error:?}").contains("MARK"), "{error}");
+            assert!(error.to_string().contains(named), "{error}");
         }
     }
 }
