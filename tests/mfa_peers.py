@@ -14,6 +14,7 @@ import random
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -90,6 +91,87 @@ class Program:
         return self.process.returncode, out.decode(), err.decode()
 
 
+class AsAws:
+    """A proxy that answers in AWS's place: it ends the TLS of every host with a certificate of its
+    own authority, and hands what is inside to the sandbox."""
+
+    def __init__(self, stack, folder, sandbox):
+        self.sandbox = urllib.parse.urlsplit(sandbox)
+        self.ca = folder / "ca.pem"
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(self.certificate(folder))
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def accept():
+            while True:
+                try:
+                    client, _ = listener.accept()
+                except OSError:
+                    return  # closed with the check
+                threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+
+    def certificate(self, folder):
+        import datetime
+
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        now = datetime.datetime.now(datetime.timezone.utc)
+
+        def issue(subject, key, issuer, signer, *extensions):
+            name = lambda text: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+            builder = x509.CertificateBuilder(
+                name(issuer), name(subject), key.public_key(), x509.random_serial_number(),
+                now - datetime.timedelta(hours=1), now + datetime.timedelta(days=1),
+            )
+            of_key = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+            of_signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
+            for extension, critical in [(of_key, False), (of_signer, False), *extensions]:
+                builder = builder.add_extension(extension, critical)
+            return builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+        authority, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        usage = dict.fromkeys(
+            ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+             "key_agreement", "crl_sign", "encipher_only", "decipher_only"], False)
+        signs = x509.KeyUsage(key_cert_sign=True, **usage)
+        own = x509.BasicConstraints(ca=True, path_length=None)
+        self.ca.write_bytes(issue("ca", authority, "ca", authority, (own, True), (signs, True)))
+        hosts = ["sts.amazonaws.com", "sts.us-east-1.amazonaws.com", "iam.amazonaws.com"]
+        names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+        leaf = folder / "aws.pem"
+        form = serialization.PrivateFormat.PKCS8
+        leaf.write_bytes(
+            issue("aws", key, "ca", authority, (names, False))
+            + key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+        )
+        return leaf
+
+    def serve(self, client):
+        with contextlib.suppress(OSError), client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(4096) or b"\r\n\r\n"
+            client.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            with (
+                self.tls.wrap_socket(client, server_side=True) as inside,
+                socket.create_connection((self.sandbox.hostname, self.sandbox.port)) as sandbox,
+            ):
+                def back():
+                    with contextlib.suppress(OSError):
+                        while data := sandbox.recv(65536):
+                            inside.sendall(data)
+                        inside.shutdown(socket.SHUT_WR)
+
+                threading.Thread(target=back, daemon=True).start()
+                while data := inside.recv(65536):
+                    sandbox.sendall(data)
+
+
 class Place:
     """A sandbox, and a home with the profiles of its users."""
 
@@ -116,6 +198,14 @@ class Place:
             )
         self.profile("taro", source=None, mfa_serial=self.serial("taro"), **self.keys("taro"))
         self.profile("dev", role_arn=ROLE, source_profile="taro-keys", mfa_serial=self.serial("taro"))
+
+    def as_aws(self, stack):
+        """From now on programs reach the sandbox where AWS itself would be: the AWS CLI's cache is for
+        AWS's own endpoints."""
+        front = AsAws(stack, self.home, self.url)
+        del self.env["AWS_ENDPOINT_URL"]
+        self.env.update(HTTPS_PROXY=front.url, AWS_CA_BUNDLE=str(front.ca))
+        return self
 
     def keys(self, name):
         user = self.users[name]
@@ -390,7 +480,7 @@ IDENTITY = ["sts", "get-caller-identity", "--output", "json"]
 
 
 def the_cli_reads_what_we_wrote(stack):
-    place = Place(stack)
+    place = Place(stack).as_aws(stack)
     direct = ["--strategy", "direct", "--cli-cache", "read-write"]
     place.answers(MFA, "login", "--profile", "dev", *direct)
     who = json.loads(place.quiet(AWS, *IDENTITY, "--profile", "dev"))
@@ -399,15 +489,31 @@ def the_cli_reads_what_we_wrote(stack):
 
 
 def we_read_what_the_cli_wrote(stack):
-    place = Place(stack)
+    place = Place(stack).as_aws(stack)
     place.answers(AWS, *IDENTITY, "--profile", "dev")
     session = json.loads(place.quiet(MFA, "login", "--profile", "dev", "--output", "json"))
     assert session["source"] == "cli_cache", session
     assert place.codes() == 1, place.requests()
 
 
+def the_clis_cache_is_for_awss_own_endpoints(stack):
+    place = Place(stack)
+    cache = place.home / ".aws" / "cli" / "cache"
+    # Written: what a stand-in issued would pass for AWS's.
+    direct = ["--strategy", "direct", "--cli-cache", "read-write"]
+    place.answers(MFA, "login", "--profile", "dev", *direct)
+    assert not cache.exists(), list(cache.iterdir())
+    # Read: what AWS issued would be sent to the stand-in.
+    place.answers(AWS, *IDENTITY, "--profile", "dev")
+    assert len(list(cache.iterdir())) == 1
+    place.quiet(MFA, "logout", "--profile", "dev")
+    place.quiet(MFA, "logout", "--profile", "dev", "--strategy", "direct")
+    code, out, err = place.run(MFA, "login", "--profile", "dev", terminal=False).ends()
+    assert code == 1 and "no terminal" in err, (code, out, err)
+
+
 def the_cli_mixes_up_whose_session_it_is_and_we_do_not(stack):
-    place = Place(stack, "--user", "taro", "--user", "hanako")
+    place = Place(stack, "--user", "taro", "--user", "hanako").as_aws(stack)
     place.profile("other", role_arn=ROLE, source_profile="hanako-keys", mfa_serial=place.serial("taro"))
     place.answers(AWS, *IDENTITY, "--profile", "dev")
     place.quiet(AWS, *IDENTITY, "--profile", "other")  # hanako's profile, taro's session
@@ -421,7 +527,7 @@ def the_cli_mixes_up_whose_session_it_is_and_we_do_not(stack):
 
 
 def the_cli_asks_twice_for_a_short_session_and_we_once(stack):
-    place = Place(stack)
+    place = Place(stack).as_aws(stack)
     place.profile(
         "short", role_arn=ROLE, source_profile="taro-keys", mfa_serial=place.serial("taro"), duration_seconds=900,
     )
@@ -429,7 +535,7 @@ def the_cli_asks_twice_for_a_short_session_and_we_once(stack):
     place.answers(AWS, *IDENTITY, "--profile", "short")
     assert place.codes() == 2, place.requests()
     # The CLI used up the codes of this step and the next; ours are another sandbox's.
-    place = Place(stack)
+    place = Place(stack).as_aws(stack)
     place.profile(
         "short", role_arn=ROLE, source_profile="taro-keys", mfa_serial=place.serial("taro"), duration_seconds=900,
     )
@@ -454,7 +560,7 @@ def the_cli_never_asks_for_a_user_and_we_do(stack):
 
 
 def a_broken_cache_stops_the_cli_and_not_us(stack):
-    place = Place(stack)
+    place = Place(stack).as_aws(stack)
     place.answers(AWS, *IDENTITY, "--profile", "dev")
     for broken in ["{", '{"Credentials": {}}', '{"Credentials": 1}']:
         for file in (place.home / ".aws" / "cli" / "cache").iterdir():
@@ -563,6 +669,7 @@ CHECKS = [
     a_killed_program_lets_the_other_go_on,
     the_cli_reads_what_we_wrote,
     we_read_what_the_cli_wrote,
+    the_clis_cache_is_for_awss_own_endpoints,
     the_cli_mixes_up_whose_session_it_is_and_we_do_not,
     the_cli_asks_twice_for_a_short_session_and_we_once,
     the_cli_never_asks_for_a_user_and_we_do,

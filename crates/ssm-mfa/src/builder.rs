@@ -188,7 +188,9 @@ impl MfaProviderBuilder {
         self
     }
 
-    /// Whether role sessions are shared with the AWS CLI. Default [`CliCache::Off`].
+    /// Whether role sessions are shared with the AWS CLI. Default [`CliCache::Off`], and always off
+    /// while STS has an endpoint other than AWS's own: the CLI's cache does not record which one
+    /// issued a session.
     ///
     /// [`CliCache::Off`]: crate::CliCache::Off
     #[cfg(feature = "cli-cache")]
@@ -244,15 +246,20 @@ impl MfaProviderBuilder {
                 .source()?,
             ),
         };
+        let sts = Sts::new(&config, base, self.profile.clone(), clock.clone())?;
+        // The CLI's key forgets the endpoint: what AWS issued would be sent to any other, and what
+        // another issued would be taken for AWS's.
         #[cfg(feature = "cli-cache")]
         let cli = match (self.cli_key, self.roles.as_slice()) {
-            (Some(key), [role]) => crate::cli_cache::Place::new(self.cli_cache, key, role.clone()),
+            (Some(key), [role]) if sts.endpoint().is_none() => {
+                crate::cli_cache::Place::new(self.cli_cache, key, role.clone())
+            }
             _ => None,
         };
         Ok(MfaProvider::new(Inner {
             #[cfg(feature = "cli-cache")]
             cli,
-            sts: Sts::new(&config, base, self.profile.clone(), clock.clone())?,
+            sts,
             profile: self.profile,
             region: self.region,
             serial: self.serial,
@@ -308,6 +315,46 @@ fn standard_store() -> Arc<dyn SessionStore> {
         None => {
             tracing::warn!("no home directory: MFA sessions are not kept between programs");
             Arc::new(MemoryStore::new())
+        }
+    }
+}
+
+#[cfg(all(test, feature = "cli-cache"))]
+mod tests {
+    use aws_config::BehaviorVersion;
+    use aws_credential_types::Credentials;
+
+    use super::*;
+
+    /// The name of the AWS CLI's session is the same at every endpoint.
+    #[test]
+    fn the_aws_clis_cache_is_for_awss_own_endpoints() {
+        let shares = |endpoint: Option<&str>| {
+            let mut config = SdkConfig::builder()
+                .behavior_version(BehaviorVersion::v2026_01_12())
+                .region(Region::new("eu-west-1"));
+            config.set_endpoint_url(endpoint.map(str::to_owned));
+            let mut builder = MfaProviderBuilder::default()
+                .sts_config(&config.build())
+                .base(Credentials::new(
+                    "AKIAEXAMPLE",
+                    "secret",
+                    None,
+                    None,
+                    "test",
+                ))
+                .role(RoleSpec::new("arn:aws:iam::123456789012:role/dev"))
+                .cli_cache(crate::CliCache::ReadWrite);
+            builder.cli_key = Some("key".to_owned());
+            let provider = builder.build().expect("complete");
+            provider.shares_with_cli()
+        };
+        assert!(shares(None));
+        for endpoint in [
+            "http://127.0.0.1:4566",
+            "https://vpce-1.sts.eu-west-1.vpce.amazonaws.com",
+        ] {
+            assert!(!shares(Some(endpoint)), "{endpoint}");
         }
     }
 }

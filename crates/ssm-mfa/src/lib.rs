@@ -97,7 +97,8 @@
 //!
 //! - `cli-cache`: role sessions are shared with the AWS CLI through its cache
 //!   (`~/.aws/cli/cache`), read or written as the builder's `cli_cache` says; never a session that
-//!   the CLI would mix up with another user's.
+//!   the CLI would mix up with another user's, and nothing while STS has another endpoint than AWS's
+//!   own, since the cache does not say where a session comes from.
 //! - `discover`: the user's device is found where none is named
 //!   (`MfaProviderBuilder::find_serial`): by iam:ListMFADevices; where that is denied, a guess
 //!   from the user's name, called one.
@@ -112,8 +113,8 @@
 //! Codes are wiped when dropped; keys are in the SDK's `Credentials`, which wipes them too. Copies
 //! inside the SDK's request strings cannot be wiped. Nothing here is logged. The SDK logs answers
 //! at its `TRACE` level: keep `aws_smithy_runtime` below it. Long-term keys are never kept by this
-//! crate; sessions are, in clear, in files that only this user can read, or in the keyring. Codes go to https
-//! endpoints only, or to this machine.
+//! crate; sessions are, in clear, in files that only this user can read, or in the keyring. Credentials and
+//! codes go to https endpoints only, or by http to this machine.
 
 mod acquire;
 mod builder;

@@ -59,6 +59,11 @@ impl MfaProvider {
         MfaProviderBuilder::from_profile(name, base).await?.build()
     }
 
+    #[cfg(all(test, feature = "cli-cache"))]
+    pub(crate) fn shares_with_cli(&self) -> bool {
+        self.inner.cli.is_some()
+    }
+
     pub(crate) fn new(inner: Inner) -> Self {
         Self {
             inner: Arc::new(inner),

@@ -57,7 +57,7 @@ pub(crate) struct Issued {
 
 impl Sts {
     /// # Errors
-    /// When codes would travel unprotected.
+    /// When credentials or codes would travel unprotected.
     pub(crate) fn new(
         config: &SdkConfig,
         base: SharedCredentialsProvider,
@@ -69,7 +69,7 @@ impl Sts {
             && !is_protected(url)
         {
             return Err(MfaError::Settings(format!(
-                "the STS endpoint {url:?} cannot be used: an MFA code goes to https:// only, or by http:// to this machine; check the option, AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_STS"
+                "the STS endpoint {url:?} cannot be used: credentials are sent by https:// only, or by http:// to this machine (127.0.0.1, [::1], localhost); check the option, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS and `endpoint_url` in the profile"
             )));
         }
         let named = |region: &&aws_config::Region| !region.as_ref().trim().is_empty();
@@ -299,6 +299,8 @@ pub(crate) fn custom_endpoint(config: &SdkConfig, service_id: &str) -> Option<St
         .or(general)
 }
 
+/// Whether nobody on the way can read what is sent there: https, or plain http that stays on this
+/// machine.
 pub(crate) fn is_protected(url: &str) -> bool {
     let scheme = |name: &str| {
         let found = url.get(..name.len())?;
@@ -319,7 +321,7 @@ pub(crate) fn is_protected(url: &str) -> bool {
             .rsplit_once(':')
             .map_or(authority, |(host, _)| host),
     };
-    host == "localhost"
+    host.eq_ignore_ascii_case("localhost")
         || host
             .parse::<std::net::IpAddr>()
             .is_ok_and(|ip| ip.is_loopback())
@@ -359,13 +361,15 @@ mod tests {
     }
 
     #[test]
-    fn codes_travel_by_https_or_stay_on_this_machine() {
+    fn plain_http_stays_on_this_machine() {
         for url in [
             "https://sts.amazonaws.com",
             "HTTPS://sts.amazonaws.com",
             "http://127.0.0.1:80/x",
             "http://[::1]:1",
             "http://localhost:9",
+            "HTTP://LocalHost",
+            "http://user@127.8.9.1/",
         ] {
             assert!(is_protected(url), "{url}");
         }
@@ -373,6 +377,14 @@ mod tests {
             "http://sts.amazonaws.com",
             "HTTP://sts.amazonaws.com",
             "http://10.0.0.1",
+            "http://0.0.0.0:4566",
+            "http://[::]:4566",
+            "http://169.254.169.254",
+            "http://localstack:4566",
+            "http://127.0.0.1.evil.example",
+            "http://127.0.0.1\\@evil.example",
+            "http://evil.example#@127.0.0.1",
+            "http:///127.0.0.1",
             "http://localhost.evil.example",
             "http://localhost@evil.example",
             "http://localhost:1@evil.example",

@@ -271,7 +271,8 @@ impl Doctor {
             .clone()
             .or_else(|| settings::configured_endpoint(config, "SSM"));
         let wrong = |error: crate::Error| Check::fail(CheckName::Region, error.to_string());
-        if let Some(url) = &url {
+        let sts = settings::configured_endpoint(config, "STS");
+        for url in url.iter().chain(&sts) {
             settings::endpoint_url(url).map_err(wrong)?;
         }
         if self.ca_bundle.is_none() {

@@ -12,6 +12,9 @@ const LONGEST_REASON: usize = 256;
 /// Most characters of a target (`Target` there).
 const LONGEST_TARGET: usize = 400;
 
+/// Where an endpoint URL may come from.
+const CHECK_ENDPOINT: &str = "check the option, AWS_ENDPOINT_URL, the service's own variable such as AWS_ENDPOINT_URL_SSM, and `endpoint_url` in the profile";
+
 fn wrong(text: impl Into<String>) -> Result<(), Error> {
     Err(Error::Settings(text.into()))
 }
@@ -85,7 +88,8 @@ pub(crate) fn region(region: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// The SDK panics at an empty one, and calls one without a scheme a network failure.
+/// The SDK panics at an empty one, calls one without a scheme a network failure, and sends session
+/// tokens to any `http` one in clear.
 pub(crate) fn endpoint_url(url: &str) -> Result<(), Error> {
     let usable = url.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -93,7 +97,13 @@ pub(crate) fn endpoint_url(url: &str) -> Result<(), Error> {
     });
     if !usable {
         return wrong(format!(
-            "the endpoint URL {:?} cannot be used: it must begin with https:// (or http:// for a stand-in) and name a host; check the option, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_SSM and `endpoint_url` in the profile",
+            "the endpoint URL {:?} cannot be used: it must begin with https:// (or http:// for a stand-in on this machine) and name a host; {CHECK_ENDPOINT}",
+            shortened(url)
+        ));
+    }
+    if !is_https(url) && !is_loopback(url) {
+        return wrong(format!(
+            "the endpoint URL {:?} cannot be used: credentials are sent by https:// only, or by http:// to this machine (127.0.0.1, [::1], localhost); {CHECK_ENDPOINT}",
             shortened(url)
         ));
     }
@@ -118,6 +128,11 @@ pub(crate) fn configured_endpoint(config: &SdkConfig, service: &str) -> Option<S
         .service_config()
         .and_then(|service| service.load_config(key))
         .or(general)
+}
+
+fn is_https(url: &str) -> bool {
+    url.parse::<http::Uri>()
+        .is_ok_and(|uri| uri.scheme_str() == Some("https"))
 }
 
 pub(crate) fn is_loopback(url: &str) -> bool {
@@ -206,6 +221,30 @@ mod tests {
             "not a url",
         ] {
             refused(endpoint_url(url), "it must begin with https://");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        for url in [
+            "http://localhost:4566",
+            "HTTP://LOCALHOST",
+            "http://127.9.9.9",
+            "https://localstack:4566",
+        ] {
+            endpoint_url(url).expect(url);
+        }
+        for url in [
+            "http://0.0.0.0:1",
+            "http://[::]:1",
+            "http://10.0.0.1",
+            "http://localstack:4566",
+            "HTTP://ssm.eu-west-1.amazonaws.com",
+            "http://localhost.evil.example",
+            "http://127.0.0.1@evil.example",
+            "http://2130706433",
+        ] {
+            refused(endpoint_url(url), "are sent by https:// only");
         }
     }
 
