@@ -39,7 +39,11 @@ pub struct Limits {
     /// How long a stream whose local side ended its writing waits for more of the answer, counted
     /// from the last byte received, or from when the last byte sent was acknowledged; not while the
     /// network is down or local readers are behind. The protocol has no half-close: ending the
-    /// stream any sooner would cut off the answer. Default 10 s.
+    /// stream any sooner would cut off the answer. Default 10 s. Where a session carries one
+    /// connection and no other session can be started ([`SessionApi::starts_more`]), a quiet second
+    /// is enough once another connection waits; the old one is reset then.
+    ///
+    /// [`SessionApi::starts_more`]: crate::SessionApi::starts_more
     pub half_close_quiet: Duration,
     /// How long the agent may take to complete the handshake, and how long a data channel that was
     /// never open is tried. Default 60 s.

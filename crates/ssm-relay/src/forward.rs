@@ -293,6 +293,12 @@ impl Forward {
         self.channel.finish(id, now);
     }
 
+    /// How many connections wait for the one that a basic session carries: a half-closed one then
+    /// waits less long for its answer.
+    pub(crate) fn set_waiting(&mut self, waiting: usize) {
+        self.channel.set_waiting(waiting);
+    }
+
     /// Sends what is queued, then ends the stream both ways.
     pub(crate) fn close(&mut self, id: StreamId) {
         self.refusals.forget(id);

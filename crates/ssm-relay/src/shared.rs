@@ -31,6 +31,8 @@ pub(crate) struct Inner {
     driver: Option<Waker>,
     pub(crate) closing: bool,
     end: Option<End>,
+    /// Connections that wait for the session's only one to end.
+    waiting: usize,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,7 @@ impl Shared {
             driver: None,
             closing: false,
             end: None,
+            waiting: 0,
         };
         Arc::new(Self {
             inner: Mutex::new(inner),
@@ -122,9 +125,28 @@ impl Shared {
         self.freed.notified()
     }
 
+    /// Counts a connection that waits until the session may carry it, until this is dropped.
+    pub(crate) fn wait_in_line(&self) -> InLine<'_> {
+        self.lock()
+            .change_waiting(|waiting| waiting.saturating_add(1));
+        InLine { shared: self }
+    }
+
     /// The session's only connection is gone.
     pub(crate) fn free(&self) {
         self.freed.notify_waiters();
+    }
+}
+
+/// A connection that waits for the session's only one to end.
+pub(crate) struct InLine<'a> {
+    shared: &'a Shared,
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.shared.lock();
+        inner.change_waiting(|waiting| waiting.saturating_sub(1));
     }
 }
 
@@ -141,6 +163,12 @@ impl Inner {
         if let Some(driver) = self.driver.take() {
             driver.wake();
         }
+    }
+
+    fn change_waiting(&mut self, change: impl FnOnce(usize) -> usize) {
+        self.waiting = change(self.waiting);
+        self.forward.set_waiting(self.waiting);
+        self.wake_driver();
     }
 
     /// The driver looked at everything and goes to sleep.

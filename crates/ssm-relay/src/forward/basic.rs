@@ -34,6 +34,8 @@ pub(super) struct Basic {
     /// Bytes received and not read that stop the websocket.
     receive_budget: usize,
     quiet: Duration,
+    /// Connections that wait for the open one to end.
+    waiting: usize,
     /// DisconnectToPort is due.
     disconnect: bool,
 }
@@ -46,14 +48,27 @@ struct Connection {
     sending: VecDeque<Bytes>,
     sending_bytes: usize,
     write_blocked: bool,
-    /// After local end-of-file: when the connection counts as done if nothing more comes, `None` for
-    /// never.
-    quiet_until: Option<Option<Instant>>,
+    /// The wait for the answer, after local end-of-file.
+    half_close: Option<HalfClose>,
     /// Nothing more comes; what was received may still be read.
     finished: bool,
+    /// Ended for the sake of the next connection, perhaps before its answer was complete.
+    cut_off: bool,
     /// Nothing more is read: flush, then disconnect.
     closing: bool,
 }
+
+#[derive(Debug, Clone, Copy)]
+struct HalfClose {
+    /// When the connection counts as done if nothing more comes, `None` for never.
+    until: Option<Instant>,
+    /// Something arrived last, or was still on its way.
+    active: Instant,
+}
+
+/// How long a half-closed connection must have been quiet to make room for one that waits. Local
+/// programs that closed their connection look the same, and never read an answer.
+const MAKES_ROOM: Duration = Duration::from_secs(1);
 
 /// How long nothing came after a disturbance, before nothing more is repeated. Longer than the agent
 /// waits before it sends a message again (1 s, looked at each 100 ms).
@@ -73,6 +88,7 @@ impl Basic {
             send_buffer: limits.stream_send_buffer,
             receive_budget: limits.session_receive_budget,
             quiet: limits.half_close_quiet,
+            waiting: 0,
             disconnect: false,
         }
     }
@@ -97,8 +113,9 @@ impl Basic {
             sending: VecDeque::new(),
             sending_bytes: 0,
             write_blocked: false,
-            quiet_until: None,
+            half_close: None,
             finished: false,
+            cut_off: false,
             closing: false,
         });
         Some(id)
@@ -138,7 +155,7 @@ impl Basic {
             self.early.push_back(data);
             return None;
         }
-        self.restart_quiet(now);
+        self.restart_quiet(now, now);
         let open = self
             .open
             .as_mut()
@@ -177,15 +194,23 @@ impl Basic {
     }
 
     /// The wait for the answer, if there is one, did not begin before this.
-    pub(super) fn restart_quiet(&mut self, since: Instant) {
+    pub(super) fn restart_quiet(&mut self, since: Instant, now: Instant) {
         let quiet = self.quiet;
-        if let Some(Connection {
-            quiet_until: Some(until),
-            ..
-        }) = &mut self.open
-        {
-            *until = until.and_then(|until| Some(since.checked_add(quiet)?.max(until)));
+        if let Some(wait) = self.half_close_mut() {
+            wait.until = wait
+                .until
+                .and_then(|until| Some(since.checked_add(quiet)?.max(until)));
+            wait.active = wait.active.max(now);
         }
+    }
+
+    fn half_close_mut(&mut self) -> Option<&mut HalfClose> {
+        self.open.as_mut()?.half_close.as_mut()
+    }
+
+    /// How many connections wait for the open one to end.
+    pub(super) fn set_waiting(&mut self, waiting: usize) {
+        self.waiting = waiting;
     }
 
     pub(super) fn read(&mut self, id: StreamId) -> Read {
@@ -197,6 +222,7 @@ impl Basic {
                 open.received_bytes -= data.len();
                 Read::Data(data)
             }
+            None if open.cut_off => Read::Reset,
             None if open.finished => Read::Finished,
             None => Read::Blocked,
         }
@@ -206,7 +232,7 @@ impl Basic {
         let buffer = self.send_buffer;
         let open = self
             .connection(id)
-            .filter(|open| !open.finished && open.quiet_until.is_none())?;
+            .filter(|open| !open.finished && open.half_close.is_none())?;
         let room = buffer.saturating_sub(open.sending_bytes);
         open.write_blocked |= room == 0;
         Some(room)
@@ -229,7 +255,10 @@ impl Basic {
     pub(super) fn finish(&mut self, id: StreamId, now: Instant) {
         let quiet = self.quiet;
         if let Some(open) = self.connection(id) {
-            open.quiet_until.get_or_insert(now.checked_add(quiet));
+            open.half_close.get_or_insert(HalfClose {
+                until: now.checked_add(quiet),
+                active: now,
+            });
         }
     }
 
@@ -312,16 +341,37 @@ impl Basic {
         self.quiet_until()
     }
 
+    /// When the wait for the answer is over.
     fn quiet_until(&self) -> Option<Instant> {
         let open = self.open.as_ref().filter(|open| !open.finished)?;
-        open.quiet_until.flatten()
+        let until = open.half_close?.until;
+        [until, self.makes_room_at()].into_iter().flatten().min()
+    }
+
+    /// When the half-closed connection makes room for one that waits.
+    fn makes_room_at(&self) -> Option<Instant> {
+        let wait = self
+            .open
+            .as_ref()?
+            .half_close
+            .filter(|_| self.waiting > 0)?;
+        let at = wait.active.checked_add(MAKES_ROOM)?;
+        Some(self.repeats_until.map_or(at, |repeats| repeats.max(at)))
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Event> {
         self.repeats_until.take_if(|until| *until <= now);
         let due = self.quiet_until().is_some_and(|at| at <= now);
         let open = self.open.as_mut().filter(|_| due)?;
+        let wait = open.half_close.as_mut()?;
+        let over = wait.until.is_some_and(|until| until <= now);
+        if !over && !open.received.is_empty() {
+            // Its local program still reads.
+            wait.active = now;
+            return None;
+        }
         open.finished = true;
+        open.cut_off = !over;
         Some(Event::Readable(open.id))
     }
 }

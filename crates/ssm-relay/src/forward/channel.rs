@@ -78,6 +78,13 @@ impl Channel {
         }
     }
 
+    /// How many connections wait for the one that a basic session carries to end.
+    pub(super) fn set_waiting(&mut self, waiting: usize) {
+        if let Self::Basic(basic) = self {
+            basic.set_waiting(waiting);
+        }
+    }
+
     pub(super) fn close(&mut self, id: StreamId) {
         match self {
             Self::Pending => {}

@@ -104,9 +104,9 @@ impl Waits {
                     Held::No => {}
                 }
                 if worst != Held::No || !session.is_delivered() {
-                    basic.restart_quiet(now);
+                    basic.restart_quiet(now, now);
                 } else if let Some(since) = almost_over {
-                    basic.restart_quiet(since);
+                    basic.restart_quiet(since, now);
                 }
             }
         }

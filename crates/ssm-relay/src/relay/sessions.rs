@@ -170,6 +170,7 @@ impl Sessions {
                     if self.parts.api.starts_more() {
                         return self.connect_by_itself(peer).await;
                     }
+                    let _in_line = first.shared.wait_in_line();
                     freed.await;
                 }
                 Phase::Ended(end) if self.goes_on_after(&end) => {

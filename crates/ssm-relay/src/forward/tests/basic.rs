@@ -218,3 +218,59 @@ fn a_break_before_the_handshake_is_complete_may_be_followed_by_repetitions_too()
     pair.pass(Duration::from_secs(3));
     assert!(pair.forward.open().is_some());
 }
+
+/// Only its local program's end-of-file is known, which closing the connection sends too.
+#[test]
+fn a_half_closed_basic_connection_makes_room_for_one_that_waits() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let first = pair.forward.open().expect("ready");
+    pair.forward
+        .write(first, Bytes::from_static(b"question"))
+        .expect("room");
+    pair.forward.finish(first, pair.now);
+    pair.settle();
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.read_all(first), (Vec::new(), Read::Blocked));
+    // Still within the answer's time, and nothing came for five seconds.
+    pair.forward.set_waiting(1);
+    let at = pair.forward.poll_timeout().expect("a deadline");
+    assert!(at <= pair.now, "it waits on");
+    pair.pass(Duration::ZERO);
+    assert_eq!(pair.read_all(first), (Vec::new(), Read::Reset));
+    pair.forward.close(first);
+    pair.settle();
+    assert_eq!(pair.agent_flags(), [Flag::DisconnectToPort]);
+    pair.forward.set_waiting(0);
+    assert!(pair.forward.open().is_some());
+}
+
+#[test]
+fn a_half_closed_basic_connection_reads_its_answer_though_others_wait() {
+    let mut pair = Pair::new(OLD_AGENT);
+    let id = pair.forward.open().expect("ready");
+    pair.forward.set_waiting(2);
+    // An open connection makes no room, however quiet it is.
+    pair.pass(Duration::from_secs(60));
+    pair.forward
+        .write(id, Bytes::from_static(b"question"))
+        .expect("room");
+    pair.forward.finish(id, pair.now);
+    pair.settle();
+    for _ in 0..20 {
+        pair.pass(Duration::from_millis(900));
+        pair.agent_sends(b"and more ");
+        let (bytes, then) = pair.read_all(id);
+        assert_eq!((bytes.as_slice(), then), (&b"and more "[..], Read::Blocked));
+    }
+    // What is here and not read yet is waited for.
+    pair.agent_sends(b"the end");
+    pair.pass(Duration::from_secs(3));
+    assert_eq!(pair.forward.read(id), Read::Data("the end".into()));
+    assert_eq!(pair.forward.read(id), Read::Blocked);
+    // Nobody waits any more.
+    pair.forward.set_waiting(0);
+    pair.pass(Duration::from_secs(6));
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.read_all(id), (Vec::new(), Read::Finished));
+}
