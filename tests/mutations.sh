@@ -351,6 +351,22 @@ mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshaking.r
         };
 EOF
 
+mutation messages-are-not-repeatable ssm-relay/src/forward/channel.rs <<'EOF'
+        config.repeatable = ready.capabilities.processes_before_counting;
+====
+        config.repeatable = ready.capabilities.processes_before_counting
+            && !crate::mutation("messages-are-not-repeatable");
+EOF
+
+mutation keep-alives-are-not-repeatable ssm-smux/src/mux/sending.rs <<'EOF'
+        self.append_message(to, max, HEADER)
+====
+        if crate::mutation("keep-alives-are-not-repeatable") {
+            return self.append_frames(to, max.min(HEADER));
+        }
+        self.append_message(to, max, HEADER)
+EOF
+
 build=$(cd "$tree" && cargo test --locked --no-run -p ssm-relay --lib 2>&1) || { echo "$build"; exit 1; }
 test=$(sed -nE 's/.*unittests src\/lib\.rs \((.*)\)$/\1/p' <<<"$build")
 [[ $test == /* ]] || test=$tree/$test

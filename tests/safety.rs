@@ -72,7 +72,7 @@ async fn limits_that_cannot_work_are_refused() {
             let mut limits = Limits::default();
             match name {
                 "ping_interval" => limits.ping_interval = Duration::ZERO,
-                "max_payload" => limits.max_payload = 0,
+                "max_payload" => limits.max_payload = Limits::MIN_PAYLOAD - 1,
                 "max_connections" => limits.max_connections = 0,
                 "sessions" => limits.sessions = 0,
                 _ => limits.keep_alive = Some(Duration::ZERO),

@@ -175,6 +175,9 @@ fn text(event: &Event, session_id: &str) -> Option<String> {
                 Outcome::Finished => "Connection closed",
                 Outcome::LocalReset => "Connection closed by the local program",
                 Outcome::Refused => "Connection refused: nothing listens on the remote port",
+                Outcome::Doubled => {
+                    "Connection cut off, because the agent lost its own connection and may have passed on bytes twice"
+                }
                 _ => "Connection cut off",
             };
             format!("{how}: {sent} bytes sent, {received} received")

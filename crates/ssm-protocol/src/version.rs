@@ -2,6 +2,10 @@ use std::time::Duration;
 
 use crate::payload::SessionProperties;
 
+/// The first agent that processes a message before it acknowledges it (`RELEASENOTES.md` of
+/// `aws/amazon-ssm-agent`).
+const PROCESSES_FIRST: [u32; 4] = [3, 0, 655, 0];
+
 /// What the agent can do, decided by its version as the reference client decides it.
 ///
 /// Source: `aws/session-manager-plugin` `src/version/versionutil` and
@@ -20,6 +24,11 @@ pub struct Capabilities {
     /// discard it without a word (`agent/session/datachannel/datachannel.go` of
     /// `aws/amazon-ssm-agent` @b0e8d778).
     pub acknowledges_duplicates: bool,
+    /// The agent processes a message before it acknowledges it and counts it as received: when its
+    /// websocket breaks in between, it processes the message again. Agents from 3.0.655.0 on; older
+    /// ones acknowledge and count first (`agent/session/datachannel/datachannel.go` of
+    /// `aws/amazon-ssm-agent` @677437f6).
+    pub processes_before_counting: bool,
 }
 
 impl Capabilities {
@@ -31,6 +40,7 @@ impl Capabilities {
             smux_keepalive: version <= [3, 1, 1511, 0],
             terminate_flag: version > [2, 3, 722, 0],
             acknowledges_duplicates: version >= [3, 2, 1041, 0],
+            processes_before_counting: version >= PROCESSES_FIRST,
         }
     }
 }
@@ -42,7 +52,7 @@ impl Capabilities {
 /// measured: a connection that waited was lost in 1 of 20 starts on loopback). Agents before
 /// 3.0.655.0 go on so until they have connected their port (@677437f6; 8 of 20).
 pub(crate) fn settling_time(agent_version: &str) -> Duration {
-    if parse(agent_version).unwrap_or_default() < [3, 0, 655, 0] {
+    if parse(agent_version).unwrap_or_default() < PROCESSES_FIRST {
         Duration::from_millis(250)
     } else {
         Duration::from_millis(25)
@@ -80,23 +90,33 @@ mod tests {
     fn agents_are_judged_number_by_number() {
         let port: SessionProperties = [("type", "LocalPortForwarding")].into_iter().collect();
         let ssh: SessionProperties = [("portNumber", "22")].into_iter().collect();
-        for (version, properties, multiplexing, smux_keepalive, terminate_flag, duplicates) in [
-            ("3.3.1142.0", &port, true, false, true, true),
-            ("3.3.1142.0", &ssh, false, false, true, true),
-            ("3.2.1041.0", &port, true, false, true, true),
-            ("3.2.1040.9", &port, true, false, true, false),
-            ("3.1.1512.0", &port, true, false, true, false),
-            ("3.1.1511.0", &port, true, true, true, false),
-            ("3.0.196.1", &port, true, true, true, false),
-            ("3.0.196.0", &port, false, true, true, false),
+        for (
+            version,
+            properties,
+            multiplexing,
+            smux_keepalive,
+            terminate_flag,
+            duplicates,
+            first,
+        ) in [
+            ("3.3.1142.0", &port, true, false, true, true, true),
+            ("3.3.1142.0", &ssh, false, false, true, true, true),
+            ("3.2.1041.0", &port, true, false, true, true, true),
+            ("3.2.1040.9", &port, true, false, true, false, true),
+            ("3.1.1512.0", &port, true, false, true, false, true),
+            ("3.1.1511.0", &port, true, true, true, false, true),
+            ("3.0.196.1", &port, true, true, true, false, false),
+            ("3.0.654.9", &port, true, true, true, false, false),
+            ("3.0.655.0", &port, true, true, true, false, true),
+            ("3.0.196.0", &port, false, true, true, false, false),
             // Text would order 1142 before 196 and 3.10 before 3.2.
-            ("3.0.1142.0", &port, true, true, true, false),
-            ("3.10.0.0", &port, true, false, true, true),
-            ("2.3.723.0", &port, false, true, true, false),
-            ("2.3.722.0", &port, false, true, false, false),
-            ("nightly", &port, false, true, false, false),
-            ("", &port, false, true, false, false),
-            ("3.3.0.0.1", &port, false, true, false, false),
+            ("3.0.1142.0", &port, true, true, true, false, true),
+            ("3.10.0.0", &port, true, false, true, true, true),
+            ("2.3.723.0", &port, false, true, true, false, false),
+            ("2.3.722.0", &port, false, true, false, false, false),
+            ("nightly", &port, false, true, false, false, false),
+            ("", &port, false, true, false, false, false),
+            ("3.3.0.0.1", &port, false, true, false, false, false),
         ] {
             assert_eq!(
                 Capabilities::of(version, properties),
@@ -105,6 +125,7 @@ mod tests {
                     smux_keepalive,
                     terminate_flag,
                     acknowledges_duplicates: duplicates,
+                    processes_before_counting: first,
                 },
                 "agent {version}"
             );

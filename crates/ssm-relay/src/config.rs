@@ -27,7 +27,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Largest payload of one message, in bytes. Default 1024, what both reference peers send.
+    /// Largest payload of one message, in bytes, at least [`MIN_PAYLOAD`](Self::MIN_PAYLOAD).
+    /// Default 1024, what both reference peers send.
     pub max_payload: usize,
     /// Most bytes sent and not acknowledged, a session. Default 4 MiB.
     pub max_unacknowledged: usize,
@@ -120,6 +121,22 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Least [`max_payload`](Self::max_payload), in bytes: a message towards an agent that may process
+    /// it twice has up to 24 bytes around its frames, and the smallest frame with data has 9.
+    pub const MIN_PAYLOAD: usize = ssm_smux::MIN_REPEATABLE;
+
+    /// What cannot work, for who sets it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.max_payload < Self::MIN_PAYLOAD {
+            return Err(format!(
+                "the limit max_payload is {}: a message needs {} bytes",
+                self.max_payload,
+                Self::MIN_PAYLOAD
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn smux(&self) -> ssm_smux::Config {
         let mut config = ssm_smux::Config::default();
         config.session_receive_budget = self.session_receive_budget;

@@ -134,6 +134,10 @@ pub enum Outcome {
     LocalReset,
     /// The destination refused it.
     Refused,
+    /// The agent's own websocket broke while bytes were on their way, and the agent may have passed
+    /// some of them on twice: the local side was reset. Only with session documents that carry one
+    /// connection a session, and not with SSH, which notices that itself.
+    Doubled,
     /// The session, or the agent, cut it off: the local side was reset.
     Reset,
 }

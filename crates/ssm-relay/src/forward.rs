@@ -63,6 +63,8 @@ pub(crate) enum Read {
     Finished,
     /// The destination refused the connection.
     Refused,
+    /// The agent may have passed on some of what was written twice.
+    Doubled,
     /// The stream is gone.
     Reset,
 }
@@ -198,12 +200,26 @@ impl Forward {
                     }
                     self.events.push_back(Event::ChannelClosed { output });
                 }
-                ssm_protocol::Event::Paused => self.events.push_back(Event::Paused(true)),
+                ssm_protocol::Event::Paused => {
+                    self.agent_away();
+                    self.events.push_back(Event::Paused(true));
+                }
                 ssm_protocol::Event::Started => self.events.push_back(Event::Paused(false)),
                 other => tracing::debug!(event = ?other, "ignored"),
             }
         }
         Ok(())
+    }
+
+    /// The agent's websocket broke. What it had processed and not acknowledged it processes again:
+    /// messages of smux are built for that, a basic session's bytes are doubled.
+    fn agent_away(&mut self) {
+        if self.session.is_delivered() {
+            return;
+        }
+        if let Channel::Basic(basic) = &mut self.channel {
+            self.events.extend(basic.may_be_doubled());
+        }
     }
 
     /// With the SSH document the agent ends the session when its port closes; without, an end
@@ -283,6 +299,11 @@ impl Forward {
     /// when the stream takes none any more.
     pub(crate) fn writable(&mut self, id: StreamId) -> Option<usize> {
         self.channel.writable(id)
+    }
+
+    /// Whether the agent may have passed on some of what was written twice.
+    pub(crate) fn is_doubled(&self, id: StreamId) -> bool {
+        matches!(&self.channel, Channel::Basic(basic) if basic.is_doubled(id))
     }
 
     pub(crate) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
@@ -371,7 +392,7 @@ impl Forward {
             return false;
         }
         let sent = self.session.send_small(now, |frame, max| {
-            mux.poll_transmit(frame, max.min(8));
+            mux.poll_keepalive(frame, max);
         });
         sent > 0
     }

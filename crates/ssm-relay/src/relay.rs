@@ -84,7 +84,7 @@ impl Relay {
     /// them.
     ///
     /// # Errors
-    /// When StartSession failed; then nothing was started.
+    /// When StartSession failed, or [`Limits::max_payload`] is too small; then nothing was started.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
@@ -93,6 +93,7 @@ impl Relay {
         api: Arc<dyn SessionApi>,
         listener: Option<Listener>,
     ) -> Result<Self, ApiError> {
+        config.limits.check().map_err(ApiError::fatal)?;
         let limits = Arc::new(config.limits);
         let (events, first_events) = EventSender::new();
         let parts = Parts {

@@ -205,6 +205,8 @@ impl Inner {
 #[derive(Debug, Clone)]
 pub(crate) enum StreamError {
     Refused,
+    /// The agent may have passed on bytes twice.
+    Doubled,
     Reset,
     Ended(End),
 }
@@ -215,6 +217,10 @@ impl From<StreamError> for io::Error {
             StreamError::Refused => io::Error::new(
                 io::ErrorKind::ConnectionRefused,
                 "the agent could not connect to the destination",
+            ),
+            StreamError::Doubled => io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "the agent's own websocket broke, and the agent may have passed on bytes twice",
             ),
             StreamError::Reset => {
                 io::Error::new(io::ErrorKind::ConnectionReset, "the stream was cut off")
@@ -293,6 +299,7 @@ impl StreamHandle {
                 _ if taken > 0 => break Poll::Ready(Ok(taken)),
                 Read::Finished => break Poll::Ready(Ok(0)),
                 Read::Refused => break Poll::Ready(Err(StreamError::Refused)),
+                Read::Doubled => break Poll::Ready(Err(StreamError::Doubled)),
                 Read::Reset | Read::Blocked if inner.end.is_some() => {
                     let end = inner.end.clone().unwrap_or(End::Closed);
                     break Poll::Ready(Err(StreamError::Ended(end)));
@@ -323,6 +330,7 @@ impl StreamHandle {
         }
         match inner.forward.writable(self.id) {
             _ if inner.closing => Poll::Ready(Err(StreamError::Ended(End::Closed))),
+            None if inner.forward.is_doubled(self.id) => Poll::Ready(Err(StreamError::Doubled)),
             None => Poll::Ready(Err(StreamError::Reset)),
             Some(0) => {
                 inner.streams.entry(self.id).or_default().write = Some(cx.waker().clone());

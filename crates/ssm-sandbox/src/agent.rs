@@ -120,6 +120,18 @@ impl Agent {
         self.start_port(now);
     }
 
+    /// Whether its websocket is broken. While it is, everything that the agent writes is lost. It
+    /// sends data again, but a message that it could not acknowledge it does not count as received:
+    /// from 3.0.655.0 on it has processed it by then, and does so again when it comes again.
+    pub fn set_broken(&mut self, broken: bool) {
+        self.channel.set_broken(broken);
+    }
+
+    /// How often it processed a message that it had processed before.
+    pub fn repeated(&self) -> u64 {
+        self.channel.repeated()
+    }
+
     /// HandshakeComplete goes out, if it was held.
     pub fn release_handshake(&mut self, now: Instant) {
         self.channel.release(now);
@@ -195,12 +207,13 @@ impl Agent {
         self.channel.send_output(bytes, now);
     }
 
-    /// The next message for the websocket; without `more`, nothing new of the port.
+    /// The next message for the websocket; without `more`, or while that is broken, nothing new of
+    /// the port.
     pub fn poll_transmit(&mut self, now: Instant, more: bool) -> Option<Bytes> {
         if let Some(message) = self.channel.poll_transmit() {
             return Some(message);
         }
-        if !more || !self.has_output() || now < self.next_send {
+        if !more || self.channel.is_broken() || !self.has_output() || now < self.next_send {
             return None;
         }
         let payload = self.port.transmit(MAX_PAYLOAD);

@@ -64,6 +64,8 @@
 //! - **No abnormal end.** FIN is all the peer can say about the end of a stream. An abnormal end of
 //!   the session is an error of [`Mux::handle`] or [`Mux::handle_timeout`], and reads as
 //!   [`Read::Reset`].
+//! - **No number of a piece.** A piece that the peer processes twice is read as other frames. With
+//!   [`Config::repeatable`] each message is built so that its repetition does nothing.
 //!
 //! # What is bounded
 //!
@@ -81,6 +83,7 @@ mod error;
 mod event;
 mod frame;
 mod mux;
+mod repeatable;
 mod stream;
 mod stream_id;
 mod streams;
@@ -97,4 +100,5 @@ pub use error::{OpenError, SmuxError, WriteError};
 pub use event::{Event, Read};
 pub use frame::MAX_DATA;
 pub use mux::{Mux, Role, Timer};
+pub use repeatable::MIN_REPEATABLE;
 pub use stream_id::StreamId;

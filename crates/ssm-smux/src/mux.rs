@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::error::{OpenError, WriteError};
 use crate::event::{Event, Read};
+use crate::repeatable::Repeatable;
 use crate::stream::{Fin, Stream};
 use crate::stream_id::StreamId;
 use crate::streams::Streams;
@@ -73,6 +74,8 @@ pub struct Mux {
     cut: Bytes,
     /// Bytes of all frames made, with that.
     made: u64,
+    /// If the peer may process a message again. Then no frame is ever cut.
+    repeatable: Option<Repeatable>,
     /// Streams with facts to tell.
     events: Turns,
     quiet: Quiet,
@@ -98,6 +101,7 @@ impl Mux {
             overtook: false,
             cut: Bytes::new(),
             made: 0,
+            repeatable: config.repeatable.then(Repeatable::default),
             events: Turns::default(),
             quiet: Quiet::new(config.half_close_quiet),
             liveness: Liveness::new(config.keepalive, now),

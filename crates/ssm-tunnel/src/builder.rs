@@ -395,7 +395,6 @@ impl TunnelBuilder {
     fn check_limits(&self) -> Result<(), Error> {
         let limits = &self.limits;
         let zero = [
-            ("max_payload", limits.max_payload == 0),
             ("max_unacknowledged", limits.max_unacknowledged == 0),
             ("session_receive_budget", limits.session_receive_budget == 0),
             ("stream_send_buffer", limits.stream_send_buffer == 0),
@@ -413,6 +412,13 @@ impl TunnelBuilder {
             ("connect_timeout", limits.connect_timeout.is_zero()),
             ("close_timeout", limits.close_timeout.is_zero()),
         ];
+        if limits.max_payload < Limits::MIN_PAYLOAD {
+            return Err(Error::Settings(format!(
+                "the limit max_payload is {}: a message needs {} bytes or more, and carries 1024 by default",
+                limits.max_payload,
+                Limits::MIN_PAYLOAD
+            )));
+        }
         match zero.iter().find(|(_, is_zero)| *is_zero) {
             Some((name, _)) => Err(Error::Settings(format!(
                 "the limit {name} is zero: give a value above it, or leave its default"

@@ -38,6 +38,8 @@ pub(super) struct Basic {
     waiting: usize,
     /// DisconnectToPort is due.
     disconnect: bool,
+    /// The agent processes a message again if its websocket breaks before it is acknowledged.
+    doubles: bool,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,21 @@ struct Connection {
     cut_off: bool,
     /// Nothing more is read: flush, then disconnect.
     closing: bool,
+    /// The first bytes written, as many as tell SSH.
+    first_bytes: Vec<u8>,
+    /// The destination may have got some of its bytes twice.
+    doubled: bool,
+}
+
+/// What either side of SSH says first (RFC 4253, section 4.2).
+const SSH: &[u8] = b"SSH-";
+
+impl Connection {
+    /// Whether the destination itself notices that bytes came twice: SSH authenticates each of its
+    /// packets with its number (RFC 4253, section 6.4).
+    fn checks_itself(&self) -> bool {
+        self.first_bytes == SSH
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +92,7 @@ const MAKES_ROOM: Duration = Duration::from_secs(1);
 pub(super) const NO_REPEATS: Duration = Duration::from_secs(3);
 
 impl Basic {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, doubles: bool) -> Self {
         Self {
             next_id: 1,
             open: None,
@@ -90,6 +107,7 @@ impl Basic {
             quiet: limits.half_close_quiet,
             waiting: 0,
             disconnect: false,
+            doubles,
         }
     }
 
@@ -117,6 +135,8 @@ impl Basic {
             finished: false,
             cut_off: false,
             closing: false,
+            first_bytes: Vec::new(),
+            doubled: false,
         });
         Some(id)
     }
@@ -217,6 +237,9 @@ impl Basic {
         let Some(open) = self.connection(id) else {
             return Read::Finished;
         };
+        if open.doubled {
+            return Read::Doubled;
+        }
         match open.received.pop_front() {
             Some(data) => {
                 open.received_bytes -= data.len();
@@ -245,6 +268,9 @@ impl Basic {
             None => return Err(WriteError::Closed),
         }
         if let Some(open) = self.connection(id) {
+            let missing = SSH.len().saturating_sub(open.first_bytes.len());
+            let first = data.get(..missing.min(data.len())).unwrap_or_default();
+            open.first_bytes.extend_from_slice(first);
             open.sending_bytes += data.len();
             open.sending.push_back(data);
         }
@@ -276,6 +302,33 @@ impl Basic {
             self.open = None;
             self.disconnect = true;
         }
+    }
+
+    /// The agent's websocket broke while messages were unacknowledged: it may process one of them a
+    /// second time. A connection that does not notice that by itself cannot go on.
+    pub(super) fn may_be_doubled(&mut self) -> Option<Event> {
+        let doubles = self.doubles;
+        let open = self
+            .open
+            .as_mut()
+            .filter(|open| doubles && !open.checks_itself())?;
+        tracing::warn!(
+            stream = %open.id,
+            "the agent's websocket broke during an upload, and the agent may pass on bytes twice: \
+             the connection is reset"
+        );
+        open.doubled = true;
+        open.finished = true;
+        open.sending.clear();
+        open.sending_bytes = 0;
+        open.received.clear();
+        open.received_bytes = 0;
+        Some(Event::Readable(open.id))
+    }
+
+    pub(super) fn is_doubled(&self, id: StreamId) -> bool {
+        let open = self.open.as_ref().filter(|open| open.id == id);
+        open.is_some_and(|open| open.doubled)
     }
 
     /// The session ended in order (SSH document): what was received is all there is.

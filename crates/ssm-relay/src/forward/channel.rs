@@ -21,10 +21,12 @@ impl Channel {
     /// What the handshake settled.
     pub(super) fn new(ready: &Ready, limits: &Limits, now: Instant) -> Self {
         if !ready.capabilities.multiplexing {
-            return Self::Basic(Box::new(Basic::new(limits)));
+            let doubles = ready.capabilities.processes_before_counting;
+            return Self::Basic(Box::new(Basic::new(limits, doubles)));
         }
         let mut config = limits.smux();
         config.keepalive = keepalive(limits.keep_alive, ready.capabilities.smux_keepalive);
+        config.repeatable = ready.capabilities.processes_before_counting;
         let mut mux = Mux::new(ssm_smux::Role::Client, config, now);
         mux.confirm(0, now);
         Self::Mux(Box::new(mux))

@@ -4,7 +4,8 @@
 //! The client is the real state machine, driven as `driver`, `link` and `StreamHandle` drive it. The
 //! agent is the sandbox's, which shares no reliability code with it. Between them lies a gateway
 //! that loses, doubles, reorders, delays and damages messages, pauses and falls silent, and whose
-//! two websockets break at any moment.
+//! two websockets break at any moment: the agent's also between a message and its acknowledgement,
+//! which it then processes again.
 //!
 //! `SSM_SIM_SEED=7` replays one seed, `SSM_SIM_TRACE=1` shows its messages, `SSM_SIM_SEEDS=100000` asks for more than usual,
 //! `SSM_SIM_FROM=20000` for others: it is the first.
@@ -97,6 +98,7 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
         "client cut",
         "cut between connections",
         "paused",
+        "processed again",
         "receiving paused",
         "refused",
     ] {

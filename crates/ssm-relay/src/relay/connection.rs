@@ -63,6 +63,7 @@ impl Connection {
     pub(crate) fn failed(&mut self, error: &StreamError) {
         self.outcome = match error {
             StreamError::Refused => Outcome::Refused,
+            StreamError::Doubled => Outcome::Doubled,
             StreamError::Reset | StreamError::Ended(_) => Outcome::Reset,
         };
     }

@@ -46,6 +46,12 @@ pub(super) struct Channel {
     buffer: usize,
     acknowledges_duplicates: bool,
     acknowledges_late: bool,
+    /// Its websocket is broken, and it notices when it writes.
+    broken: bool,
+    /// Processed, and not counted as received.
+    uncounted: Option<i64>,
+    /// Messages processed again.
+    repeated: u64,
     /// Until then it does not know itself that the handshake is complete.
     noticed_at: Instant,
     notices_after: Duration,
@@ -81,7 +87,7 @@ pub(super) struct Incoming {
     pub(super) payload: Bytes,
 }
 
-/// Whether a message was taken. What was not is not acknowledged, and comes again.
+/// Whether a message was taken and acknowledged. What was not comes again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Yes,
@@ -115,6 +121,9 @@ impl Channel {
             },
             acknowledges_duplicates: version >= FIRST_TO_ACKNOWLEDGE_AGAIN,
             acknowledges_late: version >= FIRST_TO_ACKNOWLEDGE_LATE,
+            broken: false,
+            uncounted: None,
+            repeated: 0,
             noticed_at: now,
             notices_after: config.notices_after,
             expected: 0,
@@ -142,6 +151,20 @@ impl Channel {
             }
             _ => None,
         }
+    }
+
+    /// Whether everything it writes is lost.
+    pub(super) fn set_broken(&mut self, broken: bool) {
+        self.broken = broken;
+    }
+
+    /// How often a message was processed again.
+    pub(super) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -183,12 +206,11 @@ impl Channel {
                 self.acknowledge(&acknowledge, now);
             }
         } else if number > self.expected {
-            if self.ahead.len() < self.buffer {
-                self.acknowledge(&acknowledge, now);
+            // What it cannot acknowledge it does not keep.
+            if self.ahead.len() < self.buffer && self.acknowledge(&acknowledge, now) {
                 self.ahead.insert(number, incoming);
             }
-        } else if self.process(incoming, now, handler) == Taken::Yes {
-            self.acknowledge(&acknowledge, now);
+        } else if self.take(incoming, &acknowledge, now, handler) == Taken::Yes {
             self.expected += 1;
             if !self.complete_held {
                 // After the acknowledgement, as recorded.
@@ -202,6 +224,31 @@ impl Channel {
                 self.expected += 1;
             }
         }
+    }
+
+    /// The message in its turn. From 3.0.655.0 on it is processed even where it cannot be
+    /// acknowledged, and then is not counted, so that it is processed again when it comes again.
+    fn take(
+        &mut self,
+        incoming: Incoming,
+        acknowledge: &Acknowledge,
+        now: Instant,
+        handler: &mut dyn Handler,
+    ) -> Taken {
+        if self.acknowledges_late {
+            if self.process(incoming.clone(), now, handler) == Taken::NotReady {
+                return Taken::NotReady;
+            }
+            let again = self.uncounted.replace(self.expected) == Some(self.expected);
+            self.repeated += u64::from(again);
+        }
+        if !self.acknowledge(acknowledge, now) {
+            return Taken::NotReady;
+        }
+        if !self.acknowledges_late {
+            self.process(incoming, now, handler);
+        }
+        Taken::Yes
     }
 
     fn process(&mut self, incoming: Incoming, now: Instant, handler: &mut dyn Handler) -> Taken {
@@ -309,7 +356,7 @@ impl Channel {
             payload,
             now,
         );
-        self.outgoing.push_back(frame.clone());
+        self.write(frame.clone());
         // A full buffer does not stop it from sending, only from sending again.
         if self.kept.len() < self.buffer {
             self.kept.push_back(Kept {
@@ -320,7 +367,8 @@ impl Channel {
         }
     }
 
-    fn acknowledge(&mut self, body: &Acknowledge, now: Instant) {
+    /// Whether it could be written.
+    fn acknowledge(&mut self, body: &Acknowledge, now: Instant) -> bool {
         let mut payload = BytesMut::new();
         body.write(&mut payload);
         let flags = Flags::SYN | Flags::FIN;
@@ -332,7 +380,14 @@ impl Channel {
             &payload,
             now,
         );
-        self.outgoing.push_back(frame);
+        self.write(frame);
+        !self.broken
+    }
+
+    fn write(&mut self, frame: Bytes) {
+        if !self.broken {
+            self.outgoing.push_back(frame);
+        }
     }
 
     /// Its report to the service, which clients must ignore.
@@ -342,7 +397,7 @@ impl Channel {
         let body = body.to_string();
         let kind = MessageType::AgentSessionState;
         let frame = self.frame(kind, 0, flags, PayloadType::None, body.as_bytes(), now);
-        self.outgoing.push_back(frame);
+        self.write(frame);
     }
 
     fn frame(
@@ -405,7 +460,8 @@ impl Channel {
             && now.saturating_duration_since(oldest.sent_at) > timeout
         {
             oldest.sent_at = now;
-            self.outgoing.push_back(oldest.frame.clone());
+            let frame = oldest.frame.clone();
+            self.write(frame);
         }
     }
 }

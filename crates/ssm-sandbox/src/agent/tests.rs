@@ -450,3 +450,26 @@ fn writes_what_the_real_agent_was_recorded_to_write() {
         assert!(!port.received.is_empty());
     }
 }
+
+#[test]
+fn what_it_cannot_acknowledge_it_processes_again_from_3_0_655_0_on() {
+    for (version, received, again) in [
+        ("3.3.4851.0", &b"onceonceonce"[..], 2),
+        ("3.0.655.0", b"onceonceonce", 2),
+        ("3.0.654.0", b"once", 0),
+    ] {
+        let mut agent = Agent::ready_as(version);
+        agent.channel.set_broken(true);
+        for _ in 0..2 {
+            agent.output(1, b"once");
+        }
+        // Ahead of it, nothing is kept that cannot be acknowledged.
+        agent.output(2, b", then the next");
+        assert!(agent.written().is_empty(), "agent {version}");
+        agent.channel.set_broken(false);
+        agent.output(1, b"once");
+        assert_eq!(agent.port.received, received, "agent {version}");
+        assert_eq!(agent.channel.repeated(), again, "agent {version}");
+        assert_eq!(kinds(&agent.written()), ["acknowledge"], "agent {version}");
+    }
+}

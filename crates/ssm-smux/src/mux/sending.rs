@@ -27,7 +27,37 @@ impl Mux {
     /// after, in the same turn where they fit. Frames are made to fit, so up to 8 bytes may be left
     /// free with more to send; [`wants_transmit`](Self::wants_transmit) tells. Only where `max` has
     /// no room for any frame, one is cut and goes on in the next call.
+    ///
+    /// With [`Config::repeatable`](crate::Config::repeatable) what one call appends is one message:
+    /// it has to reach the peer in one piece, and `max` is at least
+    /// [`MIN_REPEATABLE`](crate::MIN_REPEATABLE).
     pub fn poll_transmit(&mut self, to: &mut BytesMut, max: usize) -> usize {
+        self.append_message(to, max, usize::MAX)
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), for the NOP alone. Nothing while none is
+    /// [due](Self::keepalive_due).
+    pub fn poll_keepalive(&mut self, to: &mut BytesMut, max: usize) -> usize {
+        if !self.keepalive_due() {
+            return 0;
+        }
+        // It comes before everything else.
+        self.append_message(to, max, HEADER)
+    }
+
+    /// At most `most` bytes of it are frames.
+    fn append_message(&mut self, to: &mut BytesMut, max: usize, most: usize) -> usize {
+        let Some(mut repeatable) = self.repeatable else {
+            return self.append_frames(to, max.min(most));
+        };
+        let appended = repeatable.append(to, max, |to, room| {
+            self.append_frames(to, room.min(most));
+        });
+        self.repeatable = Some(repeatable);
+        appended
+    }
+
+    fn append_frames(&mut self, to: &mut BytesMut, max: usize) -> usize {
         let start = to.len();
         let mut room = if self.dead { 0 } else { max };
         loop {
@@ -62,7 +92,7 @@ impl Mux {
         std::mem::take(&mut self.overtook)
     }
 
-    /// How many bytes [`poll_transmit`](Self::poll_transmit) has given out.
+    /// How many bytes of frames [`poll_transmit`](Self::poll_transmit) has given out.
     #[must_use]
     pub fn transmitted(&self) -> u64 {
         self.made - self.cut.len() as u64

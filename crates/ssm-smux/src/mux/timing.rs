@@ -67,7 +67,8 @@ impl Mux {
     }
 
     /// Whether a NOP is among what [`poll_transmit`](Self::poll_transmit) gives out next. It is small
-    /// and belongs out in time, however busy the transport is.
+    /// and belongs out in time, however busy the transport is:
+    /// [`poll_keepalive`](Self::poll_keepalive) gives it out alone.
     #[must_use]
     pub fn keepalive_due(&self) -> bool {
         !self.dead && self.liveness.nop_due()
@@ -81,7 +82,7 @@ impl Mux {
         self.quiet.from = self.quiet.from.max(Some(since));
     }
 
-    /// For a transport that tells what has reached the peer: of all bytes that
+    /// For a transport that tells what has reached the peer: of all bytes of frames that
     /// [`poll_transmit`](Self::poll_transmit) gave out, the first `bytes`. A half-closed stream's
     /// wait begins when its last byte is there. Call it with 0 at the start; without any call
     /// everything counts as having arrived at once.

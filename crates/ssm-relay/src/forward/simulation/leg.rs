@@ -108,6 +108,13 @@ impl Leg {
         Some(message)
     }
 
+    /// The next message, whenever it arrives.
+    pub(super) fn next(&mut self) -> Option<Bytes> {
+        let (_, message) = self.queue.pop_first()?;
+        self.bytes -= message.len();
+        Some(message)
+    }
+
     pub(super) fn next_arrival(&self) -> Option<Instant> {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }

@@ -35,6 +35,7 @@ pub(super) enum Ending {
     /// What it was told.
     EndOfFile,
     Refused,
+    Doubled,
     CutOff,
 }
 
@@ -101,6 +102,7 @@ impl Local {
                 Read::Blocked => self.readable = false,
                 Read::Finished => return self.end(forward, id, Ending::EndOfFile),
                 Read::Refused => return self.end(forward, id, Ending::Refused),
+                Read::Doubled => return self.end(forward, id, Ending::Doubled),
                 Read::Reset => return self.end(forward, id, Ending::CutOff),
             }
         }

@@ -44,6 +44,9 @@ pub(super) struct Plan {
     pub(super) to_client: Faults,
     /// The gateway keeps messages for a side that is away.
     pub(super) keeps: bool,
+    /// So many more messages reach the agent when its websocket breaks: it reads them, and cannot
+    /// write any acknowledgement.
+    pub(super) read_at_break: usize,
     pub(super) incidents: Vec<(Duration, Incident)>,
     pub(super) streams: Vec<StreamPlan>,
     /// Where a basic session carries several connections, one after the other.
@@ -222,6 +225,7 @@ impl Plan {
             to_agent,
             to_client,
             keeps: dice.bool(),
+            read_at_break: dice.usize(..4),
             incidents: Vec::new(),
             streams,
             reuse,
@@ -300,6 +304,22 @@ impl Plan {
         // Some runs damage one message in ten.
         config.max_bad_messages = 1000;
         config
+    }
+
+    /// Whether the agent processes a message again when its websocket breaks before it is acknowledged.
+    fn processes_first(&self) -> bool {
+        let acknowledge_first = ["2.3", "3.0.196.0", "3.0.197.0", "3.0.654.0"];
+        !acknowledge_first
+            .iter()
+            .any(|old| self.version.starts_with(old))
+    }
+
+    /// Whether bytes may come twice at a destination that has no other protection.
+    pub(super) fn may_double(&self) -> bool {
+        let paused = |incident: &(_, Incident)| {
+            matches!(incident.1, Incident::Pause(_) | Incident::CutAgent(_))
+        };
+        self.ssh && self.processes_first() && self.incidents.iter().any(paused)
     }
 
     pub(super) fn restarts(&self) -> bool {

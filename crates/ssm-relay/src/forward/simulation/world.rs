@@ -299,6 +299,9 @@ impl World {
             any = true;
             agent.handle_timeout(now);
         }
+        if agent.repeated() > 0 {
+            self.events.insert("processed again");
+        }
         if agent.ended().is_some() {
             return true;
         }

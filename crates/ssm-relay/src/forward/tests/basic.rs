@@ -274,3 +274,54 @@ fn a_half_closed_basic_connection_reads_its_answer_though_others_wait() {
     pair.pass(Duration::from_secs(5));
     assert_eq!(pair.read_all(id), (Vec::new(), Read::Finished));
 }
+
+/// A session of the SSH document whose agent's websocket breaks before it acknowledged what was
+/// written, or after.
+fn broken_upload(version: &str, written: &'static [u8], acknowledged: bool) -> (Pair, StreamId) {
+    let mut pair = Pair::with_type("", version, Limits::default());
+    let id = pair.forward.open().expect("ready");
+    pair.forward
+        .write(id, Bytes::from_static(written))
+        .expect("room");
+    if acknowledged {
+        pair.settle();
+    } else {
+        assert!(pair.forward.poll_transmit(pair.now).is_some());
+    }
+    let pause = publication(MessageType::PausePublication);
+    pair.forward.handle_message(pause, pair.now).expect("sound");
+    pair.settle();
+    (pair, id)
+}
+
+#[test]
+fn a_connection_whose_bytes_may_come_twice_is_reset() {
+    let (mut pair, id) = broken_upload(NEW_AGENT, b"INSERT", false);
+    assert!(pair.events.contains(&Event::Readable(id)));
+    assert_eq!(pair.forward.read(id), Read::Doubled);
+    assert_eq!(pair.forward.writable(id), None);
+    assert!(pair.forward.is_doubled(id));
+    pair.forward.close(id);
+    pair.forward
+        .handle_message(publication(MessageType::StartPublication), pair.now)
+        .expect("sound");
+    pair.pass(Duration::from_secs(5));
+    assert_eq!(pair.agent_flags(), [Flag::DisconnectToPort]);
+}
+
+#[test]
+fn ssh_notices_by_itself_that_bytes_came_twice() {
+    let (mut pair, id) = broken_upload(NEW_AGENT, b"SSH-2.0-OpenSSH_9.2\r\n", false);
+    assert_eq!(pair.forward.read(id), Read::Blocked);
+    assert!(pair.forward.writable(id).is_some());
+}
+
+#[test]
+fn a_connection_goes_on_where_nothing_can_have_come_twice() {
+    // The second agent counts before it processes.
+    for (version, acknowledged) in [(NEW_AGENT, true), ("3.0.654.0", false)] {
+        let (mut pair, id) = broken_upload(version, b"INSERT", acknowledged);
+        assert_eq!(pair.forward.read(id), Read::Blocked, "agent {version}");
+        assert!(pair.forward.writable(id).is_some());
+    }
+}

@@ -66,7 +66,8 @@ fn keep_alives_go_out_though_the_window_is_full() {
     let messages: Vec<_> = std::iter::from_fn(|| pair.forward.poll_transmit(pair.now)).collect();
     let nop = messages.into_iter().any(|message| {
         let message = Message::decode(message).expect("sound");
-        message.payload[..] == [1, 3, 0, 0, 0, 0, 0, 0]
+        let frames = message.payload;
+        frames.len() <= 64 && frames.windows(8).any(|at| at == [1, 3, 0, 0, 0, 0, 0, 0])
     });
     assert!(nop);
 }

@@ -2,18 +2,93 @@ use super::*;
 
 #[test]
 fn syn_and_first_bytes_of_a_connection_share_a_message() {
-    let mut pair = Pair::new(NEW_AGENT);
-    let id = pair.forward.open().expect("ready");
-    pair.forward
-        .write(id, Bytes::from_static(b"hello"))
-        .expect("room");
-    let message = pair.forward.poll_transmit(pair.now).expect("one message");
-    let message = Message::decode(message).expect("sound");
-    assert_eq!(
-        &message.payload[..],
-        b"\x01\x00\x00\x00\x03\x00\x00\x00\x01\x02\x05\x00\x03\x00\x00\x00hello"
-    );
-    assert_eq!(pair.forward.poll_transmit(pair.now), None);
+    for (version, expected) in [
+        ("3.0.654.0", HELLO.to_vec()),
+        (
+            "3.0.655.0",
+            [DISCARD_8, DISCARD_21, HELLO, DISCARD_8].concat(),
+        ),
+        (
+            NEW_AGENT,
+            [DISCARD_8, DISCARD_21, HELLO, DISCARD_8].concat(),
+        ),
+    ] {
+        let mut pair = Pair::new(version);
+        let id = pair.forward.open().expect("ready");
+        pair.forward
+            .write(id, Bytes::from_static(b"hello"))
+            .expect("room");
+        let message = pair.forward.poll_transmit(pair.now).expect("one message");
+        let message = Message::decode(message).expect("sound");
+        assert_eq!(message.payload, expected, "agent {version}");
+        assert_eq!(pair.forward.poll_transmit(pair.now), None);
+    }
+}
+
+/// SYN and PSH of the first stream.
+const HELLO: &[u8] = b"\x01\x00\x00\x00\x03\x00\x00\x00\x01\x02\x05\x00\x03\x00\x00\x00hello";
+/// PSH of stream 0, which does not exist.
+const DISCARD_8: &[u8] = b"\x01\x02\x08\x00\x00\x00\x00\x00";
+const DISCARD_21: &[u8] = b"\x01\x02\x15\x00\x00\x00\x00\x00";
+
+/// The agent's websocket breaks after each message, and the agent processes it again.
+#[test]
+fn every_message_may_be_processed_again_at_every_payload_limit() {
+    for max_payload in [Limits::MIN_PAYLOAD, 64, 100, 1024, 70_000] {
+        let limits = Limits {
+            max_payload,
+            keep_alive: Some(Duration::from_secs(1)),
+            stream_send_buffer: 200_000,
+            ..Limits::default()
+        };
+        let mut pair = Pair::with_limits(NEW_AGENT, limits);
+        let mut mux = server(&pair);
+        let ids = [(); 3].map(|()| pair.forward.open().expect("ready"));
+        let sent: Vec<u8> = (0..150_000_u32).map(|at| at as u8).collect();
+        for id in ids {
+            pair.forward.write(id, sent.clone().into()).expect("room");
+        }
+        // A NOP is due as well, and FINs follow the data.
+        pair.now += Duration::from_secs(2);
+        pair.forward.handle_timeout(pair.now).expect("alive");
+        for id in ids {
+            pair.forward.close(id);
+        }
+        let mut received = vec![Vec::new(); ids.len()];
+        while !pair.forward.is_drained() || mux.stream_count() > 0 {
+            pair.settle();
+            let messages: Vec<Bytes> = pair
+                .agent_events
+                .drain(..)
+                .filter_map(|event| match event {
+                    ssm_protocol::Event::Data(data) => Some(data),
+                    _ => None,
+                })
+                .collect();
+            assert!(
+                !messages.is_empty(),
+                "max_payload {max_payload}: nothing more comes"
+            );
+            for message in messages {
+                assert!(message.len() <= max_payload);
+                for _ in 0..2 {
+                    mux.handle(message.clone(), pair.now).expect("smux");
+                }
+            }
+            for (id, received) in ids.iter().zip(&mut received) {
+                while let ssm_smux::Read::Data(data) = mux.read(*id) {
+                    received.extend_from_slice(&data);
+                }
+                if mux.read(*id) == ssm_smux::Read::Finished {
+                    mux.close(*id);
+                }
+            }
+            let mut out = BytesMut::new();
+            mux.poll_transmit(&mut out, usize::MAX);
+            pair.agent_sends(&out);
+        }
+        assert!(received.iter().all(|received| *received == sent));
+    }
 }
 
 #[test]

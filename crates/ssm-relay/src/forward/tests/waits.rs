@@ -184,5 +184,7 @@ fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_beli
 
 /// Whether the wait for the answer is over: in basic mode it is told, in smux the agent gets a FIN.
 fn gave_up(pair: &mut Pair, id: StreamId) -> bool {
-    pair.read_all(id).1 == Read::Finished || pair.agent_bytes().starts_with(b"\x01\x01")
+    let [s0, s1, s2, s3] = id.number().to_le_bytes();
+    let fin = [1, 1, 0, 0, s0, s1, s2, s3];
+    pair.read_all(id).1 == Read::Finished || pair.agent_bytes().windows(8).any(|at| at == fin)
 }

@@ -98,7 +98,8 @@ impl World {
                         }
                     }
                 },
-                Some(Ending::CutOff | Ending::Closed | Ending::Reset) => {}
+                Some(Ending::Doubled) if !self.plan.may_double() => fail("nothing was doubled"),
+                Some(Ending::Doubled | Ending::CutOff | Ending::Closed | Ending::Reset) => {}
             }
             let refused = target.is_some_and(|target| target.phase == TargetPhase::Refused);
             let reads = matches!(ending, Some(Ending::EndOfFile | Ending::Refused));

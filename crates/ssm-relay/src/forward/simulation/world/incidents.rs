@@ -37,7 +37,8 @@ impl World {
             Happening::Planned(incident) => self.incident(incident),
             Happening::ClientBack => self.client_back(),
             Happening::AgentBack => {
-                if self.agent.is_some() {
+                if let Some(agent) = &mut self.agent {
+                    agent.set_broken(false);
                     self.agent_connected = true;
                     let start = publication(MessageType::StartPublication);
                     self.gateway_to_agent.announce(start.clone(), now);
@@ -87,6 +88,16 @@ impl World {
             Incident::CutAgent(long) if self.agent_connected && self.agent.is_some() => {
                 self.events.insert("agent cut");
                 self.agent_connected = false;
+                if let Some(agent) = &mut self.agent {
+                    agent.set_broken(true);
+                    for _ in 0..self.plan.read_at_break {
+                        if let Some(message) = self.gateway_to_agent.next()
+                            && !agent.is_blocked()
+                        {
+                            agent.handle(message, now);
+                        }
+                    }
+                }
                 self.agent_to_gateway.cut(now);
                 self.gateway_to_agent.cut(now);
                 self.announce(publication(MessageType::PausePublication));
