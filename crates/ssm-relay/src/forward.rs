@@ -241,17 +241,15 @@ impl Forward {
         let Channel::Mux(mux) = &mut self.channel else {
             return;
         };
+        while let Some(id) = mux.poll_unserved() {
+            self.refusals.unserved(id, mux.is_open(id));
+        }
         while let Some(event) = mux.poll_event() {
             match event {
-                ssm_smux::Event::Readable(id) => {
-                    self.refusals.spoke(id);
+                ssm_smux::Event::Readable(id) | ssm_smux::Event::Finished(id) => {
                     self.events.push_back(Event::Readable(id));
                 }
                 ssm_smux::Event::Writable(id) => self.events.push_back(Event::Writable(id)),
-                ssm_smux::Event::Finished(id) => {
-                    self.refusals.finished(id);
-                    self.events.push_back(Event::Readable(id));
-                }
                 ssm_smux::Event::Opened(id) => {
                     tracing::debug!(stream = %id, "the agent opened a stream, which it never should");
                     mux.reset(id);
@@ -263,9 +261,7 @@ impl Forward {
 
     /// Opens a stream; `None` when none can be opened now.
     pub(crate) fn open(&mut self) -> Option<StreamId> {
-        let id = self.channel.open()?;
-        self.refusals.opened(id);
-        Some(id)
+        self.channel.open()
     }
 
     /// Whether a basic session carries, or still disconnects, a connection.

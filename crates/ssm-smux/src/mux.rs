@@ -66,6 +66,10 @@ pub struct Mux {
     refused: VecDeque<StreamId>,
     /// Their FIN is out, and the peer's is still to come.
     unanswered: BTreeSet<StreamId>,
+    /// The latest stream opened here that the peer sent anything of.
+    latest_heard: Option<StreamId>,
+    /// Ended by the peer before it sent anything of them or of later ones.
+    unserved: VecDeque<StreamId>,
     /// Streams with something to send, served in turn.
     ready: Turns,
     /// One with little to send had its turn before one with more.
@@ -97,6 +101,8 @@ impl Mux {
             incoming: Turns::default(),
             refused: VecDeque::new(),
             unanswered: BTreeSet::new(),
+            latest_heard: None,
+            unserved: VecDeque::new(),
             ready: Turns::default(),
             overtook: false,
             cut: Bytes::new(),
@@ -285,6 +291,17 @@ impl Mux {
         None
     }
 
+    /// The next stream opened here whose FIN was the first that the peer sent of it, before anything
+    /// of a stream opened later; also of those that were closed or reset here. Call until `None`; at
+    /// most the [`Config::max_streams`] latest are kept.
+    ///
+    /// For a peer that serves streams one after the other, in the order of their SYNs: such a stream
+    /// may be one that it could not serve.
+    #[must_use]
+    pub fn poll_unserved(&mut self) -> Option<StreamId> {
+        self.unserved.pop_front()
+    }
+
     /// Whether [`Config::session_receive_budget`] is used up: stop calling
     /// [`handle`](Self::handle) until reads have freed some of it. What is handed in all the same
     /// is kept.
@@ -304,6 +321,12 @@ impl Mux {
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()
+    }
+
+    /// Whether the stream was opened, and not closed or reset here.
+    #[must_use]
+    pub fn is_open(&self, id: StreamId) -> bool {
+        self.streams.get(id).is_some_and(|stream| !stream.released)
     }
 
     /// Streams of both sides, with those whose FIN is not out yet.

@@ -1,35 +1,34 @@
+//! Which streams the destination refused.
+
 use std::collections::BTreeSet;
 
 use ssm_smux::StreamId;
 
-/// Which streams the destination refused. ConnectToPortError names none; the agent sends the FIN of
-/// the one that it means right after.
+/// ConnectToPortError names no stream. The agent dials for one stream at a time, in the order of their
+/// SYNs, and on a failure sends the flag and then the stream's FIN
+/// (`agent/session/plugins/port/port_mux.go` of `aws/amazon-ssm-agent` @1c217c89). So the flag belongs to
+/// the next stream whose FIN is the first that comes of it, and of all streams after it; whether that
+/// stream is still open here makes no difference.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     /// Flags whose stream's FIN is still to come.
     flags: u32,
     refused: BTreeSet<StreamId>,
-    /// Streams that nothing was received of yet.
-    silent: BTreeSet<StreamId>,
 }
 
 impl Refusals {
     pub(super) fn handle_flag(&mut self) {
-        self.flags += 1;
+        self.flags = self.flags.saturating_add(1);
     }
 
-    pub(super) fn opened(&mut self, id: StreamId) {
-        self.silent.insert(id);
-    }
-
-    /// Something was received.
-    pub(super) fn spoke(&mut self, id: StreamId) {
-        self.silent.remove(&id);
-    }
-
-    pub(super) fn finished(&mut self, id: StreamId) {
-        if self.silent.remove(&id) && self.flags > 0 {
-            self.flags -= 1;
+    /// The agent ended this stream without a byte, before it sent anything of a later one. `open`:
+    /// someone may still ask about it.
+    pub(super) fn unserved(&mut self, id: StreamId, open: bool) {
+        if self.flags == 0 {
+            return;
+        }
+        self.flags -= 1;
+        if open {
             self.refused.insert(id);
         }
     }
@@ -40,6 +39,5 @@ impl Refusals {
 
     pub(super) fn forget(&mut self, id: StreamId) {
         self.refused.remove(&id);
-        self.silent.remove(&id);
     }
 }

@@ -15,8 +15,12 @@ pub(super) struct Waits {
     was_away: bool,
     /// When the message with this number is acknowledged, so many bytes of smux have arrived.
     probe: Option<(u64, u64)>,
-    /// Messages that had come again when this was last looked at.
+    /// Messages that had come again when this was last looked at, and new ones.
     duplicates: u64,
+    received: u64,
+    /// When the agent last repeated a message, unless it has sent a new one since: its messages come
+    /// in order, so nothing sent before the new one is still missing.
+    repeated_at: Option<Instant>,
 }
 
 /// Why the answer of a half-closed stream may not have come.
@@ -49,6 +53,8 @@ impl Waits {
             was_away: false,
             probe: None,
             duplicates: 0,
+            received: 0,
+            repeated_at: None,
         }
     }
 
@@ -77,6 +83,12 @@ impl Waits {
         // while it does.
         let quiet = self.half_close_quiet.saturating_sub(NO_REPEATS);
         let almost_over = now.checked_sub(quiet).filter(|_| repeats);
+        if std::mem::replace(&mut self.received, stats.received) != stats.received {
+            self.repeated_at = None;
+        }
+        if repeats {
+            self.repeated_at = Some(now);
+        }
         match channel {
             Channel::Pending => self.was_away |= worst == Held::Away,
             Channel::Mux(mux) => {
@@ -85,12 +97,10 @@ impl Waits {
                     mux.confirm(bytes, now);
                     self.probe = Some((stats.sent, mux.transmitted()));
                 }
+                let hold = NO_REPEATS.min(self.half_close_quiet);
+                mux.hold_quiet(self.repeated_at.and_then(|at| at.checked_add(hold)));
                 match worst {
-                    Held::No => {
-                        if let Some(since) = almost_over {
-                            mux.restart_quiet(since);
-                        }
-                    }
+                    Held::No => {}
                     Held::Here => mux.restart_quiet(now),
                     Held::Away => mux.reconnected(now),
                 }

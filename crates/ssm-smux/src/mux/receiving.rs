@@ -76,6 +76,12 @@ impl Mux {
 
     fn handle_fin(&mut self, id: StreamId) {
         self.unanswered.remove(&id);
+        if self.heard_of(id) {
+            self.unserved.push_back(id);
+            if self.unserved.len() > self.config.max_streams {
+                self.unserved.pop_front();
+            }
+        }
         let Some(stream) = self
             .streams
             .get_mut(id)
@@ -102,7 +108,21 @@ impl Mux {
         }
     }
 
+    /// The peer sent something of this stream: whether that is the first of it and of all that were
+    /// opened here after it.
+    fn heard_of(&mut self, id: StreamId) -> bool {
+        let opened = !self.role.accepts(id)
+            && id.number() >= self.role.first_id()
+            && self.next_id.is_none_or(|next| id.number() < next);
+        let first = opened && self.latest_heard.is_none_or(|latest| latest < id);
+        if first {
+            self.latest_heard = Some(id);
+        }
+        first
+    }
+
     fn handle_data(&mut self, id: StreamId, data: Bytes, whole: usize, now: Instant) {
+        self.heard_of(id);
         let Some(stream) = self
             .streams
             .get_mut(id)

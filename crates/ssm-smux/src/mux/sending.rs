@@ -122,7 +122,8 @@ impl Mux {
         if stream.syn_due {
             to.put_slice(&Frame::Syn(id).encode());
             stream.syn_due = false;
-            stream.sent_to = Some(made + (to.len() - start) as u64);
+            self.quiet
+                .sent(id, stream, made + (to.len() - start) as u64);
         } else if !stream.sending.is_empty() {
             let most = self.config.max_frame_data.min(room - HEADER);
             let Ok(length) = u16::try_from(stream.sending.len().min(most)) else {
@@ -133,7 +134,8 @@ impl Mux {
             }
             to.put_slice(&Frame::Psh { stream: id, length }.encode());
             stream.sending.copy_to(to, usize::from(length));
-            stream.sent_to = Some(made + (to.len() - start) as u64);
+            self.quiet
+                .sent(id, stream, made + (to.len() - start) as u64);
             little = stream.sending.is_empty() && stream.burst <= LITTLE;
             if !stream.sending.is_empty() {
                 self.ready.rotate(id, &mut stream.in_ready);

@@ -27,7 +27,7 @@ impl Mux {
         if self.dead {
             return None;
         }
-        let quiet = self.quiet.first().map(|(at, _)| (at, Timer::HalfClose));
+        let quiet = self.quiet.next().map(|at| (at, Timer::HalfClose));
         self.liveness.next().into_iter().chain(quiet).min()
     }
 
@@ -45,8 +45,8 @@ impl Mux {
             self.dead = true;
             return Err(SmuxError::Silent { after });
         }
-        while let Some((at, id)) = self.quiet.first()
-            && at <= now
+        while self.quiet.next().is_some_and(|at| at <= now)
+            && let Some((at, id)) = self.quiet.due.first().copied()
         {
             let Some(stream) = self.streams.get_mut(id) else {
                 self.quiet.due.remove(&(at, id));
@@ -87,10 +87,24 @@ impl Mux {
     /// wait begins when its last byte is there. Call it with 0 at the start; without any call
     /// everything counts as having arrived at once.
     pub fn confirm(&mut self, bytes: u64, now: Instant) {
-        if self.quiet.confirmed != bytes {
-            self.quiet.confirmed = bytes;
-            self.quiet.confirmed_at = Some(now);
+        self.quiet.confirmed = bytes;
+        while let Some((end, id)) = self.quiet.on_the_way.first().copied()
+            && end <= bytes
+        {
+            self.quiet.on_the_way.pop_first();
+            if let Some(stream) = self.streams.get_mut(id)
+                && stream.sent_to.take_if(|last| *last == end).is_some()
+                && stream.quiet_until.is_some()
+            {
+                self.quiet.arm(id, stream, now);
+            }
         }
+    }
+
+    /// No half-closed stream is given up before this time. For as long as the caller believes that an
+    /// answer may be held up; `None` when it no longer does.
+    pub fn hold_quiet(&mut self, until: Option<Instant>) {
+        self.quiet.held_until = until;
     }
 
     /// The transport was down until now: silence and quiet times count from here.
@@ -109,9 +123,13 @@ pub(super) struct Quiet {
     due: BTreeSet<(Instant, StreamId)>,
     /// No wait began before this.
     from: Option<Instant>,
-    /// How much of what went out has reached the peer, and since when.
+    /// How much of what went out has reached the peer.
     confirmed: u64,
-    confirmed_at: Option<Instant>,
+    /// Half-closed streams by where the last of what they sent ends, until the peer has it. May
+    /// hold streams that ended meanwhile.
+    on_the_way: BTreeSet<(u64, StreamId)>,
+    /// No wait ends before this.
+    held_until: Option<Instant>,
 }
 
 impl Quiet {
@@ -121,18 +139,40 @@ impl Quiet {
             due: BTreeSet::new(),
             from: None,
             confirmed: u64::MAX,
-            confirmed_at: None,
+            on_the_way: BTreeSet::new(),
+            held_until: None,
         }
     }
 
-    fn first(&self) -> Option<(Instant, StreamId)> {
-        self.due.first().copied()
+    /// When the next wait may be over.
+    fn next(&self) -> Option<Instant> {
+        let (at, _) = self.due.first()?;
+        Some(self.held_until.map_or(*at, |held| held.max(*at)))
     }
 
     /// The wait begins now.
     pub(super) fn arm(&mut self, id: StreamId, stream: &mut Stream, now: Instant) {
-        stream.sent_to.take_if(|end| *end <= self.confirmed);
+        if let Some(end) = stream.sent_to.take()
+            && end > self.confirmed
+        {
+            stream.sent_to = Some(end);
+            self.on_the_way.insert((end, id));
+        }
         self.set(id, stream, now.checked_add(self.period));
+    }
+
+    /// What went out of this stream ends there now.
+    pub(super) fn sent(&mut self, id: StreamId, stream: &mut Stream, end: u64) {
+        let before = stream.sent_to.replace(end);
+        if stream.quiet_until.is_none() {
+            return;
+        }
+        if let Some(before) = before {
+            self.on_the_way.remove(&(before, id));
+        }
+        if end > self.confirmed {
+            self.on_the_way.insert((end, id));
+        }
     }
 
     /// A wait beyond the end of time has no timer.
@@ -156,9 +196,10 @@ impl Quiet {
         let from = match stream.sent_to {
             Some(end) if end > self.confirmed => Some(now),
             _ if stream.wants_turn() => Some(now),
+            // The transport does not tell what has reached the peer: it may have gone out just now.
             Some(_) => {
                 stream.sent_to = None;
-                self.from.max(Some(self.confirmed_at.unwrap_or(now)))
+                Some(now)
             }
             None => self.from,
         };

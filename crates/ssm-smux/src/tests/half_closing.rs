@@ -303,3 +303,53 @@ fn other_streams_bytes_on_their_way_do_not_prolong_the_wait() {
     }
     assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
 }
+
+#[test]
+fn each_stream_waits_from_its_own_last_byte_beside_busy_neighbours() {
+    let mut now = start();
+    let mut client = client(Config::default(), now);
+    client.confirm(0, now);
+    let quiet = client.open().expect("room");
+    let busy = client.open().expect("room");
+    client
+        .write(quiet, Bytes::from_static(b"question"))
+        .expect("room");
+    wire(&mut client);
+    client.finish(quiet, now);
+    let mut given_up_after = None;
+    for second in 0..30 {
+        // What was sent is confirmed a second later, together with the neighbour's next bytes.
+        let sent = client.transmitted();
+        client
+            .write(busy, Bytes::from_static(b"more"))
+            .expect("room");
+        wire(&mut client);
+        now = pass(&mut client, now, SECOND);
+        client.confirm(sent, now);
+        if events(&mut client).contains(&Event::GaveUp(quiet)) {
+            given_up_after = Some(second + 1);
+            break;
+        }
+    }
+    assert_eq!(given_up_after, Some(11), "10 s after its confirmation");
+}
+
+#[test]
+fn bytes_sent_after_local_end_of_file_start_the_wait_when_confirmed() {
+    let mut now = start();
+    let mut client = client(Config::default(), now);
+    client.confirm(0, now);
+    let stream = client.open().expect("room");
+    wire(&mut client);
+    client.confirm(client.transmitted(), now);
+    client.write(stream, vec![1; 3000].into()).expect("room");
+    client.finish(stream, now);
+    now = pass(&mut client, now, 4 * SECOND);
+    wire(&mut client);
+    now = pass(&mut client, now, 3 * SECOND);
+    client.confirm(client.transmitted(), now);
+    now = pass(&mut client, now, Duration::from_millis(9_999));
+    assert_eq!(events(&mut client), []);
+    pass(&mut client, now, Duration::from_millis(1));
+    assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
+}

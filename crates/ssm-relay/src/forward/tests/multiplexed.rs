@@ -191,6 +191,57 @@ fn a_refused_destination_is_told_from_an_end_of_file() {
     assert_eq!(pair.read_all(served), (b"x".to_vec(), Read::Finished));
 }
 
+/// The local program left before the agent had answered.
+#[test]
+fn a_refusal_of_a_closed_stream_is_not_passed_to_the_next() {
+    for reset in [false, true] {
+        let mut pair = Pair::new(NEW_AGENT);
+        let mut mux = server(&pair);
+        let refused = pair.forward.open().expect("ready");
+        pair.settle();
+        let served = pair.forward.open().expect("ready");
+        if reset {
+            pair.forward.reset(refused);
+        } else {
+            pair.forward.close(refused);
+        }
+        pair.settle();
+        let bytes = pair.agent_bytes();
+        mux.handle(bytes.into(), pair.now).expect("smux");
+        pair.agent.send_flag(Flag::ConnectToPortError, pair.now);
+        mux.close(refused);
+        serve(&mut pair, &mut mux);
+        mux.close(served);
+        serve(&mut pair, &mut mux);
+        assert_eq!(pair.read_all(served), (Vec::new(), Read::Finished));
+    }
+}
+
+/// The agent dials in line: what a later stream got shows that the earlier one was connected.
+#[test]
+fn a_refusal_belongs_to_a_stream_after_all_that_were_served() {
+    let mut pair = Pair::new(NEW_AGENT);
+    let mut mux = server(&pair);
+    let ids: Vec<_> = (0..3)
+        .map(|_| pair.forward.open().expect("ready"))
+        .collect();
+    pair.settle();
+    let bytes = pair.agent_bytes();
+    mux.handle(bytes.into(), pair.now).expect("smux");
+    // The first was connected and is silent, the second answers, the third is refused; the first
+    // ends meanwhile.
+    mux.write(ids[1], Bytes::from_static(b"x")).expect("open");
+    serve(&mut pair, &mut mux);
+    pair.agent.send_flag(Flag::ConnectToPortError, pair.now);
+    for id in [ids[0], ids[2], ids[1]] {
+        mux.close(id);
+        serve(&mut pair, &mut mux);
+    }
+    assert_eq!(pair.read_all(ids[0]), (Vec::new(), Read::Finished));
+    assert_eq!(pair.read_all(ids[1]), (b"x".to_vec(), Read::Finished));
+    assert_eq!(pair.read_all(ids[2]), (Vec::new(), Read::Refused));
+}
+
 #[test]
 fn a_slow_reader_pauses_the_session_and_loses_nothing() {
     let (mut pair, id) = paused();

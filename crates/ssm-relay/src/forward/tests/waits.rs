@@ -182,6 +182,37 @@ fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_beli
     }
 }
 
+/// Agents repeat messages about every 100 ms although nothing is lost.
+#[test]
+fn a_busy_neighbours_repeats_do_not_prolong_the_wait_for_an_answer() {
+    let quiet = Limits::default().half_close_quiet;
+    let mut pair = Pair::new(NEW_AGENT);
+    let id = pair.forward.open().expect("ready");
+    let neighbour = pair.forward.open().expect("ready");
+    pair.forward.finish(id, pair.now);
+    pair.settle();
+    pair.agent_bytes();
+    let began = pair.now;
+    while !gave_up(&mut pair, id) {
+        assert!(pair.now - began < quiet + Duration::from_secs(2));
+        for copies in [2, 1] {
+            pair.agent
+                .send(b"\x01\x02\x01\x00\x05\x00\x00\x00x", pair.now)
+                .expect("room");
+            let message = pair.agent.poll_transmit(pair.now).expect("data");
+            for _ in 0..copies {
+                let message = message.clone();
+                pair.forward
+                    .handle_message(message, pair.now)
+                    .expect("sound");
+            }
+            pair.pass(Duration::from_millis(50));
+        }
+        assert!(!pair.read_all(neighbour).0.is_empty());
+    }
+    assert!(pair.now - began >= quiet);
+}
+
 /// Whether the wait for the answer is over: in basic mode it is told, in smux the agent gets a FIN.
 fn gave_up(pair: &mut Pair, id: StreamId) -> bool {
     let [s0, s1, s2, s3] = id.number().to_le_bytes();
