@@ -255,6 +255,14 @@ impl Session {
         )
     }
 
+    /// Whether HandshakeComplete was sent or received.
+    fn has_completed_handshake(&self) -> bool {
+        matches!(
+            self.handshake,
+            Handshake::Complete | Handshake::Settling { .. }
+        )
+    }
+
     /// Whether the agent keeps what it is sent.
     fn is_settled(&self) -> bool {
         matches!(self.handshake, Handshake::Complete)

@@ -4,12 +4,13 @@ mod tests;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{
     CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -33,6 +34,9 @@ use crate::transport::Transport;
 
 /// Longest refusal text taken from a service's HTTP answer.
 const MAX_REFUSAL: usize = 4096;
+/// How long that text may take: the status is the answer, and must not be lost to the time-out of the
+/// whole attempt because a body stalls.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// No peer sends more in one message: the agent's are 1024 bytes, a service text is short.
 const MAX_MESSAGE: usize = 1 << 20;
 /// Bytes written to the websocket that go to the socket unasked: whoever flushes what is less gives
@@ -263,10 +267,7 @@ async fn exchange(
         .map_err(|error| bad_handshake(&host, error))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), MAX_REFUSAL)
-            .collect()
-            .await;
-        let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = beginning(response.into_body()).await;
         return Err(ConnectError::Refused {
             status,
             text: printable(&body),
@@ -279,6 +280,24 @@ async fn exchange(
     hyper::upgrade::on(response)
         .await
         .map_err(|error| bad_handshake(&host, error))
+}
+
+/// The first [`MAX_REFUSAL`] bytes of a body, or what came of it in time.
+async fn beginning(mut body: Incoming) -> BytesMut {
+    let mut beginning = BytesMut::new();
+    let read = async {
+        while beginning.len() < MAX_REFUSAL
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            if let Ok(data) = frame.into_data() {
+                let room = MAX_REFUSAL - beginning.len();
+                beginning.extend_from_slice(data.get(..room).unwrap_or(&data));
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(REFUSAL_TIMEOUT, read).await.is_ok();
+    tracing::debug!(bytes = beginning.len(), in_time, "read a refusal");
+    beginning
 }
 
 fn bad_handshake(host: &str, reason: impl ToString) -> ConnectError {

@@ -119,7 +119,7 @@ impl Session {
             PayloadType::HandshakeRequest => self.handle_handshake_request(&payload, now),
             PayloadType::HandshakeResponse => self.handle_handshake_response(&payload, now),
             PayloadType::HandshakeComplete => self.handle_handshake_complete(&payload, now),
-            _ if !self.is_ready() => match self.side {
+            _ if !self.has_completed_handshake() => match self.side {
                 Side::Client => Err(SessionError::DataBeforeHandshake),
                 // Acknowledged, then thrown away: `aws/amazon-ssm-agent`
                 // `agent/session/datachannel/datachannel.go` @01dfe74e.

@@ -355,6 +355,27 @@ fn handshake_messages_in_the_wrong_order_on_the_wire_complete_all_the_same() {
 }
 
 #[test]
+fn a_flag_right_behind_handshake_complete_is_an_event() {
+    let mut client = client();
+    client.ask(&port_request()).expect("sound");
+    client
+        .receive(stream_data(
+            1,
+            PayloadType::HandshakeComplete,
+            r#"{"HandshakeTimeToComplete":1,"CustomerMessage":""}"#,
+        ))
+        .expect("sound");
+    let flag = Flag::ConnectToPortError;
+    let frame = stream_data(2, PayloadType::Flag, flag.to_bytes().to_vec());
+    let output = client.receive(frame).expect("the handshake is complete");
+    assert_eq!(output.acknowledged(), [2]);
+    assert_eq!(output.events, [Event::Flag(flag)]);
+    let other = stream_data(3, PayloadType::StdErr, "?");
+    let output = client.receive(other).expect("the handshake is complete");
+    assert_eq!(output.acknowledged(), [3]);
+}
+
+#[test]
 fn data_of_an_agent_that_skipped_the_handshake_ends_the_session() {
     let frame = stream_data(0, PayloadType::Output, "$ ");
     assert_eq!(

@@ -84,6 +84,46 @@ async fn a_refusal_is_reported_with_its_status_and_text() {
     assert!(error.expect_err("refused").is_retryable());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusals_text_survives_a_body_of_any_length() {
+    let words = "Forbidden: no. ".repeat(2000);
+    let long = format!(
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{words}",
+        words.len()
+    );
+    let endless = format!(
+        "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{words}\r\n",
+        words.len()
+    );
+    let stalled = "HTTP/1.1 403 Forbidden\r\nContent-Length: 99\r\n\r\nForbidden: no. ".to_owned();
+    let until_closed = format!("HTTP/1.1 403 Forbidden\r\n\r\n{words}");
+    for (answer, stays) in [
+        (long.clone(), false),
+        (long, true),
+        (endless, true),
+        (stalled.clone(), true),
+        (stalled, false),
+        (until_closed, true),
+    ] {
+        let (listener, url) = listen().await;
+        let server = tokio::spawn(async move {
+            let (mut tcp, _) = listener.accept().await.expect("a connection");
+            tcp.read(&mut [0; 4096]).await.expect("a request");
+            // The client may have left in the middle.
+            let _ = tcp.write_all(answer.as_bytes()).await;
+            if stays {
+                std::future::pending::<()>().await;
+            }
+        });
+        let error = open(&url).await.expect_err("refused");
+        assert!(
+            matches!(&error, ConnectError::Refused { status: 403, text } if text.starts_with("Forbidden: no.")),
+            "{error}"
+        );
+        server.abort();
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_is_no_websockets_is_refused() {
     for answer in [
