@@ -70,8 +70,8 @@ pub struct Limits {
     pub pong_timeout: Duration,
     /// How long opening a websocket may take. Default 15 s.
     pub connect_timeout: Duration,
-    /// How long a lost websocket is tried again, `None` for ever. Time for which the machine sleeps
-    /// does not count. Default 10 minutes.
+    /// How long a lost websocket is tried again, `None` for ever, until one lasts for 10 s or carries
+    /// more than a few messages. Time for which the machine sleeps does not count. Default 10 minutes.
     pub resume_budget: Option<Duration>,
     /// How long closing waits for data on its way, then for the last message to be written, then
     /// for TerminateSession. A tunnel that is dropped together with its runtime blocks for

@@ -1,18 +1,18 @@
 //! One task a session: websockets one after the other, and the session's end.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ssm_protocol::payload::OpenDataChannel;
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::api::{SessionApi, Ticket};
-use crate::backoff::Backoff;
 use crate::config::Limits;
 use crate::error::End;
 use crate::event::{Event, EventSender};
 use crate::link::{Link, LinkEnd};
+use crate::outage::{Outage, Served};
 use crate::shared::Shared;
 use crate::terminate::TerminateGuard;
 use crate::websocket::{ConnectError, Connector, WebSocket};
@@ -40,15 +40,6 @@ pub(crate) struct Driver {
     pub(crate) session_id: String,
     /// A basic session ends with its connection where another can be started for the next one.
     pub(crate) one_connection: bool,
-}
-
-/// Time without a websocket over which anything gets through.
-struct Outage {
-    since: Instant,
-    backoff: Backoff,
-    reason: String,
-    /// The service was heard again.
-    resumed: bool,
 }
 
 /// Tells of the end of a driver that is dropped with its runtime, or panics.
@@ -109,14 +100,17 @@ impl Driver {
                 Err(end) => return (end, None),
             };
             let before = self.shared.lock().forward.progress();
+            let opened = self.shared.now();
+            let mut last_heard = opened;
             let heard = || {
+                last_heard = self.shared.now();
                 if let Some(outage) = &mut outage
                     && !outage.resumed
                 {
                     outage.resumed = true;
                     self.events.send(Event::Resumed {
                         session_id: self.session_id.clone(),
-                        after: self.shared.now().saturating_duration_since(outage.since),
+                        after: last_heard.saturating_duration_since(outage.interrupted_at),
                     });
                 }
             };
@@ -124,24 +118,22 @@ impl Driver {
             match ended {
                 LinkEnd::Session(end) => return (end, Some(websocket)),
                 LinkEnd::Lost(reason) => {
-                    let progress = {
+                    let now = self.shared.now();
+                    let served = {
                         let mut inner = self.shared.lock();
-                        if let Err(error) = inner.forward.disconnected(self.shared.now()) {
+                        if let Err(error) = inner.forward.disconnected(now) {
                             return (End::Protocol(error), None);
                         }
-                        inner.forward.progress() > before
+                        Served {
+                            lived: last_heard.saturating_duration_since(opened),
+                            carried: inner.forward.progress().saturating_sub(before),
+                            wanted: !inner.forward.is_drained(),
+                        }
                     };
                     if outage.as_ref().is_none_or(|outage| outage.resumed) {
                         self.interrupted(&reason);
                     }
-                    // A websocket over which nothing got through does not end the outage.
-                    match &mut outage {
-                        Some(outage) if !progress => {
-                            outage.reason = reason;
-                            outage.resumed = false;
-                        }
-                        _ => outage = Some(self.outage(reason)),
-                    }
+                    outage = Some(Outage::after(outage.take(), served, now, reason));
                 }
             }
         }
@@ -191,12 +183,7 @@ impl Driver {
     }
 
     fn outage(&self, reason: String) -> Outage {
-        Outage {
-            since: self.shared.now(),
-            backoff: Backoff::new(),
-            reason,
-            resumed: false,
-        }
+        Outage::new(self.shared.now(), reason)
     }
 
     fn is_ready(&self) -> bool {
@@ -227,21 +214,18 @@ impl Driver {
     async fn resume(&self, outage: &mut Option<Outage>) -> Result<Option<Ticket>, End> {
         let outage = outage.get_or_insert_with(|| self.outage("not connected".to_owned()));
         let clock = self.shared.clock();
-        let wait = outage.backoff.next(fastrand::f64());
-        let down = clock.now().saturating_duration_since(outage.since);
-        if let Some(within) = self.budget()
-            && down + wait > within
-        {
+        let budget = self.budget();
+        let Some(wait) = outage.next_wait(clock.now(), budget, fastrand::f64()) else {
             return Err(End::ConnectionLost {
-                within,
+                within: budget.unwrap_or(Duration::MAX),
                 last: outage.reason.clone(),
             });
-        }
+        };
         let wakes = clock.wakes();
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             // The network may be another one now.
-            () = clock.woken(wakes) => outage.backoff = Backoff::new(),
+            () = clock.woken(wakes) => outage.network_changed(),
         }
         let call = tokio::time::timeout(
             self.limits.connect_timeout,

@@ -41,6 +41,7 @@ mod forward;
 mod link;
 mod listener;
 mod local;
+mod outage;
 mod pool;
 mod probe;
 mod proxy;

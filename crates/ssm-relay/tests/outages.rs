@@ -159,6 +159,30 @@ async fn a_websocket_that_is_refused_after_its_opening_was_no_resumption() {
     assert!(!rest.iter().any(again), "{rest:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn websockets_that_break_after_one_message_are_not_opened_in_a_hurry() {
+    let (listener, api) = service_with(works).await;
+    let api = Arc::new(api);
+    let _relay = relay(api.clone()).await;
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(15) {
+        let Agent { websocket, session } = agent;
+        drop(websocket);
+        let websocket = accept(&listener).await;
+        agent = Agent { websocket, session };
+        // One message gets through, and its acknowledgement back.
+        agent.session.disconnected();
+        let now = Instant::now().into_std();
+        agent.session.connected(now);
+        agent.send(b"\x01\x03\0\0\0\0\0\0");
+        agent.acknowledged().await;
+    }
+    let calls = api.resumed.load(Ordering::SeqCst);
+    assert!((4..12).contains(&calls), "{calls} calls in 15 s");
+}
+
 /// Every event up to the last.
 async fn rest(events: &mut ssm_relay::Events) -> Vec<Event> {
     soon("the last event", async {
