@@ -1,0 +1,205 @@
+//! Where credentials begin, as providers of the AWS SDK, each given what it needs directly.
+
+use aws_config::SdkConfig;
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::imds::credentials::ImdsCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::future::ProvideCredentials as ProvideCredentialsFuture;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+
+use super::process;
+use crate::error::printable;
+use crate::resolve::Source;
+
+/// A source with its name for errors, and what helps when it has no credentials.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) name: String,
+    pub(super) hint: Option<String>,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Process(String),
+    Provider(SharedCredentialsProvider),
+    /// The container's role, then the instance's.
+    Machine(Box<EcsCredentialsProvider>, Box<ImdsCredentialsProvider>),
+    #[cfg(not(all(feature = "sso", feature = "login")))]
+    Missing(&'static str),
+}
+
+impl Given {
+    pub(super) fn new(source: &Source, config: &SdkConfig) -> Self {
+        let provider_config = provider_config(config);
+        let ecs = || {
+            EcsCredentialsProvider::builder()
+                .configure(&provider_config)
+                .build()
+        };
+        let imds = || {
+            ImdsCredentialsProvider::builder()
+                .configure(&provider_config)
+                .build()
+        };
+        let mut hint = None;
+        let shared = |provider| Way::Provider(provider);
+        let (name, way) = match source {
+            Source::Environment(keys) => (
+                "the environment".to_owned(),
+                shared(SharedCredentialsProvider::new(
+                    keys.credentials("Environment"),
+                )),
+            ),
+            Source::Profile { name, keys } => (
+                of_profile(name),
+                shared(SharedCredentialsProvider::new(keys.credentials("Profile"))),
+            ),
+            Source::Process { profile, command } => {
+                (of_profile(profile), Way::Process(command.clone()))
+            }
+            Source::WebIdentity {
+                role_arn,
+                token_file,
+                session_name,
+            } => {
+                let configuration = StaticConfiguration {
+                    web_identity_token_file: token_file.into(),
+                    role_arn: role_arn.clone(),
+                    session_name: session_name.clone().unwrap_or_else(session_name_by_time),
+                };
+                let provider = WebIdentityTokenCredentialsProvider::builder()
+                    .configure(&provider_config)
+                    .static_configuration(configuration)
+                    .build();
+                let name = format!("the web identity of role {}", printable(role_arn));
+                (name, shared(SharedCredentialsProvider::new(provider)))
+            }
+            Source::Sso(sso) => {
+                let profile = of_profile(&sso.profile);
+                hint = Some(format!(
+                    "sign in with `aws sso login --profile {}`",
+                    quoted(&sso.profile)
+                ));
+                #[cfg(feature = "sso")]
+                let way = {
+                    let mut builder = aws_config::sso::SsoCredentialsProvider::builder()
+                        .configure(&provider_config)
+                        .start_url(&sso.start_url)
+                        .region(aws_config::Region::new(sso.region.clone()))
+                        .account_id(&sso.account_id)
+                        .role_name(&sso.role_name);
+                    builder.set_session_name(sso.session.clone());
+                    shared(SharedCredentialsProvider::new(builder.build()))
+                };
+                #[cfg(not(feature = "sso"))]
+                let way = Way::Missing("this program is built without IAM Identity Center");
+                (profile, way)
+            }
+            Source::Login { profile, session } => {
+                let argument = quoted(profile);
+                hint = Some(format!(
+                    "sign in with `aws login --profile {argument}`; or let the AWS CLI hand the keys over: `credential_process = aws configure export-credentials --profile {argument} --format process` in another profile"
+                ));
+                let name = of_profile(profile);
+                #[cfg(feature = "login")]
+                let way = shared(SharedCredentialsProvider::new(
+                    aws_config::login::LoginCredentialsProvider::builder(session)
+                        .configure(&provider_config)
+                        .build(),
+                ));
+                #[cfg(not(feature = "login"))]
+                let way = {
+                    let _ = session;
+                    Way::Missing("this program is built without `aws login`")
+                };
+                (name, way)
+            }
+            Source::Ec2Instance => (
+                "the instance's role".to_owned(),
+                shared(SharedCredentialsProvider::new(imds())),
+            ),
+            Source::Container => (
+                "the container's role".to_owned(),
+                shared(SharedCredentialsProvider::new(ecs())),
+            ),
+            Source::Machine { profile } => {
+                let name = match profile {
+                    Some(profile) => {
+                        let shown = printable(profile);
+                        hint = Some(format!(
+                            "profile {shown} has none: no keys, role, credential_process, sso or login session; a source_profile without role_arn gives none"
+                        ));
+                        format!("profile {shown}, a container or an instance")
+                    }
+                    None => {
+                        hint = Some(
+                            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile"
+                                .to_owned(),
+                        );
+                        "the environment, a profile, a container or an instance".to_owned()
+                    }
+                };
+                (name, Way::Machine(Box::new(ecs()), Box::new(imds())))
+            }
+        };
+        Self { name, hint, way }
+    }
+}
+
+fn of_profile(name: &str) -> String {
+    format!("profile {}", printable(name))
+}
+
+/// For a command line that is to be copied.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./@+:".contains(c);
+    if name.chars().all(plain) {
+        return name.to_owned();
+    }
+    format!("'{}'", printable(name))
+}
+
+fn session_name_by_time() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    format!("ssm-aws-{}", now.unwrap_or_default().as_secs())
+}
+
+fn provider_config(config: &SdkConfig) -> ProviderConfig {
+    let mut provider = ProviderConfig::without_region()
+        .with_region(config.region().cloned())
+        .with_behavior_version(config.behavior_version())
+        .with_use_fips(config.use_fips())
+        .with_use_dual_stack(config.use_dual_stack());
+    if let Some(client) = config.http_client() {
+        provider = provider.with_http_client(client);
+    }
+    if let Some(retries) = config.retry_config() {
+        provider = provider.with_retry_config(retries.clone());
+    }
+    provider
+}
+
+impl ProvideCredentials for Given {
+    fn provide_credentials<'a>(&'a self) -> ProvideCredentialsFuture<'a>
+    where
+        Self: 'a,
+    {
+        ProvideCredentialsFuture::new(async {
+            match &self.way {
+                Way::Process(command) => process::run(command).await,
+                Way::Provider(provider) => provider.provide_credentials().await,
+                Way::Machine(container, instance) => match container.provide_credentials().await {
+                    Err(CredentialsError::CredentialsNotLoaded(_)) => {
+                        instance.provide_credentials().await
+                    }
+                    outcome => outcome,
+                },
+                #[cfg(not(all(feature = "sso", feature = "login")))]
+                Way::Missing(what) => Err(CredentialsError::invalid_configuration(*what)),
+            }
+        })
+    }
+}

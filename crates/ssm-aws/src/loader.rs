@@ -1,0 +1,114 @@
+//! The one door: reads files and environment, and hands out settings, an SDK configuration and
+//! credentials that agree with each other.
+
+mod ca_bundle;
+mod files;
+mod sdk_config;
+
+use std::sync::Arc;
+
+use aws_config::SdkConfig;
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use crate::environment::Environment;
+use crate::error::ConfigError;
+use crate::resolve::{Request, Settings, resolve};
+pub use ca_bundle::http_client;
+
+/// Reads the AWS configuration as the AWS CLI does.
+#[derive(Debug, Clone, Default)]
+#[must_use = "nothing is read until `load` is called"]
+pub struct Loader {
+    request: Request,
+}
+
+impl Loader {
+    /// Everything from the environment and the files.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The profile to use, as by `--profile`: the environment's keys do not count then. `None` and
+    /// an empty name leave it to AWS_DEFAULT_PROFILE and AWS_PROFILE.
+    pub fn profile<T: Into<String>>(mut self, name: Option<T>) -> Self {
+        self.request.profile = name.map(Into::into);
+        self
+    }
+
+    /// The region, before AWS_REGION and the profile's.
+    pub fn region<T: Into<String>>(mut self, region: Option<T>) -> Self {
+        self.request.region = region.map(Into::into);
+        self
+    }
+
+    /// The endpoint of every service, before any that is configured.
+    pub fn endpoint_url<T: Into<String>>(mut self, url: Option<T>) -> Self {
+        self.request.endpoint_url = url.map(Into::into);
+        self
+    }
+
+    /// Reads everything. No service is called; credentials are fetched when they are asked for.
+    ///
+    /// # Errors
+    /// When a file cannot be read, the profile does not exist, or what it says cannot work.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn load(self) -> Result<AwsConfig, ConfigError> {
+        let environment = Environment::of_process();
+        let files = files::read().await?;
+        let settings = resolve(&files, &environment, &self.request)?;
+        AwsConfig::new(settings).await
+    }
+}
+
+/// The AWS configuration in use.
+#[derive(Debug, Clone)]
+pub struct AwsConfig {
+    settings: Settings,
+    sdk_config: SdkConfig,
+    source: SharedCredentialsProvider,
+    ca_bundle: Option<Arc<[u8]>>,
+}
+
+impl AwsConfig {
+    /// From settings that are resolved already; reads the certificate bundle.
+    ///
+    /// # Errors
+    /// When the bundle cannot be read.
+    pub async fn new(settings: Settings) -> Result<Self, ConfigError> {
+        let ca_bundle = ca_bundle::read(&settings).await?;
+        let client = ca_bundle.clone().map(http_client);
+        let without = sdk_config::build(&settings, client).await?;
+        let source = crate::credentials::source(&settings, &without);
+        let provider = crate::credentials::roles(&settings, &without, source.clone());
+        Ok(Self {
+            sdk_config: sdk_config::with_credentials(&without, provider),
+            settings,
+            source,
+            ca_bundle,
+        })
+    }
+
+    /// The resolved values.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// For any client of the AWS SDK. Its credentials are the profile's, its roles assumed without
+    /// MFA; they are fetched once, however many clients share them.
+    pub fn sdk_config(&self) -> &SdkConfig {
+        &self.sdk_config
+    }
+
+    /// What the roles are assumed with: fetched once, shared with [`sdk_config`](Self::sdk_config).
+    pub fn source_credentials(&self) -> &SharedCredentialsProvider {
+        &self.source
+    }
+
+    /// The PEM text of the certificates to trust instead of the system's: AWS_CA_BUNDLE, the
+    /// profile's `ca_bundle`, or REQUESTS_CA_BUNDLE.
+    pub fn ca_bundle_pem(&self) -> Option<&[u8]> {
+        self.ca_bundle.as_deref()
+    }
+}

@@ -1,0 +1,109 @@
+//! From files, environment and options to the settings in use, in botocore's order of precedence.
+//! Pure: no file is opened and no variable read here.
+
+mod chain;
+mod profile;
+mod settings;
+mod source;
+
+use crate::environment::Environment;
+use crate::error::ConfigError;
+use crate::shared_config::{ConfigFiles, DEFAULT_PROFILE, SharedConfig, missing};
+use crate::value;
+use profile::View;
+pub use settings::{RetryMode, Settings};
+pub use source::{PassedOver, Role, Source, Sso};
+
+/// Variables that name the profile, in botocore's order.
+const PROFILE_VARIABLES: [&str; 2] = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"];
+
+/// What a program asks for, as by `--profile`, `--region` and `--endpoint-url` of the AWS CLI.
+/// What is left out, or empty, comes from the environment and the files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The profile. Naming one takes the keys of the environment out of the search.
+    pub profile: Option<String>,
+    /// The region.
+    pub region: Option<String>,
+    /// The endpoint of every service.
+    pub endpoint_url: Option<String>,
+}
+
+/// What is in use for this request. See the crate's documentation for where it departs from
+/// botocore.
+///
+/// # Errors
+/// When a file cannot be parsed, the profile does not exist, or what it says cannot work.
+pub fn resolve(
+    files: &ConfigFiles,
+    environment: &Environment,
+    request: &Request,
+) -> Result<Settings, ConfigError> {
+    let shared = SharedConfig::new(files)?;
+    let asked = request
+        .profile
+        .as_deref()
+        .map(trimmed)
+        .filter(|name| !name.is_empty());
+    let variable = environment.first(&PROFILE_VARIABLES);
+    let (name, from) = match (asked, variable) {
+        (Some(name), _) => (Some(name), None),
+        (None, Some((from, name))) => (Some(name), Some(from)),
+        (None, None) => (None, None),
+    };
+    let profile = shared.profiles.get(name.unwrap_or(DEFAULT_PROFILE));
+    if let (Some(name), None) = (name, profile) {
+        return Err(missing(&shared, name, from));
+    }
+    let view = profile.map(|profile| View::new(name.unwrap_or(DEFAULT_PROFILE), profile));
+    let mut settings = Settings::new(&shared, environment, request, view.as_ref())?;
+    chain::follow(&mut settings, &shared, environment, asked.is_some(), view)?;
+    settings.role_of_another = another(&settings, &shared, environment);
+    Ok(settings)
+}
+
+/// Another profile with the same role from another source.
+fn another(
+    settings: &Settings,
+    shared: &SharedConfig,
+    environment: &Environment,
+) -> Option<String> {
+    let [role] = settings.roles.as_slice() else {
+        return None;
+    };
+    let same = |other: &View<'_>| {
+        let mut theirs = settings.clone();
+        theirs.roles.clear();
+        if chain::follow(&mut theirs, shared, environment, true, Some(*other)).is_err() {
+            return false; // what cannot be used is in nobody's way
+        }
+        let [found] = theirs.roles.as_slice() else {
+            return false;
+        };
+        let alike = found.is_like(role) && theirs.source != settings.source;
+        alike && !settings.source.has_same_keys(&theirs.source)
+    };
+    shared
+        .profiles
+        .iter()
+        .map(|(name, profile)| View::new(name, profile))
+        .find(|other| {
+            settings.profile() != Some(other.name) && other.has("role_arn") && same(other)
+        })
+        .map(|other| other.name.to_owned())
+}
+
+fn trimmed(text: &str) -> &str {
+    text.trim_end_matches(['\r', '\n'])
+}
+
+/// A text of the request, unless it is empty.
+fn asked(name: &str, text: Option<&String>) -> Result<Option<String>, ConfigError> {
+    match text {
+        Some(text) if !text.trim().is_empty() => value::line(name, text).map(Some),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

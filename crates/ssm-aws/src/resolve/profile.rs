@@ -1,0 +1,95 @@
+//! One profile, read key by key.
+
+use crate::error::ConfigError;
+use crate::keys::Keys;
+use crate::shared_config::{self, Profile, Value};
+use crate::value;
+
+/// A profile under its name.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) name: &'a str,
+    profile: &'a Profile,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn new(name: &'a str, profile: &'a Profile) -> Self {
+        Self { name, profile }
+    }
+
+    /// Whether the key has a value.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.profile.get(key).is_some()
+    }
+
+    /// A value that is no secret; an empty one is none.
+    ///
+    /// # Errors
+    /// When the key has lines below it in a value's place, or the value is not one line.
+    pub(crate) fn text(&self, key: &'static str) -> Result<Option<String>, ConfigError> {
+        match self.profile.get(key) {
+            None => Ok(None),
+            Some(Value::Text(text)) => value::line(&self.place(key), text).map(Some),
+            Some(Value::Nested(_)) => {
+                let problem = "a value is expected on its line, not `key = value` lines below it";
+                Err(self.wrong(Some(key), None, problem))
+            }
+        }
+    }
+
+    /// Where a key stands, for errors.
+    pub(crate) fn place(&self, key: &str) -> String {
+        format!("{key} of profile {}", crate::error::printable(self.name))
+    }
+
+    /// Static keys of the credentials file.
+    pub(crate) fn keys_of_credentials(&self) -> Result<Option<Keys>, ConfigError> {
+        self.keys(&self.profile.credentials)
+    }
+
+    /// Static keys of the config file.
+    pub(crate) fn keys_of_config(&self) -> Result<Option<Keys>, ConfigError> {
+        self.keys(&self.profile.config)
+    }
+
+    /// Both parts come from the same file, as in botocore.
+    fn keys(&self, file: &shared_config::Keys) -> Result<Option<Keys>, ConfigError> {
+        let text = |key: &str| match file.get(key) {
+            Some(Value::Text(text)) if !text.is_empty() => Some(text.as_str()),
+            _ => None,
+        };
+        let Some(id) = text("aws_access_key_id") else {
+            return Ok(None);
+        };
+        let Some(secret) = text("aws_secret_access_key") else {
+            let problem = "it is missing beside aws_access_key_id";
+            return Err(self.wrong(Some("aws_secret_access_key"), None, problem));
+        };
+        let token = ["aws_security_token", "aws_session_token"]
+            .into_iter()
+            .find_map(|key| Some((key, text(key)?)));
+        let token_place = token.map(|(key, _)| self.place(key));
+        let token = token_place.as_deref().zip(token.map(|(_, token)| token));
+        Keys::new(
+            (&self.place("aws_access_key_id"), id),
+            (&self.place("aws_secret_access_key"), secret),
+            token,
+        )
+        .map(Some)
+    }
+
+    /// Only for values that are no secrets.
+    pub(crate) fn wrong(
+        &self,
+        key: Option<&'static str>,
+        value: Option<&str>,
+        problem: impl Into<String>,
+    ) -> ConfigError {
+        ConfigError::Profile {
+            profile: self.name.to_owned(),
+            key,
+            value: value.map(str::to_owned),
+            problem: problem.into(),
+        }
+    }
+}
