@@ -11,8 +11,10 @@
 //!
 //! `--mfa-serial auto` finds the user's MFA device, and `mfa --list-devices` shows them all.
 //!
-//! For a shell: `eval "$(mfa export --format env --profile work)"`, in PowerShell
-//! `mfa export --format powershell --profile work | Out-String | Invoke-Expression`.
+//! For a shell: `eval "$(mfa export --format env --profile work)"` in bash and zsh,
+//! `mfa export --format fish --profile work | source` in fish,
+//! `mfa export --format powershell --profile work | Out-String | Invoke-Expression` in PowerShell; what
+//! `--format cmd` prints is for cmd.
 //!
 //! Exit code: 0 when there is a session (`logout`: when there is none any more; `--list-devices`:
 //! when there is a device that has codes), 1 when not, 2 for
@@ -23,6 +25,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format as DateFormat;
@@ -36,6 +39,7 @@ use ssm_mfa::{
 use support::login::{device, mfa_code};
 use support::options::{Format, load};
 use support::output::Output;
+use support::shell::Shell;
 
 const HELP: &str = "\
 Exit codes:
@@ -99,11 +103,15 @@ enum Command {
 enum Export {
     /// For `credential_process`, version 1
     Process,
-    /// `export AWS_ACCESS_KEY_ID=…` for POSIX shells
+    /// `export AWS_ACCESS_KEY_ID=…` for bash, zsh and other POSIX shells
     Env,
+    /// `set -gx AWS_ACCESS_KEY_ID …` for fish
+    Fish,
     /// `$Env:AWS_ACCESS_KEY_ID = …` for PowerShell
     #[value(name = "powershell")]
     PowerShell,
+    /// `set "AWS_ACCESS_KEY_ID=…"` for cmd
+    Cmd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -371,16 +379,14 @@ async fn export(provider: &MfaProvider, format: Export) -> anyhow::Result<String
     provider.login().await?;
     let keys = provider.provide_credentials().await;
     let keys = keys.context("no credentials")?;
-    let (id, secret) = (keys.access_key_id(), keys.secret_access_key());
-    let token = keys.session_token();
     Ok(match format {
         Export::Process => {
             let mut body = json!({
                 "Version": 1,
-                "AccessKeyId": id,
-                "SecretAccessKey": secret,
+                "AccessKeyId": keys.access_key_id(),
+                "SecretAccessKey": keys.secret_access_key(),
             });
-            if let Some(token) = token {
+            if let Some(token) = keys.session_token() {
                 body["SessionToken"] = token.into();
             }
             if let Some(expires) = keys.expiry().and_then(date) {
@@ -388,25 +394,25 @@ async fn export(provider: &MfaProvider, format: Export) -> anyhow::Result<String
             }
             body.to_string()
         }
-        Export::Env => {
-            let token = match token {
-                Some(token) => format!("export AWS_SESSION_TOKEN='{token}'"),
-                None => "unset AWS_SESSION_TOKEN".to_owned(),
-            };
-            format!(
-                "export AWS_ACCESS_KEY_ID='{id}'\nexport AWS_SECRET_ACCESS_KEY='{secret}'\n{token}"
-            )
-        }
-        Export::PowerShell => {
-            let token = match token {
-                Some(token) => format!("$Env:AWS_SESSION_TOKEN = '{token}'"),
-                None => "Remove-Item Env:AWS_SESSION_TOKEN -ErrorAction Ignore".to_owned(),
-            };
-            format!(
-                "$Env:AWS_ACCESS_KEY_ID = '{id}'\n$Env:AWS_SECRET_ACCESS_KEY = '{secret}'\n{token}"
-            )
-        }
+        Export::Env => assignments(Shell::Posix, &keys)?,
+        Export::Fish => assignments(Shell::Fish, &keys)?,
+        Export::PowerShell => assignments(Shell::PowerShell, &keys)?,
+        Export::Cmd => assignments(Shell::Cmd, &keys)?,
     })
+}
+
+/// Lines for a shell.
+fn assignments(shell: Shell, keys: &Credentials) -> anyhow::Result<String> {
+    const TOKEN: &str = "AWS_SESSION_TOKEN";
+    let lines = [
+        shell.set("AWS_ACCESS_KEY_ID", keys.access_key_id())?,
+        shell.set("AWS_SECRET_ACCESS_KEY", keys.secret_access_key())?,
+        match keys.session_token() {
+            Some(token) => shell.set(TOKEN, token)?,
+            None => shell.unset(TOKEN),
+        },
+    ];
+    Ok(lines.join("\n"))
 }
 
 /// `2026-11-24T12:00:00Z`

@@ -32,8 +32,9 @@
 //! number that this signal ended it.
 //!
 //! For a tunnel in the background, `--ready-file FILE` appears once everything is ready, with the
-//! addresses, a line each; with `--output json` the same is told by the events `ready`. SIGTERM or
-//! Ctrl-C ends the session.
+//! addresses, a line each, and disappears before the tunnels are closed; a file that is there at the
+//! start is removed. With `--output json` the events `ready` say the same. SIGTERM or Ctrl-C ends the
+//! session.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -51,9 +52,10 @@ use support::open::{open, or_leave};
 use support::options::Aws;
 use support::output::Output;
 use support::program;
+use support::ready_file::ReadyFile;
 use support::signals::Signals;
 use support::target::{self, Target};
-use support::tunnels::{Tunnels, write_ready_file};
+use support::tunnels::Tunnels;
 
 #[derive(Debug, Parser)]
 #[command(about = "Forward local ports through AWS Systems Manager", after_help = format!("{}\n\n{}", exit::HELP, command::HELP))]
@@ -75,7 +77,8 @@ struct Options {
     /// Session document, instead of AWS's own for port forwarding
     #[arg(long, value_name = "NAME")]
     document_name: Option<String>,
-    /// Write this file with the local addresses, a line each, once everything is ready
+    /// Write this file with the local addresses, a line each, once everything is ready; it is removed at
+    /// the end, and at the start if it is there
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     #[command(flatten)]
@@ -117,16 +120,30 @@ fn main() -> ExitCode {
 
 async fn run(options: &Options, output: Output) -> anyhow::Result<ExitCode> {
     options.aws.account.start_log()?;
+    let mut ready = match &options.ready_file {
+        Some(path) => Some(ReadyFile::new(path)?),
+        None => None,
+    };
     let login = Login::new(&options.aws.account).await?;
     let mut signals = Signals::new()?;
     let mut tunnels = Tunnels::default();
-    let opened = open_all(options, &login, output, &mut signals, &mut tunnels).await;
+    let opened = open_all(
+        options,
+        &login,
+        output,
+        &mut signals,
+        &mut tunnels,
+        ready.as_mut(),
+    )
+    .await;
     let used = match opened {
         Ok(true) if options.command.is_empty() => wait(&tunnels, output, &mut signals).await,
         Ok(true) => run_command(options, &tunnels, output, &mut signals).await,
         Ok(false) => Ok(ExitCode::from(exit::INTERRUPTED)),
         Err(error) => Err(error),
     };
+    // What is being closed is not ready any more.
+    drop(ready);
     let closed = or_leave(tunnels.close(), output, &mut signals).await;
     let code = used?;
     // The command's exit code stands, whatever became of the tunnel.
@@ -143,6 +160,7 @@ async fn open_all(
     output: Output,
     signals: &mut Signals,
     tunnels: &mut Tunnels,
+    ready_file: Option<&mut ReadyFile>,
 ) -> anyhow::Result<bool> {
     let asked = options.target.as_str();
     // A name is looked up once, for the first.
@@ -182,8 +200,8 @@ async fn open_all(
         ready = tunnels.ready() => ready.context("the tunnel ended")?,
         () = signals.next() => return Ok(false),
     }
-    if let Some(path) = &options.ready_file {
-        write_ready_file(path, &tunnels.locals())?;
+    if let Some(file) = ready_file {
+        file.write(&tunnels.locals())?;
     }
     Ok(true)
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the tests with real peers and the fuzzers need, as root on Debian: OpenSSH, PostgreSQL, a
-# C++ compiler, a proxy, stunnel, Python, and with its pip the AWS CLI. Nothing is started.
+# C++ compiler, a proxy, stunnel, shells, Python, and with its pip the AWS CLI. Nothing is started.
 set -euo pipefail
 
 # Every program, and the Debian package that brings it.
 needed=(ssh:openssh-client scp:openssh-client sshd:openssh-server script:bsdutils initdb:postgresql
   python3:python3 pip3:python3-pip openssl:openssl bash:bash c++:g++ tinyproxy:tinyproxy-bin
-  stunnel4:stunnel4 pgrep:procps) # procps also has the kill that is no part of a shell
+  stunnel4:stunnel4 zsh:zsh fish:fish dash:dash pgrep:procps) # procps also has the kill that is no part of a shell
 
 postgresql=$(printf '%s:' /usr/lib/postgresql/*/bin) # Debian keeps them out of PATH
 missing=()

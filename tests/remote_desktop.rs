@@ -14,6 +14,9 @@ use tokio::process::Command;
 
 const PASSWORD: &str = "MARKER-p4ss&w<rd>";
 
+/// One that is not needed, and stays unspent.
+const CODE: &str = "918273";
+
 /// A key pair, and the password encrypted for it.
 struct Keys {
     folder: TempDir,
@@ -66,12 +69,14 @@ async fn rdp(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Command {
         .current_dir(folder)
         .env("PATH", folder)
         .env_remove("WAYLAND_DISPLAY")
-        .env("DISPLAY", ":9");
+        .env("DISPLAY", ":9")
+        .env("SSM_TUNNEL_MFA_CODE", CODE);
     command
 }
 
 /// Writes down its arguments, the file and its input; connects, and waits for an answer.
 const CLIENT: &str = r#"
+declare -px >environment
 printf '%s\n' "$@" >arguments
 file=; for argument; do [[ $argument != *.rdp ]] || file=$argument; done
 printf '%s' "$(<"$file")" >file
@@ -171,7 +176,7 @@ async fn the_password_goes_to_the_client_the_clipboard_or_the_terminal_and_nowhe
     stub(
         folder.path(),
         "xclip",
-        r#"printf '%s\n' "$@" >clip-arguments; IFS= read -r -d '' text; printf '%s' "$text" >clipboard"#,
+        r#"declare -px >clip-environment; printf '%s\n' "$@" >clip-arguments; IFS= read -r -d '' text; printf '%s' "$text" >clipboard"#,
     );
     std::fs::write(at("code"), "0").expect("written");
     let (key, key8) = (keys.at("key.pem"), keys.at("key8.pem"));
@@ -204,6 +209,11 @@ async fn the_password_goes_to_the_client_the_clipboard_or_the_terminal_and_nowhe
     for text in told {
         assert!(!text.contains("MARKER"), "the password: {text}");
         assert!(!text.contains(inside_the_key), "the key: {text}");
+    }
+    for name in ["environment", "clip-environment"] {
+        let inherited = read(name);
+        assert!(inherited.contains("DISPLAY"), "{inherited}");
+        assert!(!inherited.contains(CODE), "the code: {inherited}");
     }
     // Only in so many words where there is no terminal.
     let refused = {

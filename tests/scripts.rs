@@ -102,6 +102,10 @@ async fn the_ready_file_appears_with_the_addresses_and_sigterm_ends_every_sessio
     let sandbox = sandbox(Instance::new(TARGET).destination(echo().await).paced(false)).await;
     let home = tempfile::tempdir().expect("a folder");
     let (ready, socket) = (home.path().join("ready"), home.path().join("socket"));
+    // Of an earlier run, it would say ready; as a link, it would lead elsewhere.
+    let elsewhere = home.path().join("elsewhere");
+    std::fs::write(&elsewhere, "untouched").expect("written");
+    std::os::unix::fs::symlink(&elsewhere, &ready).expect("a link");
     let forward = format!("{}=3389", socket.display());
     let arguments = [
         "--port-number",
@@ -118,8 +122,9 @@ async fn the_ready_file_appears_with_the_addresses_and_sigterm_ends_every_sessio
     let addresses = soon("the ready file", async {
         loop {
             tries.tick().await;
-            if let Ok(text) = std::fs::read_to_string(&ready) {
-                return text;
+            match std::fs::read_to_string(&ready) {
+                Ok(text) if text != "untouched" => return text,
+                _ => {}
             }
         }
     })
@@ -161,6 +166,9 @@ async fn the_ready_file_appears_with_the_addresses_and_sigterm_ends_every_sessio
     .await;
     assert_eq!((status.code(), closed), (Some(0), 2));
     assert!(!socket.exists(), "the socket's file stays");
+    assert!(!ready.exists(), "the ready file stays");
+    let untouched = std::fs::read_to_string(&elsewhere).expect("there");
+    assert_eq!(untouched, "untouched");
     no_sessions(&sandbox).await;
 }
 

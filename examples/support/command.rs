@@ -7,6 +7,7 @@ use std::process::ExitStatus;
 
 use tokio::process::{Child, Command};
 
+use crate::child;
 use crate::forward::LocalSide;
 use crate::signals::{Received, Signals};
 
@@ -53,7 +54,8 @@ pub fn environment(locals: &[(LocalSide, SocketAddr)]) -> Vec<(String, OsString)
     variables
 }
 
-/// Starts it on this program's own input and output.
+/// Starts it on this program's own input and output, in this program's environment without its
+/// secrets.
 ///
 /// # Errors
 /// What the system says; see [`not_started`].
@@ -61,10 +63,9 @@ pub fn start(command: &[OsString], environment: Vec<(String, OsString)>) -> io::
     let (program, arguments) = command
         .split_first()
         .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-    Command::new(system::resolve(program))
-        .args(arguments)
-        .envs(environment)
-        .spawn()
+    let mut command = Command::new(system::resolve(program));
+    child::keep_secrets_from(command.as_std_mut());
+    command.args(arguments).envs(environment).spawn()
 }
 
 #[cfg(unix)]

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use ssm_tunnel::{Password, RdpClient, RdpFile, RdpOpen, Tunnel};
+use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
-use crate::command;
+use crate::{child, command};
 
 /// How often the tunnel's connections are counted once the client's program has ended.
 const LOOK: Duration = Duration::from_millis(200);
@@ -34,7 +35,7 @@ pub struct Desktop {
     client: RdpClient,
     child: Child,
     /// Removed with it, where nobody asked for a file.
-    scratch: Option<PathBuf>,
+    _scratch: Option<TempDir>,
 }
 
 /// What it is to open.
@@ -63,16 +64,24 @@ impl Desktop {
         let password = desired.password.filter(|_| client.reads_password());
         let address_alone =
             client.takes_address() && desired.only_address && desired.saved.is_none();
-        let scratch = (desired.saved.is_none() && !address_alone).then(scratch_path);
-        if let Some(path) = &scratch {
-            desired.file.save(path)?;
+        let mut scratch = None;
+        let mut path = desired.saved;
+        if path.is_none() && !address_alone {
+            // A folder of this user's own: in the one for all, others could put a link in the way.
+            let folder = TempDir::with_prefix("ssm-tunnel-")?;
+            let file = folder.path().join("session.rdp");
+            desired.file.save(&file)?;
+            path = Some(file);
+            scratch = Some(folder);
         }
-        let open = match desired.saved.as_ref().or(scratch.as_ref()) {
+        let open = match &path {
             Some(path) if password.is_some() => RdpOpen::FileAndPassword(path),
             Some(path) => RdpOpen::File(path),
             None => RdpOpen::Address(desired.address),
         };
-        let mut command = Command::from(client.command(open, desired.machine));
+        let mut command = client.command(open, desired.machine);
+        child::keep_secrets_from(&mut command);
+        let mut command = Command::from(command);
         command.stdout(io::stderr()).stderr(io::stderr());
         command.stdin(match password {
             Some(_) => Stdio::piped(),
@@ -91,7 +100,7 @@ impl Desktop {
         Ok(Self {
             client,
             child,
-            scratch,
+            _scratch: scratch,
         })
     }
 
@@ -137,14 +146,6 @@ impl Desktop {
     }
 }
 
-impl Drop for Desktop {
-    fn drop(&mut self) {
-        if let Some(path) = &self.scratch {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
 /// Where a client connects to what listens here: Windows connects to no address for all interfaces.
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
@@ -153,16 +154,6 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-/// A file of this user's own.
-fn scratch_path() -> PathBuf {
-    let name = format!(
-        "ssm-tunnel-{}-{:x}.rdp",
-        std::process::id(),
-        fastrand::u64(..)
-    );
-    std::env::temp_dir().join(name)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the examples share: options, output, signals, and the sandbox's demo.
 
+pub mod child;
 pub mod command;
 pub mod demo;
 pub mod exit;
@@ -13,7 +14,9 @@ pub mod options;
 pub mod output;
 pub mod password;
 pub mod program;
+pub mod ready_file;
 pub mod session;
+pub mod shell;
 pub mod signals;
 pub mod status;
 pub mod stdio;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use ssm_tunnel::{Password, PrivateKey, administrator_password};
 
+use crate::child;
 use crate::options::Format;
 use crate::output::Output;
 
@@ -96,7 +97,9 @@ impl Wanted {
 /// To the clipboard, by the tool of this system: on its standard input, which no other user sees.
 fn copy(password: &Password) -> anyhow::Result<()> {
     for (program, arguments) in TOOLS.iter().filter(|(program, _)| usable(program)) {
-        let started = Command::new(program)
+        let mut command = Command::new(program);
+        child::keep_secrets_from(&mut command);
+        let started = command
             .args(*arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

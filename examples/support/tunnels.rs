@@ -1,10 +1,8 @@
 //! Several tunnels that stand and fall together.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use ssm_tunnel::{End, Error, Tunnel};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -90,24 +88,4 @@ impl Tunnels {
         }
         outcome
     }
-}
-
-/// Writes the addresses to a file, a line each. It appears complete: whoever waits for it may read
-/// it at once.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_ready_file(path: &Path, locals: &[(LocalSide, SocketAddr)]) -> anyhow::Result<()> {
-    let lines: String = locals
-        .iter()
-        .map(|(local, address)| match local {
-            LocalSide::Address(_) => format!("{address}\n"),
-            LocalSide::Socket(path) => format!("{}\n", path.display()),
-        })
-        .collect();
-    let failed = || format!("cannot write the ready file {}", path.display());
-    let mut part = path.as_os_str().to_owned();
-    part.push(format!(".{}", std::process::id()));
-    std::fs::write(&part, lines).with_context(failed)?;
-    std::fs::rename(&part, path).with_context(failed)
 }

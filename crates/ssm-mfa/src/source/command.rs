@@ -7,8 +7,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command as Process};
 use zeroize::Zeroizing;
 
-use super::environment::CODE_VARIABLE;
 use super::{CodeError, terminal};
+use crate::secret_variables::secret_variables;
 
 /// More than a code or a seed; what a program prints beyond it is an error.
 const MAX_OUTPUT: usize = 4096;
@@ -78,10 +78,12 @@ impl Command {
         timeout: Duration,
     ) -> Result<Zeroizing<String>, CodeError> {
         let mut process = Process::new(&self.program);
+        for name in secret_variables() {
+            process.env_remove(name);
+        }
         process
             .args(&self.args)
             .envs(environment.iter().copied())
-            .env_remove(CODE_VARIABLE)
             .stdin(terminal::open().map_or_else(|_| Stdio::null(), |(input, _)| input.into()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

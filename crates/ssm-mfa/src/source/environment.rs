@@ -4,17 +4,18 @@ use zeroize::Zeroizing;
 
 use super::{BoxFuture, Challenge, CodeError, MfaCodeSource};
 use crate::code::MfaCode;
-
-/// Read once; programs that are run for a code do not get it.
-pub(crate) const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
+use crate::secret_variables::CODE_VARIABLE;
 
 /// The code in the environment variable `SSM_TUNNEL_MFA_CODE`, good for one request.
 pub(crate) struct EnvironmentCode(Mutex<Option<Zeroizing<String>>>);
 
 impl EnvironmentCode {
-    /// `None` when there is none.
+    /// `None` when there is none; an empty one is none.
     pub(crate) fn read() -> Option<Self> {
         let text = std::env::var(CODE_VARIABLE).ok()?;
+        if text.trim().is_empty() {
+            return None;
+        }
         Some(Self(Mutex::new(Some(Zeroizing::new(text)))))
     }
 }

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::command::{Command, InvalidCommand};
 use super::{BoxFuture, Challenge, CodeError, MfaCodeSource, wait};
 use crate::code::MfaCode;
+use crate::secret_variables::keep_from_children;
 
 /// RFC 6238, section 5.2; AWS's virtual devices use it too.
 const STEP_SECS: u64 = 30;
@@ -51,12 +52,13 @@ impl Totp {
         Ok(Self::of(Seed::Known(base32(seed)?)))
     }
 
-    /// With the seed in this environment variable; `None` when there is none. Programs that this
-    /// one starts see the variable too.
+    /// With the seed in this environment variable; `None` when there is none. The variable becomes
+    /// one of [`secret_variables`](crate::secret_variables), which child processes do not get.
     ///
     /// # Errors
     /// When it is not Base32.
     pub fn from_env(variable: &str) -> Result<Option<Self>, InvalidSeed> {
+        keep_from_children(variable.as_ref());
         match std::env::var(variable).map(Zeroizing::new) {
             Ok(text) => Self::from_base32(&text).map(Some),
             Err(VarError::NotPresent) => Ok(None),

@@ -168,7 +168,8 @@ mod macos {
 
     pub(super) fn is_ours(peer: SocketAddr, local: SocketAddr) -> io::Result<bool> {
         let user = rustix::process::geteuid().as_raw();
-        let output = Command::new("lsof")
+        let output = Command::new("/usr/sbin/lsof")
+            .env_clear()
             .args(["-n", "-P", "-a", "-u", &user.to_string(), "-F", "n"])
             .arg(format!("-iTCP:{}", peer.port()))
             .stdin(Stdio::null())

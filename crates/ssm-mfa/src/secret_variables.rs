@@ -1,0 +1,76 @@
+//! Environment variables that hold secrets of this program.
+
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::sync::{Mutex, PoisonError};
+
+/// A code, for one request.
+pub(crate) const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
+/// Where the AWS CLI hands a session, token included, to its plugin: this, or with something behind it
+/// (`awscli/customizations/sessionmanager.py` of `aws/aws-cli`).
+const SESSION_VARIABLES: &str = "AWS_SSM_START_SESSION_RESPONSE";
+
+/// Variables that secrets were read from, beside those that are always known.
+static OTHERS: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
+
+/// Names of the environment variables that no child process may inherit: those of a code, of the
+/// session that the AWS CLI hands to its plugin, and of a seed that was read. The programs that this
+/// crate runs do not get them; a program that runs others removes them too:
+///
+/// ```
+/// let mut command = std::process::Command::new("psql");
+/// for name in ssm_mfa::secret_variables() {
+///     command.env_remove(name);
+/// }
+/// ```
+pub fn secret_variables() -> Vec<OsString> {
+    let others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut names = vec![CODE_VARIABLE.into(), SESSION_VARIABLES.into()];
+    names.extend(others.iter().cloned());
+    let present = std::env::vars_os().map(|(name, _)| name);
+    names.extend(present.filter(|name| is_session(name)));
+    names
+}
+
+/// From now on no child process gets it.
+#[cfg(feature = "totp")]
+pub(crate) fn keep_from_children(name: &OsStr) {
+    let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
+    others.insert(name.to_owned());
+}
+
+/// Windows has no upper and lower case there.
+fn is_session(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    name.starts_with(SESSION_VARIABLES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sessions_of_the_aws_cli_are_known_by_their_beginning() {
+        for name in [
+            "AWS_SSM_START_SESSION_RESPONSE",
+            "AWS_SSM_START_SESSION_RESPONSE_1f",
+        ] {
+            assert!(is_session(name.as_ref()), "{name}");
+        }
+        for name in ["AWS_SESSION_TOKEN", "AWS_SSM_START_SESSION", ""] {
+            assert!(!is_session(name.as_ref()), "{name}");
+        }
+    }
+
+    #[cfg(feature = "totp")]
+    #[test]
+    fn the_variable_of_a_seed_is_kept_from_children() {
+        let names = || secret_variables();
+        let name = OsStr::new("A_SEED_THAT_IS_NOT_SET");
+        assert!(!names().iter().any(|it| it == name));
+        let none = crate::Totp::from_env("A_SEED_THAT_IS_NOT_SET").expect("no seed");
+        assert!(none.is_none());
+        assert!(names().iter().any(|it| it == name));
+        assert!(names().iter().any(|it| it == CODE_VARIABLE));
+    }
+}
