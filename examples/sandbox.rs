@@ -90,6 +90,10 @@ struct Options {
     /// so about every hour
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     bye_after: Option<u64>,
+    /// Break the agent's own websocket each time this many messages went to the agent: it then
+    /// processes a message again that it could not acknowledge
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    agent_breaks_after: Option<u64>,
 }
 
 #[tokio::main]
@@ -126,6 +130,7 @@ async fn run(options: Options, output: Output) -> anyhow::Result<()> {
         to_agent: lossy,
         cut_after: options.cut_after,
         bye_after: options.bye_after.map(Duration::from_secs),
+        agent_breaks_after: options.agent_breaks_after,
     };
     let mut builder = Sandbox::builder();
     let users = if options.user.is_empty() {

@@ -45,6 +45,12 @@ pub struct Faults {
     /// Close the websocket with code 1000 and "Bye", each time it was open this long: the service
     /// does so about every hour.
     pub bye_after: Option<Duration>,
+    /// Break the agent's own websocket each time this many messages went to the agent, while it
+    /// acknowledges the next one with data of the port; 0 is taken as 1. The agent is back after 100 ms. From 3.0.655.0
+    /// on it has processed that message without counting it, and processes it again when it comes
+    /// again ([`Sandbox::repeated_messages`](crate::Sandbox::repeated_messages)); older agents
+    /// acknowledge first.
+    pub agent_breaks_after: Option<u64>,
 }
 
 /// Faults of one direction. Probabilities are 0 to 1, for each message.

@@ -1,6 +1,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use tokio::net::TcpListener;
@@ -381,6 +382,18 @@ impl Sandbox {
     /// Every session's agent disappears without a word.
     pub fn vanish_agents(&self) {
         self.tell(|| Command::Vanish);
+    }
+
+    /// Breaks the own websocket of every session's agent once, as
+    /// [`Faults::agent_breaks_after`](crate::Faults::agent_breaks_after) does: while it acknowledges
+    /// the next message with data of the port.
+    pub fn break_agent_websockets(&self) {
+        self.tell(|| Command::BreakAgent);
+    }
+
+    /// How many messages agents processed again, because they could not acknowledge them.
+    pub fn repeated_messages(&self) -> u64 {
+        self.state.repeated.load(Ordering::Relaxed)
     }
 
     /// Every session's agent sends these bytes as data of the port.

@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::Account;
@@ -16,6 +17,8 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     /// Whether the sandbox's own paths are answered.
     pub(crate) control: bool,
+    /// Messages that agents processed again.
+    pub(crate) repeated: AtomicU64,
     account: Mutex<Account>,
     requests: Mutex<Vec<RecordedRequest>>,
     /// The different codes so far.
@@ -39,6 +42,7 @@ impl State {
             gateway,
             faults,
             control,
+            repeated: AtomicU64::new(0),
             account: Mutex::new(account),
             requests: Mutex::default(),
             codes: Mutex::default(),

@@ -19,6 +19,8 @@ pub(crate) enum Command {
     Terminate,
     /// The agent is gone without a word.
     Vanish,
+    /// Break the agent's websocket while it acknowledges the next data of the port.
+    BreakAgent,
     /// The agent sends these bytes as data of the port.
     SendRaw(Bytes),
     /// The agent completes handshakes it held back.

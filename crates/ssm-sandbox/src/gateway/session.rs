@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ const RELAY_BUFFER: usize = 1024;
 /// Messages handled before the websocket is flushed.
 const BATCH: usize = 128;
 const ROUNDS: usize = 16;
+/// How long an agent is away whose websocket broke.
+const AGENT_AWAY: Duration = Duration::from_millis(100);
 /// How long a closing websocket may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -56,6 +59,14 @@ struct Session<'a> {
     /// What the websocket has not taken yet.
     writing: VecDeque<Bytes>,
     random: fastrand::Rng,
+    /// Messages that went to the agent since its websocket was broken last.
+    delivered: u64,
+    /// It is broken with the next data of the port.
+    break_due: bool,
+    /// The agent is away until then.
+    agent_back_at: Option<Instant>,
+    /// Messages that it processed again.
+    repeated: u64,
     connections: Connections,
     ending: Option<String>,
     sleep: Pin<Box<Sleep>>,
@@ -99,6 +110,10 @@ impl<'a> Session<'a> {
             to_client: Wire::new(faults.to_client, random.u64(..)),
             writing: VecDeque::new(),
             random,
+            delivered: 0,
+            break_due: false,
+            agent_back_at: None,
+            repeated: 0,
             connections,
             ending: None,
             sleep: Box::pin(tokio::time::sleep_until(now.into())),
@@ -112,6 +127,9 @@ impl<'a> Session<'a> {
             let mut busy = self.poll_commands(cx, now);
             if self.bye_at.is_some_and(|at| at <= now) {
                 self.bye(now);
+            }
+            if self.agent_back_at.is_some_and(|at| at <= now) {
+                self.agent_back(now);
             }
             busy |= self.poll_read(cx, now);
             self.deliver_to_agent(now);
@@ -157,6 +175,7 @@ impl<'a> Session<'a> {
                     let pause = self.publication(false);
                     self.to_client.send(pause, now);
                 }
+                Command::BreakAgent => self.break_due = true,
                 Command::SendRaw(bytes) => {
                     if let Some(agent) = &mut self.connections.lock().agent {
                         agent.send_raw(&bytes, now);
@@ -174,13 +193,41 @@ impl<'a> Session<'a> {
 
     /// Tells both sides that the other is here, or tells the agent that the client is gone.
     fn publish(&mut self, start: bool, now: Instant) {
+        let here = self.agent_back_at.is_none();
         let message = self.publication(start);
+        let for_client = self.publication(here);
         let mut inner = self.connections.lock();
         if let Some(agent) = &mut inner.agent {
             if start {
-                self.writing.push_front(message.clone());
+                self.writing.push_front(for_client);
             }
-            agent.handle(message, now);
+            if here {
+                agent.handle(message, now);
+            }
+        }
+    }
+
+    /// The agent's websocket broke: what is on its way to it is lost, and the client is told.
+    fn agent_away(&mut self, now: Instant) {
+        self.delivered = 0;
+        self.break_due = false;
+        self.agent_back_at = now.checked_add(AGENT_AWAY);
+        self.to_agent.cut();
+        let pause = self.publication(false);
+        self.writing.push_back(pause);
+    }
+
+    /// It has a new one.
+    fn agent_back(&mut self, now: Instant) {
+        self.agent_back_at = None;
+        let for_agent = self.publication(self.websocket.is_some());
+        let for_client = self.publication(true);
+        let mut inner = self.connections.lock();
+        if let Some(agent) = &mut inner.agent {
+            agent.set_broken(false);
+            agent.handle(for_agent, now);
+            // A client that is away reads this behind the pause, if that is still to be written.
+            self.writing.push_back(for_client);
         }
     }
 
@@ -266,10 +313,27 @@ impl<'a> Session<'a> {
     }
 
     fn deliver_to_agent(&mut self, now: Instant) {
-        let mut inner = self.connections.lock();
         while let Some(message) = self.to_agent.arrived(now) {
+            if self.agent_back_at.is_some() {
+                continue;
+            }
+            self.delivered += 1;
+            let most = self.state.faults.agent_breaks_after;
+            self.break_due |= most.is_some_and(|most| self.delivered > most.max(1));
+            let breaks = self.break_due && messages::is_port_data(&message);
+            let mut inner = self.connections.lock();
             if let Some(agent) = &mut inner.agent {
+                if breaks {
+                    agent.set_broken(true);
+                }
                 agent.handle(message, now);
+                let repeated = agent.repeated();
+                let more = repeated - std::mem::replace(&mut self.repeated, repeated);
+                self.state.repeated.fetch_add(more, Ordering::Relaxed);
+            }
+            drop(inner);
+            if breaks {
+                self.agent_away(now);
             }
         }
     }
@@ -296,6 +360,7 @@ impl<'a> Session<'a> {
             self.to_agent.next_arrival(),
             self.to_client.next_arrival(),
             self.bye_at,
+            self.agent_back_at,
         ];
         // A client that is away cannot be what is waited for.
         let arrivals = arrivals.into_iter().flatten().filter(|at| *at > now);

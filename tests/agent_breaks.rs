@@ -1,0 +1,150 @@
+//! The agent's own websocket breaks while it acknowledges: it has passed the bytes on, and does so
+//! again when they come again.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use e2e::{connect, event, instance, open, service, soon, tunnel};
+use sha2::{Digest as _, Sha256};
+use ssm_sandbox::{Faults, Sandbox};
+use ssm_tunnel::{Event, Outcome, Tunnel};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const UPLOAD: usize = 3 << 20;
+
+async fn breaking(destination: SocketAddr, version: &str, faults: Faults) -> Sandbox {
+    let instance = instance(destination).agent_version(version);
+    let builder = Sandbox::builder().enforce_mfa(false).faults(faults);
+    builder.instance(instance).start().await.expect("starts")
+}
+
+/// A destination that tells the digest of the first [`UPLOAD`] bytes, and what came behind them.
+async fn digester() -> SocketAddr {
+    service(|mut tcp: TcpStream| async move {
+        let mut uploaded = vec![0; UPLOAD];
+        if tcp.read_exact(&mut uploaded).await.is_ok() {
+            let _ = tcp.write_all(&Sha256::digest(&uploaded)).await;
+            // Until the local side closes.
+            let mut rest = Vec::new();
+            let _ = tcp.read_to_end(&mut rest).await;
+        }
+    })
+    .await
+}
+
+async fn upload(tunnel: &Tunnel, seed: u64) {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut bytes = vec![0; UPLOAD];
+    random.fill(&mut bytes);
+    let mut tcp = connect(tunnel).await;
+    tcp.write_all(&bytes).await.expect("taken");
+    let mut digest = [0; 32];
+    tcp.read_exact(&mut digest).await.expect("the digest");
+    assert_eq!(digest[..], Sha256::digest(&bytes)[..], "upload {seed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_arrives_once_though_the_agents_websocket_breaks() {
+    // On either side of the first version that processes before it acknowledges.
+    for (version, repeats) in [
+        ("3.3.4851.0", true),
+        ("3.0.655.0", true),
+        ("3.0.654.0", false),
+    ] {
+        let faults = Faults {
+            agent_breaks_after: Some(700),
+            ..Faults::default()
+        };
+        let sandbox = breaking(digester().await, version, faults).await;
+        let tunnel = open(tunnel(&sandbox).local_port(0)).await;
+        let uploads = async { tokio::join!(upload(&tunnel, 1), upload(&tunnel, 2)) };
+        soon("the uploads", uploads).await;
+        let repeated = sandbox.repeated_messages();
+        if repeats {
+            assert!(
+                repeated >= 5,
+                "agent {version}: {repeated} messages repeated"
+            );
+        } else {
+            assert_eq!(repeated, 0, "agent {version}");
+        }
+        assert_eq!(sandbox.request_count("StartSession"), 1);
+        soon("closing", tunnel.close()).await.expect("a clean end");
+    }
+}
+
+/// A session of the SSH document whose agent lost its websocket with the first bytes.
+async fn broken(first: &'static [u8], sandbox: &Sandbox) -> (Tunnel, TcpStream) {
+    let builder = tunnel(sandbox).document_name("AWS-StartSSHSession");
+    let tunnel = open(builder.local_port(0)).await;
+    let mut tcp = connect(&tunnel).await;
+    let greeting = soon("the greeting", tcp.read_u8()).await;
+    assert_eq!(greeting.expect("the destination is there"), b'+');
+    sandbox.break_agent_websockets();
+    tcp.write_all(first).await.expect("taken");
+    (tunnel, tcp)
+}
+
+/// A destination that greets, and says so when `text` came twice.
+async fn counter(text: &'static [u8]) -> SocketAddr {
+    service(move |mut tcp: TcpStream| async move {
+        let _ = tcp.write_all(b"+").await;
+        let mut twice = vec![0; 2 * text.len()];
+        if tcp.read_exact(&mut twice).await.is_ok() && twice == [text, text].concat() {
+            let _ = tcp.write_all(b"twice").await;
+        }
+        let _ = tcp.read_to_end(&mut Vec::new()).await;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_stream_whose_bytes_may_have_come_twice_is_reset() {
+    let destination = counter(b"INSERT INTO t").await;
+    let sandbox = breaking(destination, "3.3.4851.0", Faults::default()).await;
+    let (tunnel, mut tcp) = broken(b"INSERT INTO t", &sandbox).await;
+    let mut events = tunnel.events();
+    let mut rest = Vec::new();
+    let error = soon("the reset", tcp.read_to_end(&mut rest)).await;
+    let error = error.expect_err("the destination may have got it twice");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    let outcome = event(&mut events, "the connection's end", |event| match event {
+        Event::ConnectionClosed { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(outcome.await, Outcome::Doubled);
+    soon("closing", tunnel.close()).await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_in_process_is_told_why_it_was_reset() {
+    let destination = counter(b"INSERT INTO t").await;
+    let sandbox = breaking(destination, "3.3.4851.0", Faults::default()).await;
+    let tunnel = open(tunnel(&sandbox).document_name("AWS-StartSSHSession")).await;
+    let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
+    let greeting = soon("the greeting", stream.read_u8()).await;
+    assert_eq!(greeting.expect("the destination is there"), b'+');
+    sandbox.break_agent_websockets();
+    stream.write_all(b"INSERT INTO t").await.expect("taken");
+    let error = soon("the reset", stream.read(&mut [0])).await;
+    let error = error.expect_err("the destination may have got it twice");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert!(
+        error.to_string().contains("passed on bytes twice"),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ssh_is_left_to_notice_by_itself_that_bytes_came_twice() {
+    const HELLO: &[u8] = b"SSH-2.0-test\r\n";
+    let sandbox = breaking(counter(HELLO).await, "3.3.4851.0", Faults::default()).await;
+    let (_tunnel, mut tcp) = broken(HELLO, &sandbox).await;
+    let mut answer = [0; 5];
+    soon("the answer", tcp.read_exact(&mut answer))
+        .await
+        .expect("the connection is open");
+    assert_eq!(&answer, b"twice");
+    assert_eq!(sandbox.repeated_messages(), 1);
+}
