@@ -54,11 +54,11 @@ done
 
 mutation no-acknowledgement-of-duplicates ssm-protocol/src/session/receiving.rs <<'EOF'
                 self.stats.duplicates += 1;
-                self.acknowledge(&acknowledge, now);
+                self.acknowledge(acknowledge);
 ====
                 self.stats.duplicates += 1;
                 if !crate::mutation("no-acknowledgement-of-duplicates") {
-                    self.acknowledge(&acknowledge, now);
+                    self.acknowledge(acknowledge);
                 }
 EOF
 
@@ -66,7 +66,7 @@ mutation acknowledges-what-it-does-not-keep ssm-protocol/src/session/receiving.r
             Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
 ====
             Arrival::Refused if crate::mutation("acknowledges-what-it-does-not-keep") => {
-                self.acknowledge(&acknowledge, now);
+                self.acknowledge(acknowledge);
             }
             Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
 EOF
@@ -88,7 +88,7 @@ mutation acknowledges-before-it-can-deliver ssm-protocol/src/session/receiving.r
                 message_id: message.header.message_id,
                 sequence_number: message.header.sequence_number,
             };
-            self.acknowledge(&acknowledge, now);
+            self.acknowledge(acknowledge);
         }
 EOF
 

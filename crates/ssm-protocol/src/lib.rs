@@ -45,8 +45,9 @@
 //! | what | bound | default |
 //! |---|---|---|
 //! | unacknowledged bytes | [`SessionConfig::max_window`] | 4 MiB |
-//! | messages kept ahead of a missing one | [`SessionConfig::reorder_bytes`] | 64 MiB |
-//! | acknowledgements not yet transmitted | one for each message handled since the last drain | |
+//! | memory of what is sent: unacknowledged messages with their headers, and the places of acknowledged ones behind a missing one | twice [`SessionConfig::max_window`] and 256 KiB | 8.25 MiB |
+//! | messages kept ahead of a missing one, each with its overhead in memory | [`SessionConfig::reorder_bytes`] | 64 MiB |
+//! | acknowledgements not yet transmitted | fixed: 8,192 of 24 bytes, see [`Session::receive_paused`] | 192 KiB |
 //!
 //! Delivered data is handed over as [`Event::Data`] and is the caller's to bound: stop calling
 //! [`Session::handle_message`] (stop reading the websocket) and the peer's TCP connection waits.

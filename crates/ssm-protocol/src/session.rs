@@ -1,5 +1,6 @@
 //! The data channel as a state machine.
 
+mod acknowledgements;
 mod handshake;
 mod handshaking;
 mod inbox;
@@ -26,6 +27,7 @@ use crate::error::SessionError;
 use crate::event::Event;
 use crate::payload::HandshakeRequest;
 use crate::wire::{MessageId, MessageType, PayloadType};
+use acknowledgements::Taken;
 use handshake::Handshake;
 use inbox::Inbox;
 use outbox::Outbox;
@@ -48,7 +50,7 @@ pub struct Session {
     handshake_deadline: Option<Instant>,
     inbox: Inbox,
     outbox: Outbox,
-    acknowledgements: VecDeque<Bytes>,
+    acknowledgements: VecDeque<Taken>,
     events: VecDeque<Event>,
     connected: bool,
     paused: bool,
@@ -292,7 +294,7 @@ impl Session {
         if !self.connected {
             return None;
         }
-        if let Some(acknowledgement) = self.acknowledgements.pop_front() {
+        if let Some(acknowledgement) = self.poll_acknowledgement(now) {
             return Some(acknowledgement);
         }
         if self.paused || self.closed {

@@ -3,6 +3,7 @@
 //! client against an agent that is not ours is simulated in `ssm-relay`.
 
 mod acknowledging;
+mod bounding;
 mod decoding;
 mod ending;
 mod faults;

@@ -1,15 +1,46 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
-use crate::wire::Message;
+use bytes::Bytes;
 
-/// Memory one kept message costs beyond its payload.
+use crate::wire::{Message, PayloadType};
+
+/// Memory one kept message costs beyond its payload: its place in the tree, which may be half empty,
+/// and what the allocator adds to the payload.
 const OVERHEAD: usize = 256;
+const _: () = assert!(2 * (size_of::<StreamData>() + size_of::<u64>()) + 64 <= OVERHEAD);
+
+/// What is kept of a message of stream data.
+#[derive(PartialEq, Eq)]
+pub(super) struct StreamData {
+    pub(super) kind: PayloadType,
+    pub(super) payload: Bytes,
+}
+
+impl From<Message> for StreamData {
+    fn from(message: Message) -> Self {
+        Self {
+            kind: message.header.payload_type,
+            payload: message.payload,
+        }
+    }
+}
+
+/// Shows the payload's length only.
+impl fmt::Debug for StreamData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamData")
+            .field("kind", &self.kind)
+            .field("bytes", &self.payload.len())
+            .finish()
+    }
+}
 
 /// Brings arriving messages into order and says which to acknowledge.
 #[derive(Debug)]
 pub(super) struct Inbox {
     expected: u64,
-    ahead: BTreeMap<u64, Message>,
+    ahead: BTreeMap<u64, StreamData>,
     kept: usize,
     limit: usize,
 }
@@ -18,7 +49,7 @@ pub(super) struct Inbox {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
     /// It is the expected one: process it, then [`Inbox::next_ready`] until there is none.
-    InOrder(Message),
+    InOrder(StreamData),
     /// Kept until the ones before it arrive. To be acknowledged.
     Ahead,
     /// Known already. To be acknowledged again: the first acknowledgement may be lost, and the
@@ -38,7 +69,7 @@ impl Inbox {
         }
     }
 
-    pub(super) fn receive(&mut self, number: u64, message: Message) -> Arrival {
+    pub(super) fn receive(&mut self, number: u64, mut message: StreamData) -> Arrival {
         if number < self.expected || self.ahead.contains_key(&number) {
             return Arrival::Duplicate;
         }
@@ -47,9 +78,11 @@ impl Inbox {
             return Arrival::InOrder(message);
         }
         let cost = message.payload.len() + OVERHEAD;
-        if self.kept + cost > self.limit {
+        if self.kept.saturating_add(cost) > self.limit {
             return Arrival::Refused;
         }
+        // Its own memory: a slice would keep all of the buffer that it was read into.
+        message.payload = Bytes::copy_from_slice(&message.payload);
         self.kept += cost;
         self.ahead.insert(number, message);
         Arrival::Ahead
@@ -61,7 +94,7 @@ impl Inbox {
     }
 
     /// The message that became the expected one.
-    pub(super) fn next_ready(&mut self) -> Option<Message> {
+    pub(super) fn next_ready(&mut self) -> Option<StreamData> {
         let message = self.ahead.remove(&self.expected)?;
         self.kept -= message.payload.len() + OVERHEAD;
         self.expected += 1;

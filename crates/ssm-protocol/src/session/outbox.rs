@@ -17,6 +17,8 @@ use crate::config::SessionConfig;
 const LATER_ACKNOWLEDGEMENTS: u64 = 3;
 /// Most messages resent at once after a timeout.
 const MAX_BURST: usize = 64;
+/// Memory for messages that are sent whatever the window: flags, keep-alives, inquiries.
+const HELD_BESIDE: usize = 256 << 10;
 /// With nothing unacknowledged a list that had grown beyond this is given back.
 const IDLE_CAPACITY: usize = 64;
 
@@ -36,6 +38,10 @@ pub(super) struct Outbox {
     transmissions: VecDeque<(u64, u64)>,
     next_transmission: u64,
     unacknowledged: usize,
+    /// Bytes of memory in the frames of `entries`.
+    frame_bytes: usize,
+    /// Most bytes of memory for frames and entries.
+    most_held: usize,
     /// The number after the last message with a payload.
     payload_end: u64,
     /// Those of them that were transmitted, on this websocket.
@@ -97,6 +103,8 @@ impl Outbox {
             transmissions: VecDeque::new(),
             next_transmission: 0,
             unacknowledged: 0,
+            frame_bytes: 0,
+            most_held: config.max_window.saturating_mul(2).saturating_add(HELD_BESIDE),
             payload_end: 0,
             in_flight: 0,
             rtt: Rtt::default(),
@@ -141,7 +149,19 @@ impl Outbox {
 
     /// Bytes that may be pushed now.
     pub(super) fn room(&self) -> usize {
+        if self.is_full() {
+            // Tiny messages, or a peer that acknowledges all but the oldest.
+            return 0;
+        }
         self.window.size().saturating_sub(self.unacknowledged)
+    }
+
+    /// Whether so much memory is in use that nothing more is taken.
+    pub(super) fn is_full(&self) -> bool {
+        // The list grows by a quarter.
+        let lists = self.entries.len() * size_of::<Entry>() * 5 / 4
+            + self.transmissions.len() * size_of::<(u64, u64)>();
+        self.frame_bytes.saturating_add(lists) >= self.most_held
     }
 
     /// See [`Session::favour_latency`](super::Session::favour_latency).
@@ -183,6 +203,7 @@ impl Outbox {
     /// Takes the next message; `bytes` is its payload's length.
     pub(super) fn push(&mut self, frame: Bytes, bytes: usize) {
         self.unacknowledged += bytes;
+        self.frame_bytes += frame.len();
         if bytes > 0 {
             self.payload_end = self.next_sequence_number() + 1;
         }
@@ -246,8 +267,25 @@ impl Outbox {
             at: now,
             stamp: self.window.on_sent(now, in_flight),
         });
+        let frame = entry.frame.clone();
         self.transmissions.push_back((transmission, number));
-        Some(entry.frame.clone())
+        self.forget_outdated();
+        Some(frame)
+    }
+
+    /// Drops transmissions that were repeated or acknowledged since, once they are most of the list:
+    /// a peer that acknowledges only what is sent again must not make it grow without end.
+    fn forget_outdated(&mut self) {
+        if self.transmissions.len() <= 2 * self.entries.len() + IDLE_CAPACITY {
+            return;
+        }
+        let (first, entries) = (self.first, &self.entries);
+        self.transmissions.retain(|(transmission, number)| {
+            let entry = index(first, *number).and_then(|at| entries.get(at));
+            entry.is_some_and(|entry| {
+                !entry.acknowledged && entry.last.is_some_and(|last| last.number == *transmission)
+            })
+        });
     }
 
     /// A message was acknowledged. Unknown and repeated ones are ignored: `false`.
@@ -289,6 +327,7 @@ impl Outbox {
             return false;
         };
         entry.acknowledged = true;
+        self.frame_bytes -= entry.frame.len();
         self.spares.put(std::mem::take(&mut entry.frame));
         self.unacknowledged -= entry.bytes;
         if number < self.next {

@@ -5,7 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::Session;
-use super::inbox::Arrival;
+use super::acknowledgements::{MAX_ACKNOWLEDGEMENTS, Taken};
+use super::inbox::{Arrival, StreamData};
 use super::{Event, Side};
 use crate::error::SessionError;
 use crate::payload::{Acknowledge, ChannelClosed, Flag};
@@ -82,25 +83,29 @@ impl Session {
     }
 
     fn handle_stream_data(&mut self, message: Message, now: Instant) -> Result<(), SessionError> {
-        let acknowledge = Acknowledge {
-            message_type: message.header.message_type.clone(),
-            message_id: message.header.message_id,
-            sequence_number: message.header.sequence_number,
+        if self.acknowledgements.len() >= MAX_ACKNOWLEDGEMENTS {
+            // Not acknowledged, so it comes again.
+            tracing::debug!("dropped a message: too many acknowledgements wait");
+            return Ok(());
+        }
+        let acknowledge = Taken {
+            id: message.header.message_id,
+            number: message.header.sequence_number,
         };
         let number = u64::try_from(message.header.sequence_number.0).unwrap_or_default();
-        match self.inbox.receive(number, message) {
+        match self.inbox.receive(number, StreamData::from(message)) {
             Arrival::InOrder(message) => {
-                self.acknowledge(&acknowledge, now);
+                self.acknowledge(acknowledge);
                 let mut next = Some(message);
                 while let Some(message) = next {
                     self.process(message, now)?;
                     next = self.inbox.next_ready();
                 }
             }
-            Arrival::Ahead => self.acknowledge(&acknowledge, now),
+            Arrival::Ahead => self.acknowledge(acknowledge),
             Arrival::Duplicate => {
                 self.stats.duplicates += 1;
-                self.acknowledge(&acknowledge, now);
+                self.acknowledge(acknowledge);
             }
             Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
         }
@@ -108,14 +113,14 @@ impl Session {
     }
 
     /// One stream-data message, in order.
-    fn process(&mut self, message: Message, now: Instant) -> Result<(), SessionError> {
+    fn process(&mut self, message: StreamData, now: Instant) -> Result<(), SessionError> {
         self.stats.received += 1;
-        let payload = message.payload;
-        if message.header.payload_type == PayloadType::Output {
+        let StreamData { kind, payload } = message;
+        if kind == PayloadType::Output {
             // Its port is connected, so it keeps data.
             self.settle();
         }
-        match message.header.payload_type {
+        match kind {
             PayloadType::HandshakeRequest => self.handle_handshake_request(&payload, now),
             PayloadType::HandshakeResponse => self.handle_handshake_response(&payload, now),
             PayloadType::HandshakeComplete => self.handle_handshake_complete(&payload, now),

@@ -5,9 +5,9 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use super::{NotReady, Session, Side};
-use crate::payload::{Acknowledge, Flag};
+use crate::payload::Flag;
 use crate::wire::{
-    Flags, Header, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
+    Flags, Header, MessageId, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
 };
 
 impl Session {
@@ -39,11 +39,12 @@ impl Session {
         self.outbox.favour_latency(now);
     }
 
-    /// Sends one message of at most 64 bytes whatever the window, for what keeps a connection alive.
+    /// Sends one message of at most 64 bytes whatever the window, for what keeps a connection alive,
+    /// unless the memory for sent messages is used up.
     /// Returns what was appended; `fill` is as in [`send_with`](Self::send_with).
     pub fn send_small(&mut self, now: Instant, fill: impl FnOnce(&mut BytesMut, usize)) -> usize {
         let room = self.config.max_payload.min(64);
-        if self.may_send() {
+        if self.may_send() && !self.outbox.is_full() {
             self.send_filled(room, now, fill)
         } else {
             0
@@ -72,6 +73,10 @@ impl Session {
         fill(&mut frame, room);
         let appended = frame.len().saturating_sub(PAYLOAD_OFFSET);
         if appended > 0 {
+            if frame.len() < frame.capacity() / 2 {
+                // A keystroke does not hold a full message's memory until it is acknowledged.
+                frame = BytesMut::from(&*frame);
+            }
             self.push_frame(PayloadType::Output, frame, now);
         }
         appended
@@ -165,22 +170,5 @@ impl Session {
             payload_type: kind,
         };
         header.seal(frame);
-    }
-
-    pub(super) fn acknowledge(&mut self, body: &Acknowledge, now: Instant) {
-        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + 192);
-        frame.resize(PAYLOAD_OFFSET, 0);
-        body.write(&mut frame);
-        let header = Header {
-            message_type: MessageType::Acknowledge,
-            schema_version: 1,
-            created_date: self.unix_time(now),
-            sequence_number: SequenceNumber(0),
-            flags: Flags::SYN | Flags::FIN,
-            message_id: self.message_id(),
-            payload_type: PayloadType::None,
-        };
-        header.seal(&mut frame);
-        self.acknowledgements.push_back(frame.freeze());
     }
 }
