@@ -178,6 +178,12 @@ impl Pump {
             Poll::Ready(Ok(length)) => {
                 let full = length == max;
                 self.read_size = if full { BULK_READ_SIZE } else { READ_SIZE };
+                if length < self.buffer.capacity() / 2 {
+                    // A few bytes must not keep the whole buffer until they are sent.
+                    let data = Bytes::copy_from_slice(&self.buffer);
+                    self.buffer.clear();
+                    return Poll::Ready(Ok(data));
+                }
                 Poll::Ready(Ok(self.buffer.split().freeze()))
             }
         }

@@ -14,8 +14,8 @@ pub struct Config {
     /// of these. Default 32768, what `xtaci/smux` writes (`mux.go` @1c217c89).
     pub max_frame_data: usize,
     /// Bytes received and not read, of all streams, from which on
-    /// [`Mux::receive_paused`](crate::Mux::receive_paused). Default 4 MiB, the agent's own. Held in
-    /// memory it is at most about four times that, see [`Mux::handle`](crate::Mux::handle).
+    /// [`Mux::receive_paused`](crate::Mux::receive_paused). Default 4 MiB, the agent's own. They
+    /// take at most about twice that of memory, see [`Mux::handle`](crate::Mux::handle).
     pub session_receive_budget: usize,
     /// Most bytes written to one stream and not sent; 0 is taken as 1. Default 64 KiB: two
     /// frames, so that one is ready while the next is written.

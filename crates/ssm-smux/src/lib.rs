@@ -71,12 +71,12 @@
 //!
 //! | what | bound | default |
 //! |---|---|---|
-//! | received, not read | [`Config::session_receive_budget`], and what is handed in beyond it | 4 MiB |
-//! | written, not sent, a stream | [`Config::stream_send_buffer`] | 64 KiB |
+//! | received, not read | [`Config::session_receive_budget`], and what is handed in beyond it; in memory twice that, see [`ByteQueue`] | 4 MiB |
+//! | written, not sent, a stream | [`Config::stream_send_buffer`]; in memory twice that | 64 KiB |
 //! | streams, and FINs that are not out yet | [`Config::max_streams`] | 65536 |
 //! | events not yet taken | the streams, a few each | |
 
-mod chunks;
+mod byte_queue;
 mod config;
 mod decoder;
 mod error;
@@ -95,6 +95,7 @@ mod turns;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use byte_queue::ByteQueue;
 pub use config::{Config, Keepalive};
 pub use error::{OpenError, SmuxError, WriteError};
 pub use event::{Event, Read};

@@ -1,14 +1,14 @@
 use std::time::Instant;
 
-use crate::chunks::Chunks;
+use crate::byte_queue::ByteQueue;
 use crate::event::Facts;
 use crate::turns::Place;
 
 /// One stream. Idle ones must stay small: there may be thousands.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
-    pub(crate) received: Chunks,
-    pub(crate) sending: Chunks,
+    pub(crate) received: ByteQueue,
+    pub(crate) sending: ByteQueue,
     /// Bytes written since nothing was queued.
     pub(crate) burst: usize,
     /// Opened here, and the peer was not told yet.

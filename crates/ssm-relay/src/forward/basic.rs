@@ -1,10 +1,9 @@
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 use ssm_protocol::Session;
 use ssm_protocol::payload::Flag;
-use ssm_smux::StreamId;
+use ssm_smux::{ByteQueue, StreamId};
 
 use super::{Event, Read, WriteError};
 use crate::config::Limits;
@@ -19,8 +18,7 @@ pub(super) struct Basic {
     open: Option<Connection>,
     /// What the destination said before the first connection was opened: the agent dials at the
     /// session's start, and some servers speak first.
-    early: VecDeque<Bytes>,
-    early_bytes: usize,
+    early: ByteQueue,
     /// What arrives belongs to the last connection, until the next one's first byte is acknowledged.
     stale: bool,
     /// Number of the message that carries that byte.
@@ -45,10 +43,8 @@ pub(super) struct Basic {
 #[derive(Debug)]
 struct Connection {
     id: StreamId,
-    received: VecDeque<Bytes>,
-    received_bytes: usize,
-    sending: VecDeque<Bytes>,
-    sending_bytes: usize,
+    received: ByteQueue,
+    sending: ByteQueue,
     write_blocked: bool,
     /// The wait for the answer, after local end-of-file.
     half_close: Option<HalfClose>,
@@ -96,8 +92,7 @@ impl Basic {
         Self {
             next_id: 1,
             open: None,
-            early: VecDeque::new(),
-            early_bytes: 0,
+            early: ByteQueue::default(),
             stale: false,
             first: None,
             disconnecting: None,
@@ -127,9 +122,7 @@ impl Basic {
         self.open = Some(Connection {
             id,
             received: std::mem::take(&mut self.early),
-            received_bytes: std::mem::take(&mut self.early_bytes),
-            sending: VecDeque::new(),
-            sending_bytes: 0,
+            sending: ByteQueue::default(),
             write_blocked: false,
             half_close: None,
             finished: false,
@@ -171,8 +164,8 @@ impl Basic {
             return None;
         }
         if !self.was_used() {
-            self.early_bytes += data.len();
-            self.early.push_back(data);
+            let whole = data.len();
+            self.early.push(data, whole);
             return None;
         }
         self.restart_quiet(now, now);
@@ -180,8 +173,8 @@ impl Basic {
             .open
             .as_mut()
             .filter(|open| !open.closing && !open.finished)?;
-        open.received_bytes += data.len();
-        open.received.push_back(data);
+        let whole = data.len();
+        open.received.push(data, whole);
         Some(Event::Readable(open.id))
     }
 
@@ -199,7 +192,7 @@ impl Basic {
 
     /// The websocket, or the agent's, is down.
     pub(super) fn away(&mut self, now: Instant) {
-        self.repeats_until = Some(now + NO_REPEATS);
+        self.repeats_until = now.checked_add(NO_REPEATS);
         // The acknowledgement may be lost, and the old connection has long been closed.
         if self.first.take().is_some() {
             self.stale = false;
@@ -209,7 +202,7 @@ impl Basic {
     /// Something came, or may have come and was not looked at.
     pub(super) fn still_repeats(&mut self, now: Instant) {
         if let Some(until) = &mut self.repeats_until {
-            *until = now + NO_REPEATS;
+            *until = now.checked_add(NO_REPEATS).unwrap_or(*until);
         }
     }
 
@@ -240,11 +233,8 @@ impl Basic {
         if open.doubled {
             return Read::Doubled;
         }
-        match open.received.pop_front() {
-            Some(data) => {
-                open.received_bytes -= data.len();
-                Read::Data(data)
-            }
+        match open.received.pop() {
+            Some(data) => Read::Data(data),
             None if open.cut_off => Read::Reset,
             None if open.finished => Read::Finished,
             None => Read::Blocked,
@@ -256,7 +246,7 @@ impl Basic {
         let open = self
             .connection(id)
             .filter(|open| !open.finished && open.half_close.is_none())?;
-        let room = buffer.saturating_sub(open.sending_bytes);
+        let room = buffer.saturating_sub(open.sending.len());
         open.write_blocked |= room == 0;
         Some(room)
     }
@@ -271,8 +261,8 @@ impl Basic {
             let missing = SSH.len().saturating_sub(open.first_bytes.len());
             let first = data.get(..missing.min(data.len())).unwrap_or_default();
             open.first_bytes.extend_from_slice(first);
-            open.sending_bytes += data.len();
-            open.sending.push_back(data);
+            let whole = data.len();
+            open.sending.push(data, whole);
         }
         Ok(())
     }
@@ -292,7 +282,6 @@ impl Basic {
         if let Some(open) = self.connection(id) {
             open.closing = true;
             open.received.clear();
-            open.received_bytes = 0;
             self.disconnect_if_flushed();
         }
     }
@@ -364,15 +353,14 @@ impl Basic {
             return None;
         }
         let number = session.stats().sent;
-        let sent = session.send_with(now, |frame, max| fill(&mut open.sending, frame, max));
+        let sent = session.send_with(now, |frame, max| open.sending.copy_to(frame, max));
         if sent == 0 {
             return None;
         }
-        open.sending_bytes -= sent;
         if self.stale && self.first.is_none() {
             self.first = Some(number);
         }
-        let writable = open.write_blocked && open.sending_bytes <= buffer / 2;
+        let writable = open.write_blocked && open.sending.len() <= buffer / 2;
         if writable {
             open.write_blocked = false;
         }
@@ -380,7 +368,8 @@ impl Basic {
     }
 
     pub(super) fn received(&self) -> usize {
-        self.early_bytes + self.open.as_ref().map_or(0, |open| open.received_bytes)
+        let open = self.open.as_ref().map_or(0, |open| open.received.len());
+        self.early.len().saturating_add(open)
     }
 
     pub(super) fn receive_paused(&self) -> bool {
@@ -426,20 +415,5 @@ impl Basic {
         open.finished = true;
         open.cut_off = !over;
         Some(Event::Readable(open.id))
-    }
-}
-
-fn fill(sending: &mut VecDeque<Bytes>, frame: &mut BytesMut, max: usize) {
-    let mut room = max;
-    while room > 0
-        && let Some(first) = sending.front_mut()
-    {
-        let take = first.len().min(room);
-        frame.extend_from_slice(&first[..take]);
-        first.advance(take);
-        room -= take;
-        if first.is_empty() {
-            sending.pop_front();
-        }
     }
 }

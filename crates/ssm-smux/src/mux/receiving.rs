@@ -12,9 +12,9 @@ use crate::stream_id::StreamId;
 impl Mux {
     /// Takes the next bytes of the peer, in any pieces.
     ///
-    /// Streams keep slices of `data` where that is cheap: a slice shorter than a quarter of `data`
-    /// is copied instead, so that bytes nobody has read keep at most about four times as many
-    /// alive. A caller whose `data` is itself a small part of a larger buffer should copy it.
+    /// Streams keep slices of `data` where that is cheap: a slice that is less than about half of
+    /// `data` is copied instead, so that unread bytes cost at most about twice their number of memory.
+    /// A caller whose `data` is itself a small part of a larger buffer must copy it first.
     ///
     /// # Errors
     /// When the bytes are not smux version 1, or open streams without end; the session is dead then,

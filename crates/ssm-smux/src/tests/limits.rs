@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::SmuxError;
-use crate::chunks::Chunks;
 use crate::stream::Stream;
 use crate::turns::{Place, Turns};
 
@@ -91,53 +90,6 @@ fn a_flood_of_streams_that_cannot_even_be_refused_kills_the_session() {
     let mut flood = (0..).map(|number| server.handle(syn(2 * number + 3), now));
     let error = flood.by_ref().take(100).find_map(Result::err);
     assert_eq!(error, Some(SmuxError::TooManyStreams { limit: 10 }));
-}
-
-#[test]
-fn a_few_bytes_do_not_keep_a_large_buffer_alive() {
-    let mut chunks = Chunks::default();
-    let whole = Bytes::from(vec![7; 64 << 10]);
-    for at in 0..64 {
-        chunks.push(whole.slice(at * 1024..at * 1024 + 1000), whole.len());
-    }
-    assert!(whole.is_unique(), "1000 of 65536 bytes were copied");
-    chunks.push(whole.slice(..32 << 10), whole.len());
-    assert!(!whole.is_unique(), "half of it is worth keeping");
-    assert_eq!(chunks.len(), 64_000 + (32 << 10));
-}
-
-#[test]
-fn tiny_chunks_are_joined() {
-    let mut chunks = Chunks::default();
-    for at in 0..100_000_u32 {
-        chunks.push(Bytes::copy_from_slice(&[at as u8]), 1);
-    }
-    let mut all = Vec::new();
-    let mut count = 0;
-    while let Some(data) = chunks.pop() {
-        all.extend_from_slice(&data);
-        count += 1;
-    }
-    assert_eq!(count, 1 + 99_999_usize.div_ceil(16 << 10));
-    assert!(all.iter().enumerate().all(|(at, byte)| *byte == at as u8));
-    assert_eq!(all.len(), 100_000);
-}
-
-#[test]
-fn short_and_long_chunks_keep_their_order() {
-    let mut chunks = Chunks::default();
-    let mut expected = Vec::new();
-    for (at, length) in [1, 1000, 5, 255, 256, 17_000, 2].into_iter().enumerate() {
-        let data = vec![at as u8; length];
-        expected.extend_from_slice(&data);
-        chunks.push(data.into(), length);
-    }
-    let mut copied = BytesMut::new();
-    for max in [1, 3, 500, 10_000, usize::MAX] {
-        chunks.copy_to(&mut copied, max);
-    }
-    assert_eq!(copied, expected);
-    assert!(chunks.is_empty());
 }
 
 #[test]
