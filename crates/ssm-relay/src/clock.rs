@@ -84,6 +84,13 @@ impl Clock {
     }
 }
 
+/// `at + wait`, or a time that never comes where the clock cannot express it.
+pub(crate) fn after(at: Instant, wait: Duration) -> Instant {
+    // Thirty years, as in tokio's own far future.
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+    at.checked_add(wait.min(NEVER)).unwrap_or(at)
+}
+
 /// Tokio's clock, so that tests can pause it.
 fn monotonic() -> Instant {
     tokio::time::Instant::now().into_std()

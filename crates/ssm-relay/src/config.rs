@@ -9,13 +9,15 @@ use std::time::Duration;
 ///
 /// | what | limit | default |
 /// |---|---|---|
-/// | sent and not acknowledged, a session | [`max_unacknowledged`](Self::max_unacknowledged) | 4 MiB |
+/// | sent and not acknowledged, a session | [`max_unacknowledged`](Self::max_unacknowledged) | 4 MiB; in memory at most twice that and 256 KiB |
 /// | received ahead of a missing message, a session | [`ssm_protocol::SessionConfig::reorder_bytes`] | 64 MiB, nothing while none is missing |
-/// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; held in memory at most about 4 times that, for peers that send tiny messages ([`ssm_smux::Config::session_receive_budget`]) |
+/// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; in memory at most about twice that ([`ssm_smux::ByteQueue`]) |
+/// | acknowledgements that the websocket does not take, a session | fixed | 192 KiB, then the websocket is not read ([`ssm_protocol::Session::receive_paused`]) |
 /// | written and not sent, a stream | [`stream_send_buffer`](Self::stream_send_buffer) | 64 KiB |
 /// | read from a local socket, a connection | fixed | 64 KiB, none while it is idle |
 /// | on its way to a local socket, a connection | fixed | 64 KiB |
-/// | read from and written to the websocket, a session | fixed | 32 KiB and 96 KiB, at most one message of 1 MiB |
+/// | read from the websocket, a session | fixed | 32 KiB and a batch of 128 KiB, and at most one message of 1 MiB |
+/// | written to the websocket, a session | fixed | 80 KiB of messages and 384 KiB, pongs included |
 /// | streams, a session | [`ssm_smux::Config::max_streams`] | 65536 |
 /// | local connections, waiting or carried | [`max_connections`](Self::max_connections) | 1024; further ones wait unaccepted |
 /// | sessions, where connections share them | [`sessions`](Self::sessions) | 1; further connections share |
@@ -66,7 +68,9 @@ pub struct Limits {
     /// soonest after a minute. Pings are the websocket's own and do not count as activity of the
     /// session.
     pub ping_interval: Duration,
-    /// How long after a ping the websocket may stay silent before it counts as lost. Default 20 s.
+    /// How long the pong may take before the websocket counts as lost. Default 20 s. Data in its place
+    /// does not count, except while the ping itself waits behind an upload that the service takes
+    /// slowly; while local readers are behind, the websocket is not read and no pong is expected.
     pub pong_timeout: Duration,
     /// How long opening a websocket may take. Default 15 s.
     pub connect_timeout: Duration,

@@ -355,6 +355,11 @@ impl Forward {
         self.channel.receive_paused()
     }
 
+    /// More acknowledgements wait than should: stop reading the websocket until it took some.
+    pub(crate) fn acknowledgements_wait(&self) -> bool {
+        self.session.receive_paused()
+    }
+
     /// The next message for the websocket. Call until `None`.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         let message = self.next_message(now);

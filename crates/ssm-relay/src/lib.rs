@@ -46,6 +46,7 @@ mod pool;
 mod probe;
 mod proxy;
 mod pump;
+mod quota;
 mod relay;
 mod shared;
 mod signer;

@@ -11,14 +11,18 @@ use futures_util::{Sink as _, Stream as _};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
+use crate::clock::after;
 use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
 use crate::forward::{self, Forward};
 use crate::websocket::{WRITE_BUFFER, WebSocket};
 
-/// Messages read before the state machine gets them.
+/// Messages of any kind, and bytes of them, read before the state machine gets them.
 const READ_BATCH: usize = 128;
+const READ_BYTES: usize = 128 << 10;
+/// Bytes read from the connection before other tasks get their turn: some 65,000 empty frames.
+const READ_QUOTA: usize = 128 << 10;
 /// Bytes taken from the state machine before they are flushed: one read of a busy local socket, 64
 /// messages of 1 KiB with their headers. In pieces, each would wake the peer.
 const WRITE_BATCH: usize = 80 << 10;
@@ -26,6 +30,8 @@ const WRITE_BATCH: usize = 80 << 10;
 const _: () = assert!(WRITE_BATCH + (9 << 10) < WRITE_BUFFER);
 /// Rounds before other tasks get their turn.
 const ROUNDS: usize = 16;
+/// Shortest time between two pings.
+const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(1);
 /// What the reference client's pings carry.
 const PING: &[u8] = b"keepalive";
 /// How long the first pong after a sleep may take: most websockets did not survive it.
@@ -57,10 +63,17 @@ pub(crate) struct Link<'a, H> {
     inbound: Vec<Bytes>,
     outbound: VecDeque<Message>,
     flushed: bool,
+    /// Bytes that the connection had taken when this was last looked at.
+    written: u64,
+    /// Local readers are behind.
     receive_paused: bool,
+    /// Acknowledgements pile up: the connection does not take them.
+    acknowledgements_wait: bool,
     ping_at: Instant,
-    /// Until when anything must be heard after a ping, and how long that was.
-    silent_until: Option<(Instant, Duration)>,
+    /// A ping is queued that the system does not have yet.
+    ping_queued: bool,
+    /// Until when a pong must be heard, and how long that was.
+    pong_until: Option<(Instant, Duration)>,
     /// Closing: when to stop waiting for data on its way.
     drain_until: Option<Instant>,
     /// The session's end, once the last message is written or this time has come.
@@ -83,10 +96,13 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             inbound: Vec::with_capacity(READ_BATCH),
             outbound: VecDeque::new(),
             flushed: true,
+            written: 0,
             receive_paused: false,
+            acknowledgements_wait: false,
             // The first pong tells that the service accepted the token.
             ping_at: started,
-            silent_until: None,
+            ping_queued: false,
+            pong_until: None,
             drain_until: None,
             ending: None,
             said_all: false,
@@ -96,38 +112,45 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
 
     /// Runs until the websocket or the session ends. A session's end leaves the websocket open.
     pub(crate) async fn run(mut self) -> (LinkEnd, WebSocket) {
-        let end = poll_fn(|cx| self.poll(cx)).await;
-        (end, self.websocket)
+        loop {
+            if let Some(end) = poll_fn(|cx| self.poll(cx)).await {
+                return (end, self.websocket);
+            }
+            // Unlike a task that wakes itself, this lets timers and signals have their turn too.
+            tokio::task::yield_now().await;
+        }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+    /// Ready without an end when there is more to do and other tasks must have their turn first.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<LinkEnd>> {
+        self.websocket.get_mut().renew(READ_QUOTA);
         for _ in 0..ROUNDS {
             let lost = match self.round(cx) {
                 Ok(Round::Again) => continue,
+                Ok(Round::Wait) if self.websocket.get_ref().is_used_up() => break,
                 Ok(Round::Wait) => return Poll::Pending,
                 Ok(Round::Over) => "closed".to_owned(),
                 Err(reason) => reason,
             };
-            return Poll::Ready(match self.ending.take() {
+            return Poll::Ready(Some(match self.ending.take() {
                 Some((end, _)) => LinkEnd::Session(end),
                 None => LinkEnd::Lost(lost),
-            });
+            }));
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        Poll::Ready(None)
     }
 
     /// Reads, thinks, writes once. `Err` is why the websocket is lost.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<Round, String> {
         self.check_sleep();
         let read = self.read(cx);
-        let mut read_more = self.inbound.len() >= READ_BATCH;
-        let paused = self.receive_paused;
+        let paused = self.is_paused();
         let deadline = self.step(cx);
-        // Nobody wakes this task for what arrived while it did not read.
-        read_more |= paused && !self.receive_paused;
-        read?;
+        // No wake-up comes for what arrived while the websocket was not read.
+        let read_more = paused && !self.is_paused();
+        let read_more = read? || read_more;
         let wrote = self.write(cx)?;
+        self.check_progress();
         if let Some((_, give_up)) = &self.ending
             && ((self.said_all && self.flushed) || self.now() >= *give_up)
         {
@@ -160,31 +183,41 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             self.wakes = wakes;
             self.ping_at = time;
             let patience = WAKING.min(self.driver.limits.pong_timeout);
-            self.silent_until = Some((time + patience, patience));
+            self.pong_until = Some((after(time, patience), patience));
         }
     }
 
-    /// Reads what is there, unless local readers are behind.
-    fn read(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
+    /// Whether the websocket is not read for now.
+    fn is_paused(&self) -> bool {
+        self.receive_paused || self.acknowledgements_wait
+    }
+
+    /// Reads one batch of what is there: whether there may be more.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
         if self.receive_paused {
-            // Nothing can be heard meanwhile.
-            self.silent_until = None;
-            return Ok(());
+            // No pong can be heard meanwhile.
+            self.pong_until = None;
         }
-        while self.inbound.len() < READ_BATCH {
+        if self.is_paused() {
+            return Ok(false);
+        }
+        let mut bytes = 0;
+        for _ in 0..READ_BATCH {
             let message = match Pin::new(&mut self.websocket).poll_next(cx) {
-                Poll::Pending => break,
+                Poll::Pending => return Ok(false),
                 Poll::Ready(None) => return Err("the websocket was closed".to_owned()),
                 Poll::Ready(Some(Err(error))) => return Err(lost(&error)),
                 Poll::Ready(Some(Ok(message))) => message,
             };
-            self.silent_until = None;
             if !matches!(message, Message::Close(_)) {
                 (self.heard)();
             }
+            bytes += message.len();
             match message {
-                Message::Binary(data) => self.inbound.push(data),
-                Message::Text(text) => self.inbound.push(text.into()),
+                // A copy, so that what is kept of it does not keep the websocket's read buffer.
+                Message::Binary(data) => self.inbound.push(Bytes::copy_from_slice(&data)),
+                Message::Text(text) => self.inbound.push(Bytes::copy_from_slice(text.as_bytes())),
+                Message::Pong(_) => self.pong_until = None,
                 Message::Close(Some(frame)) => {
                     return Err(format!(
                         "the service closed the websocket with {} {}",
@@ -193,10 +226,36 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                     ));
                 }
                 Message::Close(None) => return Err("the service closed the websocket".to_owned()),
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Ping(_) | Message::Frame(_) => {}
+            }
+            if self.ping_queued {
+                // It waits behind an upload that the peer takes slowly, if at all: what arrives shows
+                // that the peer is there.
+                self.restart_pong_timeout();
+            }
+            if bytes >= READ_BYTES {
+                break;
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// The time for the pong begins now, if one is owed.
+    fn restart_pong_timeout(&mut self) {
+        let time = self.now();
+        if let Some((until, patience)) = &mut self.pong_until {
+            *until = after(time, *patience);
+        }
+    }
+
+    /// While the websocket is not read because the peer does not take our acknowledgements, no pong
+    /// can be heard: then the peer is there as long as it takes anything.
+    fn check_progress(&mut self) {
+        let written = self.websocket.get_ref().written();
+        let progress = std::mem::replace(&mut self.written, written) != written;
+        if progress && self.acknowledgements_wait {
+            self.restart_pong_timeout();
+        }
     }
 
     /// Gives the state machine what arrived, takes what it has to send, and returns when it wants
@@ -216,7 +275,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
 
         let spent = inner.forward.is_spent() && !inner.has_streams();
         inner.closing |= driver.one_connection && spent;
-        let give_up = time + driver.limits.close_timeout;
+        let give_up = after(time, driver.limits.close_timeout);
         if inner.closing {
             let drain_until = *self.drain_until.get_or_insert(give_up);
             if self.ending.is_none() && (inner.forward.is_drained() || time >= drain_until) {
@@ -245,6 +304,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         }
         inner.wake_streams(&events);
         self.receive_paused = inner.forward.receive_paused();
+        self.acknowledgements_wait = inner.forward.acknowledgements_wait();
         let wake = inner.forward.poll_timeout();
         inner.park_driver(cx);
         drop(inner);
@@ -252,7 +312,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         if spent {
             driver.shared.free();
         }
-        let pong = self.silent_until.map(|(at, _)| at);
+        let pong = self.pong_until.map(|(at, _)| at);
         let ending = self.ending.as_ref().map(|(_, give_up)| *give_up);
         let drain = self.drain_until.filter(|_| ending.is_none());
         let wake = wake.filter(|_| ending.is_none());
@@ -302,13 +362,18 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         let time = self.now();
         if time >= self.ping_at {
             let limits = &self.driver.limits;
-            self.ping_at = time + limits.ping_interval;
+            self.ping_at = after(time, limits.ping_interval.max(SHORTEST_PING_INTERVAL));
             if !self.receive_paused {
                 let patience = limits.pong_timeout;
-                self.silent_until.get_or_insert((time + patience, patience));
+                self.pong_until
+                    .get_or_insert((after(time, patience), patience));
             }
-            self.outbound
-                .push_back(Message::Ping(Bytes::from_static(PING)));
+            // One that still waits for the socket will do.
+            if !self.ping_queued {
+                self.ping_queued = true;
+                self.outbound
+                    .push_back(Message::Ping(Bytes::from_static(PING)));
+            }
         }
         let mut wrote = false;
         while !self.outbound.is_empty() {
@@ -316,26 +381,35 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(outcome) => outcome.map_err(|error| lost(&error))?,
             }
-            if let Some(message) = self.outbound.pop_front() {
-                Pin::new(&mut self.websocket)
-                    .start_send(message)
-                    .map_err(|error| lost(&error))?;
-                self.flushed = false;
-                wrote = true;
+            let Some(message) = self.outbound.pop_front() else {
+                break;
+            };
+            self.flushed = false;
+            match Pin::new(&mut self.websocket).start_send(message) {
+                Ok(()) => wrote = true,
+                // Pongs fill the buffer that the peer does not empty.
+                Err(WsError::WriteBufferFull(message)) => {
+                    self.outbound.push_front(*message);
+                    break;
+                }
+                Err(error) => return Err(lost(&error)),
             }
         }
         match Pin::new(&mut self.websocket).poll_flush(cx) {
             Poll::Pending => Ok(false),
             Poll::Ready(outcome) => {
                 outcome.map_err(|error| lost(&error))?;
-                self.flushed = true;
-                Ok(wrote)
+                self.flushed = self.outbound.is_empty();
+                if self.flushed && std::mem::take(&mut self.ping_queued) {
+                    self.restart_pong_timeout();
+                }
+                Ok(wrote || !self.flushed)
             }
         }
     }
 
     fn check_silence(&self) -> Result<(), String> {
-        match self.silent_until {
+        match self.pong_until {
             Some((until, limit)) if self.now() >= until => Err(format!(
                 "the service did not answer a ping within {limit:?}"
             )),

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::dial;
 use crate::proxy::Proxy;
+use crate::quota::Quota;
 use crate::signer::Signer;
 use crate::stream_url::{StreamEndpoint, StreamUrlError};
 use crate::tls::CaBundle;
@@ -43,7 +44,11 @@ const MAX_MESSAGE: usize = 1 << 20;
 /// it to the system in one piece.
 pub(crate) const WRITE_BUFFER: usize = 96 << 10;
 
-pub(crate) type WebSocket = WebSocketStream<Transport>;
+/// Bytes that wait for the socket, at most: pongs pile up no further, the latest replaces the one before
+/// it. It leaves room for what is written beside them.
+const MAX_WRITE_BUFFER: usize = 4 * WRITE_BUFFER;
+
+pub(crate) type WebSocket = WebSocketStream<Quota<Transport>>;
 
 /// Why the data channel's websocket could not be opened.
 #[derive(Debug, Error)]
@@ -225,8 +230,10 @@ impl Connector {
         let config = WebSocketConfig::default()
             .read_buffer_size(32 << 10)
             .write_buffer_size(WRITE_BUFFER)
+            .max_write_buffer_size(MAX_WRITE_BUFFER)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
+        let io = Quota::new(io);
         Ok(WebSocketStream::from_partially_read(io, read.into(), Role::Client, Some(config)).await)
     }
 }

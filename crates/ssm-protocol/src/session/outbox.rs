@@ -104,7 +104,10 @@ impl Outbox {
             next_transmission: 0,
             unacknowledged: 0,
             frame_bytes: 0,
-            most_held: config.max_window.saturating_mul(2).saturating_add(HELD_BESIDE),
+            most_held: config
+                .max_window
+                .saturating_mul(2)
+                .saturating_add(HELD_BESIDE),
             payload_end: 0,
             in_flight: 0,
             rtt: Rtt::default(),

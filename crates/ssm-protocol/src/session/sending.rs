@@ -6,9 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{NotReady, Session, Side};
 use crate::payload::Flag;
-use crate::wire::{
-    Flags, Header, MessageId, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
-};
+use crate::wire::{Flags, Header, MessageId, PAYLOAD_OFFSET, PayloadType, SequenceNumber};
 
 impl Session {
     /// Most payload bytes the next message may carry now; 0 when it must wait.

@@ -66,7 +66,10 @@ fn tiny_messages_ahead_are_charged_what_they_cost() {
         handle(&mut client, frame);
     }
     let reordering = client.session.stats().reordering;
-    assert!(reordering <= limit && reordering > limit - 300, "{reordering}");
+    assert!(
+        reordering <= limit && reordering > limit - 300,
+        "{reordering}"
+    );
     let kept = drain_acknowledgements(&mut client);
     assert!(kept <= limit / 256, "{kept} messages of one byte");
 }
@@ -91,7 +94,10 @@ fn fill(client: &mut Client, bytes: usize) {
 
 fn acknowledge(client: &mut Client, number: u64) {
     let number = i64::try_from(number).expect("small");
-    handle(client, acknowledgement(MessageType::InputStreamData, number));
+    handle(
+        client,
+        acknowledgement(MessageType::InputStreamData, number),
+    );
 }
 
 #[test]
@@ -140,7 +146,10 @@ fn transmissions_that_prove_nothing_any_more_are_forgotten() {
         }
         while client.session.poll_transmit(client.now).is_some() {}
         // A sign of life, and no acknowledgement.
-        handle(&mut client, acknowledgement(MessageType::InputStreamData, 1 << 40));
+        handle(
+            &mut client,
+            acknowledgement(MessageType::InputStreamData, 1 << 40),
+        );
     }
     let held = client.session.held_for_sending();
     assert!(held <= before * 5 / 4, "{held} bytes, {before} at first");

@@ -309,9 +309,7 @@ impl Basic {
         open.doubled = true;
         open.finished = true;
         open.sending.clear();
-        open.sending_bytes = 0;
         open.received.clear();
-        open.received_bytes = 0;
         Some(Event::Readable(open.id))
     }
 

@@ -81,7 +81,9 @@ impl Pair {
         for _ in 0..10_000 {
             self.now += LATENCY;
             let mut quiet = true;
-            while let Some(message) = self.forward.poll_transmit(self.now) {
+            while !self.agent.receive_paused()
+                && let Some(message) = self.forward.poll_transmit(self.now)
+            {
                 quiet = false;
                 self.agent
                     .handle_message(message, self.now)

@@ -62,7 +62,7 @@ async fn the_first_message_is_open_data_channel_as_text_and_small_messages_do_no
         websocket.next().await.expect("a message").expect("sound")
     });
     let websocket = open(&url).await.expect("opens");
-    let Transport::Plain(tcp) = websocket.get_ref() else {
+    let Transport::Plain(tcp) = websocket.get_ref().get_ref() else {
         panic!("not TLS")
     };
     assert!(tcp.nodelay().expect("a TCP socket"), "TCP_NODELAY is off");
