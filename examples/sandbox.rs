@@ -2,20 +2,20 @@
 //!
 //! A stand-in for AWS on this machine, to point other tools at: the AWS CLI with
 //! session-manager-plugin, your own program, ours. Runs until Ctrl-C. Scripts steer it at its own
-//! endpoint: `curl $AWS_ENDPOINT_URL/sandbox/code` prints what the MFA device shows; the other paths
-//! stand at `ssm_sandbox::SandboxBuilder::control`.
+//! endpoint: `curl $AWS_ENDPOINT_URL/sandbox/code` prints what the MFA device shows, and
+//! `curl $AWS_ENDPOINT_URL/sandbox/` lists the other paths.
 //!
 //! It prints the environment of its user, to be pasted into the terminal where the other tool runs: for
-//! PowerShell on Windows, for POSIX shells elsewhere. With `--output json` it prints all of its users,
-//! devices and roles in one object.
+//! PowerShell on Windows, for bash, zsh and fish elsewhere; `--shell` chooses. With `--output json` it
+//! prints all of its users, devices and roles in one object.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
-use clap::Parser;
-use ssm_sandbox::{Faults, Instance, Lossy, Role, Sandbox, User};
+use clap::{Parser, ValueEnum};
+use ssm_sandbox::{Faults, Instance, Lossy, ResumeUrl, Role, Sandbox, User};
 use support::options::Format;
 use support::output::Output;
 use support::signals::Signals;
@@ -55,8 +55,11 @@ struct Options {
     /// Lines for a shell, or one JSON object for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
+    /// The shell that the printed environment is for [default: powershell on Windows, else posix]
+    #[arg(long, value_enum)]
+    shell: Option<Shell>,
     /// Another instance, with any of name=TAG, computer-name=NAME, ip=ADDRESS, agent-version=VERSION,
-    /// offline and not-connected. Once for each
+    /// offline, not-connected and stopped. Once for each
     #[arg(long, value_name = "ID[,…]", value_parser = instance)]
     instance: Vec<Instance>,
     /// Nobody may do this, such as ssm:GetConnectionStatus. Once for each action
@@ -65,6 +68,16 @@ struct Options {
     /// Version of the instance's agent, which decides what it can do
     #[arg(long, value_name = "VERSION", value_parser = version)]
     agent_version: Option<String>,
+    /// Seconds that the agent waits for the client's answer to the handshake, 1 to 60
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=60))]
+    handshake_timeout: u64,
+    /// What a name resolves to on the instance; its agent does not forward to loopback, metadata and
+    /// other addresses of its denylist. Once for each address
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
+    resolves: Vec<(String, IpAddr)>,
+    /// StreamUrl of ResumeSession's answers: same, new-cell, empty or absent
+    #[arg(long, value_name = "KIND", default_value = "same", value_parser = resume_url)]
+    resume_url: ResumeUrl,
     /// Let the agent send as fast as it can, instead of a message a millisecond
     #[arg(long)]
     unpaced: bool,
@@ -96,6 +109,52 @@ struct Options {
     agent_breaks_after: Option<u64>,
 }
 
+/// How variables are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    /// bash, zsh and fish
+    #[value(alias = "bash", alias = "zsh", alias = "fish", alias = "sh")]
+    Posix,
+    /// PowerShell, on any system
+    #[value(alias = "pwsh")]
+    Powershell,
+}
+
+impl Default for Shell {
+    fn default() -> Self {
+        match cfg!(windows) {
+            true => Self::Powershell,
+            false => Self::Posix,
+        }
+    }
+}
+
+impl Shell {
+    /// A command that sets a variable; fish knows `export` too.
+    fn set(self, (name, value): (&str, &str)) -> String {
+        match self {
+            Self::Posix => format!("export {name}={value}\n"),
+            Self::Powershell => format!("$Env:{name} = '{value}'\n"),
+        }
+    }
+
+    /// A line for people that the shell does nothing about. zsh takes no comments where people type.
+    fn note(self, text: &str) -> String {
+        match self {
+            Self::Posix => format!(": '{text}'"),
+            Self::Powershell => format!("# {text}"),
+        }
+    }
+
+    /// In Windows PowerShell `curl` is another command.
+    fn curl(self) -> &'static str {
+        match (self, cfg!(windows)) {
+            (Self::Powershell, true) => "curl.exe",
+            _ => "curl",
+        }
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
@@ -111,7 +170,14 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options, output: Output) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let mut instance = Instance::new(TARGET).name(NAME).paced(!options.unpaced);
+    let shell = options.shell.unwrap_or_default();
+    let mut instance = Instance::new(TARGET)
+        .name(NAME)
+        .paced(!options.unpaced)
+        .handshake_timeout(Duration::from_secs(options.handshake_timeout));
+    for (name, address) in options.resolves {
+        instance = instance.resolves(name, address);
+    }
     if let Some(address) = options.destination {
         instance = instance.destination(address);
     }
@@ -156,11 +222,12 @@ async fn run(options: Options, output: Output) -> anyhow::Result<()> {
         .instance(instance)
         .enforce_mfa(!options.no_mfa)
         .faults(faults)
+        .resume_url(options.resume_url)
         .port(options.port)
         .start()
         .await
         .context("the sandbox did not start")?;
-    output.say_to_people(&environment(&sandbox));
+    output.say_to_people(&environment(&sandbox, shell));
     output.object("sandbox_started", &json(&sandbox));
     signals.next().await;
     Ok(())
@@ -184,8 +251,8 @@ fn version(text: &str) -> anyhow::Result<String> {
     Ok(text.to_owned())
 }
 
-/// The environment of the first user, for a shell to read; the rest as comments.
-fn environment(sandbox: &Sandbox) -> String {
+/// The environment of the first user, for a shell to read; the rest as lines that it passes over.
+fn environment(sandbox: &Sandbox, shell: Shell) -> String {
     let endpoint = sandbox.endpoint_url();
     let (key, secret) = (sandbox.access_key_id(), sandbox.secret_access_key());
     let variables = [
@@ -195,19 +262,20 @@ fn environment(sandbox: &Sandbox) -> String {
         ("AWS_ACCESS_KEY_ID", &key),
         ("AWS_SECRET_ACCESS_KEY", &secret),
     ];
-    let set = |(name, value): (&str, &str)| match cfg!(windows) {
-        true => format!("$Env:{name} = '{value}'\n"),
-        false => format!("export {name}={value}\n"),
-    };
-    // In PowerShell 5 `curl` is another command.
-    let curl = if cfg!(windows) { "curl.exe" } else { "curl" };
-    format!(
-        "{}# instance {TARGET} ({NAME}), MFA device {serial}\n\
-         # its next code: {} (later: {curl} '{endpoint}/sandbox/code?serial={serial}')",
-        variables.map(set).concat(),
+    let (serial, code, curl) = (
+        sandbox.mfa_serial(),
         sandbox.next_unused_code(),
-        serial = sandbox.mfa_serial(),
-    )
+        shell.curl(),
+    );
+    let notes = [
+        format!("instance {TARGET} ({NAME}), MFA device {serial}"),
+        format!(
+            "its next code: {code} (later: {curl} \"{endpoint}/sandbox/code?serial={serial}\")"
+        ),
+        format!("how scripts steer it: {curl} {endpoint}/sandbox/"),
+    ];
+    let notes = notes.map(|note| shell.note(&note)).join("\n");
+    format!("{}{notes}", variables.map(|it| shell.set(it)).concat())
 }
 
 /// All users with their keys and devices.
@@ -271,6 +339,7 @@ fn instance(text: &str) -> anyhow::Result<Instance> {
             Some(("agent-version", value)) => instance.agent_version(version(value)?),
             None if part == "offline" => instance.online(false),
             None if part == "not-connected" => instance.connected(false),
+            None if part == "stopped" => instance.stopped(true),
             _ => return Err(anyhow!("an instance has no {part}")),
         };
     }
@@ -294,4 +363,20 @@ fn role(text: &str) -> anyhow::Result<Role> {
         };
     }
     Ok(role)
+}
+
+fn resolved(text: &str) -> anyhow::Result<(String, IpAddr)> {
+    let (name, address) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .context("give a name and an address, such as db.internal=10.0.0.9")?;
+    let address = address.parse();
+    let address = address.with_context(|| format!("{name} has no address"))?;
+    Ok((name.to_owned(), address))
+}
+
+fn resume_url(text: &str) -> anyhow::Result<ResumeUrl> {
+    let known = ResumeUrl::ALL.into_iter().find(|kind| kind.name() == text);
+    let names = ResumeUrl::ALL.map(ResumeUrl::name).join(", ");
+    known.with_context(|| format!("one of {names}"))
 }

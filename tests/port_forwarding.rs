@@ -281,7 +281,7 @@ async fn events_tell_the_whole_story_in_order() {
         panic!("another story: {story:#?}");
     };
     assert_eq!((started, *listening, *opened), (&session_id, address, peer));
-    assert_eq!(agent_version, "3.3.4851.0");
+    assert_eq!(agent_version, "3.3.5068.0");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -96,7 +96,7 @@ async fn of_several_with_a_name_the_one_online_is_meant_and_otherwise_all_are_li
         TARGET,
         OTHER,
         "i-0bbbbbbbbbbbbbbbb: web, EC2AMAZ-BBBBBBB, 10.9.9.9, Microsoft Windows Server 2022",
-        "agent 3.3.4851.0",
+        "agent 3.3.5068.0",
         "Online",
         "ConnectionLost",
     ] {

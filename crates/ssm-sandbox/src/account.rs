@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::instance::{Document, Instance};
+use crate::document::Document;
+use crate::instance::Instance;
 use crate::role::{self, Role};
 use crate::sigv4::{Claim, SignatureError};
 use crate::totp;
 use crate::user::{AccessKey, User};
+
+/// Sessions that are over and still listed.
+const MOST_HISTORY: usize = 10_000;
 
 pub(crate) const ACCOUNT_ID: &str = "123456789012";
 
@@ -22,6 +26,7 @@ pub(crate) struct Account {
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) documents: BTreeMap<String, Document>,
     pub(crate) sessions: BTreeMap<String, Session>,
+    next_session: u64,
     temporary: BTreeMap<String, Temporary>,
     random: fastrand::Rng,
     issued: Vec<String>,
@@ -51,13 +56,54 @@ pub(crate) struct Temporary {
 
 /// A Systems Manager session, as the API sees it.
 pub(crate) struct Session {
+    /// Counts the account's sessions.
+    pub(crate) number: u64,
     pub(crate) owner: String,
+    pub(crate) target: String,
+    pub(crate) document: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) started_at: Duration,
+    /// When it was over.
+    pub(crate) ended_at: Option<Duration>,
+    /// Whether the client's websocket is there; `None` before the first one.
+    pub(crate) connected: Option<bool>,
     /// Good for opening the data channel once.
     pub(crate) token: Option<String>,
-    pub(crate) terminated: bool,
+    /// `cell-number` of the URL that the data channel is opened at.
+    pub(crate) cell: Option<String>,
     /// It cannot be resumed.
     pub(crate) forgotten: bool,
     pub(crate) control: crate::gateway::SessionControl,
+}
+
+/// A [`Session`]'s state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SessionStatus {
+    Connecting,
+    Connected,
+    Disconnected,
+    Terminated,
+}
+
+impl Session {
+    pub(crate) fn status(&self) -> SessionStatus {
+        match (self.ended_at, self.connected) {
+            (Some(_), _) => SessionStatus::Terminated,
+            (None, None) => SessionStatus::Connecting,
+            (None, Some(true)) => SessionStatus::Connected,
+            (None, Some(false)) => SessionStatus::Disconnected,
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended_at.is_some()
+    }
+
+    /// It is over, since `now` unless it was before.
+    pub(crate) fn end(&mut self, now: Duration) {
+        self.ended_at.get_or_insert(now);
+        self.token = None;
+    }
 }
 
 /// Who a request comes from.
@@ -124,6 +170,7 @@ impl Account {
             instances: BTreeMap::new(),
             documents: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            next_session: 0,
             temporary: BTreeMap::new(),
             random,
             issued: Vec::new(),
@@ -223,6 +270,14 @@ impl Account {
         }
     }
 
+    /// Why the caller may not do this, as AWS's text says after the resource.
+    pub(crate) fn denial(&self, caller: &Caller, action: &str) -> Option<&str> {
+        if self.enforce_mfa && caller.mfa_at.is_none() {
+            return Some("with an explicit deny in an identity-based policy");
+        }
+        self.denied.get(action).map(String::as_str)
+    }
+
     /// Checks a code of a user's device and uses it up: each step's code is good once, one step
     /// around now.
     pub(crate) fn use_code(
@@ -248,6 +303,29 @@ impl Account {
             }
             None => CodeCheck::WrongCode,
         }
+    }
+
+    /// Adds a session. Of those that are over, the oldest beyond the most that are listed is dropped.
+    pub(crate) fn add_session(&mut self, id: String, mut session: Session) {
+        session.number = self.next_session;
+        self.next_session += 1;
+        self.sessions.insert(id, session);
+        let over = || {
+            self.sessions
+                .iter()
+                .filter(|(_, session)| session.is_over())
+        };
+        if over().count() > MOST_HISTORY {
+            let oldest = over().min_by_key(|(_, session)| session.number);
+            if let Some(id) = oldest.map(|(id, _)| id.clone()) {
+                self.sessions.remove(&id);
+            }
+        }
+    }
+
+    /// A `cell-number` as the service has them: base64 of a few bytes.
+    pub(crate) fn new_cell(&mut self) -> String {
+        format!("AAE{}+/==", letters(&mut self.random, 24))
     }
 
     pub(crate) fn new_session_id(&mut self, caller: &Caller) -> String {

@@ -5,13 +5,15 @@
 
 mod basic;
 mod channel;
+mod denylist;
 mod mux;
 mod port;
+mod shell;
 mod smux;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -19,9 +21,11 @@ use ssm_protocol::payload::{Flag, SessionProperties};
 
 use basic::Basic;
 use channel::Channel;
+pub use denylist::Vpc;
 use mux::MuxPort;
 pub use port::{ConnectionId, ToDestination};
 use port::{Plugin, Port};
+use shell::Shell;
 
 /// Largest payload of an agent's message.
 const MAX_PAYLOAD: usize = 1024;
@@ -35,6 +39,40 @@ const FIRST_MUX_CLIENT: [u32; 4] = [1, 1, 70, 0];
 /// The last client version that wants smux keep-alives.
 const LAST_KEEPALIVE_CLIENT: [u32; 4] = [1, 2, 331, 0];
 
+/// How long the client may take to answer the handshake (`agent/session/datachannel/datachannel.go`
+/// @1c217c89).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The plugin that the session's document asks for (`agent/appconfig/constants.go` @1c217c89).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionType {
+    /// Port forwarding and SSH.
+    Port,
+    /// A shell.
+    StandardStream,
+    /// One command on a terminal.
+    InteractiveCommands,
+    /// One command without a terminal.
+    NonInteractiveCommands,
+}
+
+impl SessionType {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Port => "Port",
+            Self::StandardStream => "Standard_Stream",
+            Self::InteractiveCommands => "InteractiveCommands",
+            Self::NonInteractiveCommands => "NonInteractiveCommands",
+        }
+    }
+
+    /// Whether the agent asks for a handshake without a KMS key.
+    pub fn requires_handshake(self) -> bool {
+        matches!(self, Self::Port | Self::NonInteractiveCommands)
+    }
+}
+
 /// What an agent is like.
 #[derive(Debug, Clone)]
 pub struct AgentConfig {
@@ -42,6 +80,14 @@ pub struct AgentConfig {
     pub version: String,
     /// The session document's.
     pub properties: SessionProperties,
+    /// The session document's too.
+    pub session_type: SessionType,
+    /// What the instance's resolver answers for the `host` of the properties.
+    pub addresses: Vec<IpAddr>,
+    /// The VPC that the instance is in.
+    pub vpc: Vpc,
+    /// How long the client may take to answer the handshake.
+    pub handshake_timeout: Duration,
     /// At most one message a millisecond.
     pub paced: bool,
     /// HandshakeComplete waits for [`Agent::release_handshake`].
@@ -59,6 +105,13 @@ impl AgentConfig {
         Self {
             version: version.into(),
             properties,
+            session_type: SessionType::Port,
+            addresses: Vec::new(),
+            vpc: Vpc {
+                network: Ipv4Addr::new(10, 0, 0, 0),
+                prefix: 16,
+            },
+            handshake_timeout: HANDSHAKE_TIMEOUT,
             paced: true,
             handshake_held: false,
             notices_after: Duration::from_millis(10),
@@ -73,6 +126,8 @@ pub struct Agent {
     config: AgentConfig,
     channel: Channel,
     port: Port,
+    /// The gateway or the client has sent something: the client is there, or was.
+    heard: bool,
     next_send: Instant,
     ended: Option<String>,
 }
@@ -85,6 +140,7 @@ impl Agent {
             config,
             channel,
             port: Port::NotYet,
+            heard: false,
             next_send: now,
             ended: None,
         }
@@ -108,6 +164,7 @@ impl Agent {
 
     /// Takes one websocket message.
     pub fn handle(&mut self, frame: Bytes, now: Instant) {
+        self.heard = true;
         self.start_port(now);
         let mut plugin = Plugin {
             port: &mut self.port,
@@ -118,6 +175,7 @@ impl Agent {
             self.ended.get_or_insert_default();
         }
         self.start_port(now);
+        self.end_shell(now);
     }
 
     /// Whether its websocket is broken. While it is, everything that the agent writes is lost. It
@@ -138,9 +196,17 @@ impl Agent {
         self.start_port(now);
     }
 
-    /// Once the handshake is complete the agent starts its port plugin.
+    /// Once the handshake is complete, if there is one, the agent starts its plugin. A shell without
+    /// one waits for its client here, so that a slow client meets it too.
     fn start_port(&mut self, now: Instant) {
-        if !matches!(self.port, Port::NotYet) {
+        if !matches!(self.port, Port::NotYet) || self.ended.is_some() {
+            return;
+        }
+        if self.heard
+            && self.channel.is_open(now)
+            && let Some(shell) = Shell::new(&self.config, now)
+        {
+            self.port = Port::Shell(shell);
             return;
         }
         let Some(client_version) = self.channel.client_version(now) else {
@@ -149,7 +215,10 @@ impl Agent {
         let client = parse_version(client_version);
         let agent = parse_version(&self.config.version);
         let properties = &self.config.properties;
-        if let Some(host) = properties.value("host").filter(|host| is_forbidden(host)) {
+        let denied = |address: &IpAddr| denylist::is_denied(*address, agent, self.config.vpc);
+        if let Some(host) = properties.value("host").filter(|host| !host.is_empty())
+            && self.config.addresses.iter().any(denied)
+        {
             self.ended = Some(format!("Forwarding to IP address {host} is forbidden."));
             return;
         }
@@ -160,6 +229,18 @@ impl Agent {
         } else {
             Port::Basic(Basic::new(!forwarding))
         };
+    }
+
+    /// A shell that has printed everything ends its session.
+    fn end_shell(&mut self, now: Instant) {
+        if self.ended.is_none()
+            && let Port::Shell(shell) = &self.port
+            && let Some(text) = shell.end(self.channel.is_acknowledged(), now)
+        {
+            let text = text.to_owned();
+            self.channel.report_terminating(now);
+            self.ended = Some(text);
+        }
     }
 
     /// A connection to be made; tell the outcome with [`dialled`](Self::dialled).
@@ -216,7 +297,7 @@ impl Agent {
         if !more || self.channel.is_broken() || !self.has_output() || now < self.next_send {
             return None;
         }
-        let payload = self.port.transmit(MAX_PAYLOAD);
+        let payload = self.port.transmit(MAX_PAYLOAD, now);
         self.channel.send_output(&payload, now);
         if self.config.paced {
             // Timers are coarser than the pace, so it is kept on average.
@@ -250,6 +331,7 @@ impl Agent {
         self.channel.handle_timeout(now);
         self.start_port(now);
         self.port.handle_timeout(now);
+        self.end_shell(now);
         if self.channel.has_timed_out(now) {
             self.ended = Some("The handshake timed out.".to_owned());
         }
@@ -266,16 +348,4 @@ fn parse_version(version: &str) -> [u32; 4] {
         }
     }
     numbers
-}
-
-/// Metadata endpoints, and since 3.3.4851.0 loopback: hosts the agent does not forward to.
-fn is_forbidden(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match bare.parse::<IpAddr>() {
-        Ok(IpAddr::V4(address)) => address.is_link_local() || address.is_loopback(),
-        Ok(IpAddr::V6(address)) => {
-            address.is_loopback() || address.is_unicast_link_local() || bare == "fd00:ec2::254"
-        }
-        Err(_) => bare.eq_ignore_ascii_case("localhost"),
-    }
 }

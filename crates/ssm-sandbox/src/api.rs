@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::account::{AuthError, Caller};
 use crate::clock::http_date;
@@ -21,6 +22,25 @@ use crate::state::State;
 use crate::{control, ec2, iam, query, ssm, sts};
 
 const MAX_BODY: usize = 1 << 20;
+/// Of a request's head.
+const MAX_HEAD: usize = 64 << 10;
+/// Connections that are served at once; more wait to be accepted.
+const MOST_CONNECTIONS: usize = 512;
+/// How long a request's head may take, and how long a connection stays without any: longer than
+/// clients keep an idle one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a request's body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// After an accept that failed, as it does without file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Every action that is answered, of all services.
+pub(crate) fn actions() -> impl Iterator<Item = &'static str> {
+    let ssm = ssm::ACTIONS.into_iter();
+    ssm.chain(sts::ACTIONS)
+        .chain(iam::ACTIONS)
+        .chain(ec2::ACTIONS)
+}
 
 /// An API's answer before it becomes HTTP.
 pub(crate) struct Answer {
@@ -32,11 +52,20 @@ pub(crate) struct Answer {
 }
 
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
+    let served = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
+        let Ok(permit) = served.clone().acquire_owned().await else {
+            return;
+        };
         let Ok((tcp, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        tokio::spawn(serve_connection(tcp, state.clone()));
+        let state = state.clone();
+        tokio::spawn(async move {
+            let _permit = permit;
+            serve_connection(tcp, state).await;
+        });
     }
 }
 
@@ -49,6 +78,9 @@ async fn serve_connection(tcp: TcpStream, state: Arc<State>) {
         async move { answer(&state, request).await }
     });
     let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(tcp), service)
         .await;
     if let Err(error) = served {
@@ -67,16 +99,19 @@ async fn answer(
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let (head, body) = request.into_parts();
     if state.control
-        && let Some((status, body)) = control::answer(state, &head.method, &head.uri)
+        && let Some((status, body)) = control::answer(state, &head)
     {
-        let mut response = Response::new(Full::new(Bytes::from(body)));
-        *response.status_mut() = status;
-        return Ok(response);
+        return Ok(plain(status, body));
     }
-    let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
-        return Err(Dropped);
+    let read = Limited::new(body, MAX_BODY).collect();
+    let body = match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let text = format!("the sandbox reads at most {MAX_BODY} bytes\n");
+            return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
+        Ok(Err(_)) | Err(_) => return Err(Dropped),
     };
-    let body = body.to_bytes();
     let target = head
         .headers
         .get("x-amz-target")
@@ -160,6 +195,12 @@ async fn answer(
             Ok(respond(state, &call, key, answer, Duration::ZERO))
         }
     }
+}
+
+fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response
 }
 
 /// Checks the signature; `key` gets the access key id that was named.

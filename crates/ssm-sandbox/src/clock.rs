@@ -1,6 +1,11 @@
+//! The sandbox's wall clock, and the ways in which AWS writes a time.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Years have four digits.
+const MOST_AHEAD: u64 = 1_000 * 366 * 24 * 3600;
 
 /// The sandbox's wall clock: the system's, plus what a test advanced it by.
 #[derive(Debug, Clone, Default)]
@@ -14,9 +19,12 @@ impl Clock {
         SystemTime::now() + Duration::from_secs(self.ahead_secs.load(Ordering::Relaxed))
     }
 
-    /// Lets time pass, in whole seconds: sessions expire, codes change.
+    /// Lets time pass, in whole seconds: sessions expire, codes change. Up to a thousand years in all.
     pub fn advance(&self, by: Duration) {
-        self.ahead_secs.fetch_add(by.as_secs(), Ordering::Relaxed);
+        let ahead = |ahead: u64| Some(ahead.saturating_add(by.as_secs()).min(MOST_AHEAD));
+        let _ = self
+            .ahead_secs
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, ahead);
     }
 
     pub(crate) fn unix(&self) -> Duration {
@@ -84,13 +92,30 @@ pub(crate) fn amz_date(unix: Duration) -> String {
     iso8601(unix).replace(['-', ':'], "")
 }
 
+/// Reads `2026-11-24T12:00:00Z`, with or without a fraction of the second.
+pub(crate) fn parse_iso8601(text: &str) -> Option<Duration> {
+    let text = text.strip_suffix('Z')?;
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    let is_marked = |(at, mark): (usize, u8)| whole.as_bytes().get(at) == Some(&mark);
+    let fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.len() != 19 || !fraction || !marks.into_iter().all(is_marked) {
+        return None;
+    }
+    parse_amz_date(&format!("{}Z", whole.replace(['-', ':'], "")))
+}
+
 /// Reads `20261124T120000Z`.
 pub(crate) fn parse_amz_date(text: &str) -> Option<Duration> {
     let bytes = text.as_bytes();
     if bytes.len() != 16 || bytes.get(8) != Some(&b'T') || bytes.get(15) != Some(&b'Z') {
         return None;
     }
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    let number = |from: usize, to: usize| {
+        let digits = text.get(from..to)?;
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse::<i64>().ok())?
+    };
     let (year, month, day) = (number(0, 4)?, number(4, 6)?, number(6, 8)?);
     let (hour, minute, second) = (number(9, 11)?, number(11, 13)?, number(13, 15)?);
     let valid = (1970..=9999).contains(&year)
@@ -139,6 +164,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_clock_that_is_advanced_without_end_stops_at_a_date() {
+        let clock = Clock::default();
+        for _ in 0..3 {
+            clock.advance(Duration::MAX);
+        }
+        assert!(
+            iso8601(clock.unix()).starts_with("30"),
+            "{}",
+            iso8601(clock.unix())
+        );
+    }
+
+    #[test]
     fn dates_are_written_and_read_as_the_calendar_has_them() {
         for (secs, iso, http) in [
             (0, "1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
@@ -162,6 +200,20 @@ mod tests {
             assert_eq!(iso8601(unix), iso);
             assert_eq!(http_date(unix), http);
             assert_eq!(parse_amz_date(&amz_date(unix)), Some(unix));
+            assert_eq!(parse_iso8601(iso), Some(unix));
+        }
+        assert_eq!(
+            parse_iso8601("2000-02-29T00:00:00.250Z"),
+            Some(Duration::from_secs(951_782_400))
+        );
+        for text in [
+            "2000-02-29",
+            "2000-02-29T00:00:00",
+            "2000-02-29T00:00:00.Z",
+            "2000-02-29 00:00:00Z",
+            "2000-0+-29T00:00:00Z",
+        ] {
+            assert_eq!(parse_iso8601(text), None, "{text}");
         }
         assert_eq!(parse_amz_date("20261324T000000Z"), None);
     }

@@ -1,7 +1,9 @@
-//! Amazon EC2: the Administrator password of a Windows instance.
+//! Amazon EC2: instances, and the Administrator password of a Windows instance.
 //!
 //! EC2's dialect of the Query protocol has no `Result` element and errors of its own form (Amazon EC2
 //! API Reference, GetPasswordData; Troubleshooting, error codes).
+
+mod instances;
 
 use http::StatusCode;
 
@@ -11,11 +13,15 @@ use crate::clock::iso8601;
 use crate::query::{EC2, Failure, Form, escape};
 use crate::state::State;
 
+/// What is answered here.
+pub(crate) const ACTIONS: [&str; 2] = ["GetPasswordData", "DescribeInstances"];
+
 pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
     let mut account = state.account();
     let action = form.get("Action").map_or("", String::as_str);
     let outcome = match action {
         "GetPasswordData" => get_password_data(state, &account, caller, form),
+        "DescribeInstances" => instances::describe_instances(state, &account, caller, form),
         other => Err(EC2.unknown_action(other)),
     };
     match outcome {
@@ -46,15 +52,10 @@ fn get_password_data(
         code,
         message,
     };
-    if account.enforce_mfa && caller.mfa_at.is_none() {
-        return Err(Failure {
-            status: StatusCode::FORBIDDEN,
-            code: "UnauthorizedOperation",
-            message: format!(
-                "You are not authorized to perform this operation. User: {} is not authorized to perform: ec2:GetPasswordData on resource: arn:aws:ec2:{}:{ACCOUNT_ID}:instance/{id} with an explicit deny in an identity-based policy",
-                caller.arn, state.region
-            ),
-        });
+    if let Some(context) = account.denial(caller, "ec2:GetPasswordData") {
+        let resource = format!("arn:aws:ec2:{}:{ACCOUNT_ID}:instance/{id}", state.region);
+        let action = "ec2:GetPasswordData";
+        return Err(unauthorized(&caller.arn, action, Some(&resource), context));
     }
     if !id.starts_with("i-") {
         return Err(failure(
@@ -77,6 +78,18 @@ fn get_password_data(
         escape(id),
         iso8601(state.clock.unix())
     ))
+}
+
+/// A denial; `context` is what AWS's text says at its end.
+fn unauthorized(arn: &str, action: &str, resource: Option<&str>, context: &str) -> Failure {
+    let on = resource.map_or_else(String::new, |resource| format!(" on resource: {resource}"));
+    Failure {
+        status: StatusCode::FORBIDDEN,
+        code: "UnauthorizedOperation",
+        message: format!(
+            "You are not authorized to perform this operation. User: {arn} is not authorized to perform: {action}{on} {context}"
+        ),
+    }
 }
 
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {

@@ -30,6 +30,36 @@ pub enum ApiFault {
     },
 }
 
+/// The `StreamUrl` that ResumeSession answers beside its token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResumeUrl {
+    /// As StartSession named it.
+    #[default]
+    Same,
+    /// With another `cell-number` each time, which alone is good from then on.
+    NewCell,
+    /// An empty text: the URL as before.
+    Empty,
+    /// None: the URL as before.
+    Absent,
+}
+
+impl ResumeUrl {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Same, Self::NewCell, Self::Empty, Self::Absent];
+
+    /// Its name in scripts: `same`, `new-cell`, `empty`, `absent`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::NewCell => "new-cell",
+            Self::Empty => "empty",
+            Self::Absent => "absent",
+        }
+    }
+}
+
 /// What goes wrong between the gateway and the client. The same seed makes the same choices for the
 /// same messages.
 #[derive(Debug, Clone, Default)]
@@ -62,12 +92,14 @@ pub struct Lossy {
     pub duplicate: f64,
     /// It arrives after the messages of the next few milliseconds.
     pub reorder: f64,
-    /// Every message takes this long. Order and throughput are not changed.
+    /// Every message takes this long, up to a day. Order and throughput are not changed.
     pub delay: Duration,
 }
 
 /// How much later a reordered message arrives.
 const REORDERED_BY: Duration = Duration::from_millis(5);
+/// Longest delay of a message.
+const MOST_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// Messages on their way before the sender has to wait.
 const MOST_ON_THE_WAY: usize = 1 << 16;
 
@@ -90,6 +122,8 @@ impl Wire {
             reorder,
             delay,
         } = faults;
+        let delay = delay.min(MOST_DELAY);
+        let faults = Lossy { delay, ..faults };
         let faulty = drop > 0.0 || duplicate > 0.0 || reorder > 0.0 || !delay.is_zero();
         Self {
             faults,

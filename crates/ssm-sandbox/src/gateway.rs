@@ -14,12 +14,14 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use ssm_protocol::payload::SessionProperties;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
+use crate::agent::SessionType;
 use crate::api::authenticate;
 use crate::instance::Instance;
 use crate::requests::{Asked, Outcome};
@@ -31,12 +33,19 @@ pub(crate) type WebSocket = WebSocketStream<TcpStream>;
 
 /// How long a client may take for its upgrade and its first message.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(15);
+/// Connections that are being opened at once; more wait to be accepted.
+const MOST_OPENING: usize = 256;
+/// After an accept that failed, as it does without file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Largest message of a client. A real one's payloads have at most 1024 bytes.
+const MAX_MESSAGE: usize = 1 << 20;
 const PATH: &str = "/v1/data-channel/";
 
 /// A session that was just started.
 pub(crate) struct NewSession {
     pub(crate) id: String,
     pub(crate) instance: Instance,
+    pub(crate) session_type: SessionType,
     pub(crate) properties: SessionProperties,
     pub(crate) control: SessionControl,
 }
@@ -47,12 +56,18 @@ pub(crate) fn launch(state: Arc<State>, session: NewSession) {
 }
 
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
+    let opening = Arc::new(Semaphore::new(MOST_OPENING));
     loop {
+        let Ok(permit) = opening.clone().acquire_owned().await else {
+            return;
+        };
         let Ok((tcp, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let state = state.clone();
         tokio::spawn(async move {
+            let _permit = permit;
             match tokio::time::timeout(OPENING_TIMEOUT, open(&state, tcp)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(reason)) => tracing::debug!(reason, "data channel not opened"),
@@ -76,6 +91,8 @@ async fn open(state: &Arc<State>, tcp: TcpStream) -> Result<(), &'static str> {
     };
     let config = WebSocketConfig::default()
         .read_buffer_size(64 << 10)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE))
         .write_buffer_size(64 << 10);
     let mut websocket = tokio_tungstenite::accept_hdr_async_with_config(tcp, check, Some(config))
         .await
@@ -128,7 +145,7 @@ fn take_session(state: &State, id: &str, token: &str) -> Option<SessionControl> 
     let session = account
         .sessions
         .get_mut(id)
-        .filter(|session| !session.terminated)?;
+        .filter(|session| !session.is_over())?;
     if session.token.as_deref() != Some(token) {
         return None;
     }
@@ -175,11 +192,15 @@ fn authorize(state: &State, request: &Request) -> Result<String, ErrorResponse> 
         );
         refuse(StatusCode::FORBIDDEN, "Forbidden")
     })?;
+    let cell = sigv4::pairs(uri.query().unwrap_or_default())
+        .into_iter()
+        .find(|(name, _)| name == "cell-number")
+        .map(|(_, cell)| cell);
     let owned = state
         .account()
         .sessions
         .get(session_id)
-        .is_some_and(|session| session.owner == caller.arn);
+        .is_some_and(|session| session.owner == caller.arn && session.cell == cell);
     if !owned {
         return Err(refuse(StatusCode::FORBIDDEN, "Forbidden"));
     }

@@ -8,6 +8,9 @@ use crate::state::State;
 /// Users and their devices have been there since this moment.
 const CREATED: &str = "2026-01-01T00:00:00Z";
 
+/// What is answered here.
+pub(crate) const ACTIONS: [&str; 2] = ["ListMFADevices", "GetUser"];
+
 pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
     let mut account = state.account();
     let action = form.get("Action").map_or("", String::as_str);

@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::resolver;
+
 /// The newest agent there is.
-pub(crate) const LATEST_AGENT: &str = "3.3.4851.0";
+pub(crate) const LATEST_AGENT: &str = "3.3.5068.0";
 
 /// What an instance runs.
 #[derive(Debug, Clone)]
@@ -27,10 +29,14 @@ pub struct Instance {
     pub(crate) agent_version: String,
     pub(crate) paced: bool,
     pub(crate) handshake_held: bool,
+    pub(crate) handshake_timeout: Option<Duration>,
     pub(crate) dial_delay: Duration,
     pub(crate) password_data: Option<String>,
+    /// Not running, as EC2 sees it.
+    pub(crate) stopped: bool,
     destination: Option<SocketAddr>,
     hosts: BTreeMap<String, SocketAddr>,
+    resolved: BTreeMap<String, Vec<IpAddr>>,
 }
 
 impl Instance {
@@ -56,10 +62,13 @@ impl Instance {
             agent_version: LATEST_AGENT.to_owned(),
             paced: true,
             handshake_held: false,
+            handshake_timeout: None,
             dial_delay: Duration::ZERO,
             password_data: None,
+            stopped: false,
             destination: None,
             hosts: BTreeMap::new(),
+            resolved: BTreeMap::new(),
         }
     }
 
@@ -67,6 +76,13 @@ impl Instance {
     /// session can be started. Default `true`.
     pub fn online(mut self, online: bool) -> Self {
         self.online = online;
+        self
+    }
+
+    /// Whether EC2 has it `stopped` instead of `running`. Its agent is not online then. Default
+    /// `false`.
+    pub fn stopped(mut self, stopped: bool) -> Self {
+        self.stopped = stopped;
         self
     }
 
@@ -144,7 +160,17 @@ impl Instance {
 
     /// Where a host, as seen from the instance, really is; the port is replaced too.
     pub fn host(mut self, name: impl Into<String>, address: SocketAddr) -> Self {
-        self.hosts.insert(name.into(), address);
+        self.hosts.insert(resolver::bare(&name.into()), address);
+        self
+    }
+
+    /// Adds an address that the instance's resolver answers for a name. The agent does not forward
+    /// to a name with any address on its denylist: instance metadata and the VPC's own addresses
+    /// (10.0.0.0/16 here), and, by its version, loopback, link-local addresses and the credential
+    /// endpoints of containers. Where the connection really goes is for [`host`](Self::host) to say.
+    pub fn resolves(mut self, name: impl Into<String>, address: IpAddr) -> Self {
+        let name = resolver::bare(&name.into());
+        self.resolved.entry(name).or_default().push(address);
         self
     }
 
@@ -152,6 +178,13 @@ impl Instance {
     /// [`Sandbox::release_handshakes`](crate::Sandbox::release_handshakes).
     pub fn hold_handshake(mut self) -> Self {
         self.handshake_held = true;
+        self
+    }
+
+    /// How long its agent waits for the client's answer to the handshake. Default: 15 s, as the real
+    /// one.
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = Some(timeout);
         self
     }
 
@@ -163,7 +196,18 @@ impl Instance {
 
     /// Whether sessions can be started.
     pub(crate) fn is_reachable(&self) -> bool {
-        self.online && self.connected
+        self.is_online() && self.connected
+    }
+
+    /// Whether its agent is there.
+    pub(crate) fn is_online(&self) -> bool {
+        self.online && !self.stopped
+    }
+
+    /// What its resolver answers.
+    pub(crate) fn addresses(&self, host: &str) -> Vec<IpAddr> {
+        let given = self.resolved.get(&resolver::bare(host));
+        given.cloned().unwrap_or_else(|| resolver::addresses(host))
     }
 
     /// What EC2's GetPasswordData answers for it: the Administrator's password as the instance left
@@ -179,7 +223,7 @@ impl Instance {
         match host {
             Some(host) => self
                 .hosts
-                .get(host)
+                .get(&resolver::bare(host))
                 .copied()
                 .or(self.destination)
                 .unwrap_or(local),
@@ -200,54 +244,4 @@ fn fingerprint(id: &str) -> u32 {
     id.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
-}
-
-/// A session document.
-#[derive(Debug, Clone)]
-pub(crate) struct Document {
-    /// Parameters that may be given, with whether they must be.
-    pub(crate) parameters: Vec<(&'static str, bool)>,
-    /// `type` property; `None` for the SSH document.
-    pub(crate) forwarding: bool,
-}
-
-impl Document {
-    pub(crate) fn custom() -> Self {
-        Self {
-            parameters: vec![
-                ("host", false),
-                ("portNumber", false),
-                ("localPortNumber", false),
-                ("localConnectionType", false),
-                ("localUnixSocket", false),
-            ],
-            forwarding: true,
-        }
-    }
-
-    pub(crate) fn standard() -> BTreeMap<String, Self> {
-        let port = Self {
-            parameters: vec![("portNumber", false), ("localPortNumber", false)],
-            forwarding: true,
-        };
-        let remote = Self {
-            parameters: vec![
-                ("host", true),
-                ("portNumber", false),
-                ("localPortNumber", false),
-            ],
-            forwarding: true,
-        };
-        let ssh = Self {
-            parameters: vec![("portNumber", false)],
-            forwarding: false,
-        };
-        [
-            ("AWS-StartPortForwardingSession", port),
-            ("AWS-StartPortForwardingSessionToRemoteHost", remote),
-            ("AWS-StartSSHSession", ssh),
-        ]
-        .map(|(name, document)| (name.to_owned(), document))
-        .into()
-    }
 }

@@ -25,8 +25,8 @@
 //!   [`User`]s have keys and devices, [`Role`]s a trust policy (MFA and its age, external id) and a
 //!   longest session.
 //! - **IAM**: ListMFADevices and GetUser, for oneself.
-//! - **EC2**: GetPasswordData ([`Instance::password_data`]).
-//! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, and
+//! - **EC2**: DescribeInstances (filters, pages) and GetPasswordData ([`Instance::password_data`]).
+//! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, DescribeSessions,
 //!   DescribeInstanceInformation (filters, pages) and GetConnectionStatus, in AWS JSON 1.1. Without
 //!   an MFA session it denies explicitly, as an account with the usual policy does; other denials
 //!   as [`SandboxBuilder::deny`] says.
@@ -35,13 +35,17 @@
 //!   away, publishes, and closes on demand.
 //! - **The agent** works as the real one: its pace (one message of 1024 bytes a millisecond,
 //!   [`Instance::paced`]), its retransmission, its connections made one at a time, its versions
-//!   ([`Instance::agent_version`]). The destination is a real TCP connection.
+//!   ([`Instance::agent_version`]), its denylist of remote hosts ([`Instance::resolves`]). The
+//!   destination is a real TCP connection.
+//! - **Shell documents** start sessions too: the data channel of a shell or an interactive command
+//!   has no handshake, that of a non-interactive command has one. The account has no shell: the first
+//!   output says so, and `channel_closed` gives the agent's text for a command that did not start.
 //! - **Faults**, seeded, on the data channel ([`Faults`]) and on API calls ([`ApiFault`]).
 //!
 //! # What it does not do
 //!
-//! It is one account. Its policy is one sentence: no session without MFA. It has no
-//! shell sessions, no KMS encryption, no S3 or CloudWatch logging.
+//! It is one account. Its policy is one sentence: no session without MFA. It runs no shells and no
+//! commands, and has no KMS encryption, no S3 or CloudWatch logging.
 
 mod account;
 // Not an interface: the simulator of `ssm-relay` runs the same agent in virtual time.
@@ -50,6 +54,7 @@ pub mod agent;
 mod api;
 mod clock;
 mod control;
+mod document;
 mod ec2;
 mod faults;
 mod gateway;
@@ -57,6 +62,7 @@ mod iam;
 mod instance;
 mod query;
 mod requests;
+mod resolver;
 mod role;
 mod sandbox;
 mod sigv4;
@@ -72,7 +78,7 @@ mod user;
 struct Readme;
 
 pub use clock::Clock;
-pub use faults::{ApiFault, Faults, Lossy};
+pub use faults::{ApiFault, Faults, Lossy, ResumeUrl};
 pub use instance::Instance;
 pub use requests::{Outcome, RecordedRequest};
 pub use role::Role;

@@ -1,3 +1,5 @@
+//! What the sandbox remembers of each request.
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
@@ -44,6 +46,14 @@ pub enum Outcome {
     Dropped,
 }
 
+/// Characters of a text that are recorded.
+const LONGEST: usize = 512;
+
+/// A client's text, not longer than is worth remembering.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
 /// What of a request is recorded, and the code, which is not.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
@@ -83,9 +93,9 @@ impl Asked {
         let mut digits = None;
         for (name, value) in all {
             if name == "TokenCode" {
-                digits = Some(value.to_owned());
+                digits = Some(shortened(value));
             } else if RECORDED.contains(&name) {
-                asked.parameters.insert(name.to_owned(), value.to_owned());
+                asked.parameters.insert(name.to_owned(), shortened(value));
             }
         }
         let serial = asked.parameters.get("SerialNumber").cloned();

@@ -1,3 +1,5 @@
+//! Starting a sandbox, asking it and steering it.
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,9 +11,10 @@ use tokio::task::JoinHandle;
 
 use crate::account::{ACCOUNT_ID, Account, Member};
 use crate::clock::Clock;
-use crate::faults::{ApiFault, Faults};
-use crate::gateway::{Command, SessionControl};
-use crate::instance::{Document, Instance};
+use crate::document::Document;
+use crate::faults::{ApiFault, Faults, ResumeUrl};
+use crate::gateway::Command;
+use crate::instance::Instance;
 use crate::requests::RecordedRequest;
 use crate::role::Role;
 use crate::state::State;
@@ -48,6 +51,7 @@ pub struct SandboxBuilder {
     faults: Faults,
     port: u16,
     control: bool,
+    resume_url: ResumeUrl,
 }
 
 impl Default for SandboxBuilder {
@@ -64,6 +68,7 @@ impl Default for SandboxBuilder {
             faults: Faults::default(),
             port: 0,
             control: false,
+            resume_url: ResumeUrl::default(),
         }
     }
 }
@@ -96,7 +101,7 @@ impl SandboxBuilder {
     /// Nobody may do this (`ssm:GetConnectionStatus`). `context` is what AWS's text says after the
     /// resource, such as `because no identity-based policy allows the ssm:GetConnectionStatus
     /// action` or `with an explicit deny in a service control policy` (IAM User Guide,
-    /// "Troubleshoot access denied error messages"). Of Systems Manager's actions.
+    /// "Troubleshoot access denied error messages"). Of Systems Manager's and EC2's actions.
     pub fn deny(mut self, action: impl Into<String>, context: impl Into<String>) -> Self {
         self.denied.push((action.into(), context.into()));
         self
@@ -133,15 +138,38 @@ impl SandboxBuilder {
         self
     }
 
+    /// The `StreamUrl` of ResumeSession's answers. Default: as StartSession's.
+    pub fn resume_url(mut self, kind: ResumeUrl) -> Self {
+        self.resume_url = kind;
+        self
+    }
+
     /// Whether scripts may steer the sandbox over HTTP at its API endpoint. Default `false`.
     ///
     /// | | |
     /// |---|---|
+    /// | `GET /sandbox/` | this list |
     /// | `GET /sandbox/code?serial=…` | what the device shows; without `serial` the first user's first |
     /// | `GET /sandbox/requests` | the requests so far, one JSON object a line |
+    /// | `GET /sandbox/sessions` | the sessions, as DescribeSessions has them, one JSON object a line |
     /// | `POST /sandbox/fault?action=…&kind=…` | [`Sandbox::fail_next`]: `throttle`, `error-after-handling`, `drop-after-handling`, `malformed-body`, `date-ahead` with `seconds`, `refuse` with `code` and `message` |
+    /// | `POST /sandbox/resume-url?kind=…` | [`Sandbox::set_resume_url`]: `same`, `new-cell`, `empty`, `absent` |
     /// | `POST /sandbox/expire` | [`Sandbox::expire_sessions`] |
     /// | `POST /sandbox/advance?seconds=…` | [`Clock::advance`] |
+    /// | `POST /sandbox/instance?id=…` | [`Sandbox::set_instance`]: with `online`, `connected`, `stopped` (`true` or `false`), `name`, `agent-version`, `destination` |
+    ///
+    /// Of all sessions, or with `session=ID` of one:
+    ///
+    /// | | |
+    /// |---|---|
+    /// | `POST /sandbox/cut` | [`Sandbox::cut_websockets`] |
+    /// | `POST /sandbox/close` | [`Sandbox::close_websockets`] |
+    /// | `POST /sandbox/silence` | [`Sandbox::go_silent`] |
+    /// | `POST /sandbox/speak` | [`Sandbox::speak_again`] |
+    /// | `POST /sandbox/forget` | [`Sandbox::forget_sessions`] |
+    /// | `POST /sandbox/terminate` | [`Sandbox::terminate_sessions`] |
+    ///
+    /// A request with an `Origin`, as web pages make them, is refused.
     pub fn control(mut self, control: bool) -> Self {
         self.control = control;
         self
@@ -184,6 +212,7 @@ impl SandboxBuilder {
             self.control,
             account,
         );
+        state.set_resume_url(self.resume_url);
         let tasks = vec![
             tokio::spawn(api::serve(api_listener, state.clone())),
             tokio::spawn(gateway::serve(gateway_listener, state.clone())),
@@ -291,12 +320,18 @@ impl Sandbox {
             .insert(instance.id.clone(), instance);
     }
 
-    /// Makes the next call of this action go wrong. Several wait in line.
+    /// Makes the next call of this action go wrong. Up to a thousand wait in line.
     pub fn fail_next(&self, action: &str, fault: ApiFault) {
         self.state.add_fault(action, fault);
     }
 
-    /// Every API request so far, and every opening of a data channel as `OpenDataChannel`.
+    /// The `StreamUrl` of ResumeSession's answers from now on.
+    pub fn set_resume_url(&self, kind: ResumeUrl) {
+        self.state.set_resume_url(kind);
+    }
+
+    /// Every API request so far, and every opening of a data channel as `OpenDataChannel`; the latest
+    /// 100,000.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.requests()
     }
@@ -322,7 +357,7 @@ impl Sandbox {
         let running = account
             .sessions
             .iter()
-            .filter(|(_, session)| !session.terminated);
+            .filter(|(_, session)| !session.is_over());
         running.map(|(id, _)| id.clone()).collect()
     }
 
@@ -353,7 +388,7 @@ impl Sandbox {
     }
 
     fn tell(&self, command: impl Fn() -> Command) {
-        for control in self.state.controls() {
+        for control in self.state.controls(None) {
             control.send(command());
         }
     }
@@ -409,12 +444,7 @@ impl Sandbox {
 
     /// The service ends every session, as an administrator may.
     pub fn terminate_sessions(&self) {
-        let controls = self.state.controls();
-        for session in self.state.account().sessions.values_mut() {
-            session.terminated = true;
-            session.token = None;
-        }
-        controls.iter().for_each(SessionControl::terminate);
+        self.state.terminate(None);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Systems Manager's calls (AWS JSON 1.1), those of sessions here.
 
 mod managed_nodes;
+mod page;
+pub(crate) mod sessions;
 
 use std::collections::BTreeMap;
 
@@ -10,7 +12,10 @@ use serde_json::{Value, json};
 use ssm_protocol::payload::SessionProperties;
 
 use crate::account::{ACCOUNT_ID, Account, Caller, Session};
+use crate::agent::SessionType;
 use crate::api::Answer;
+use crate::document::{Document, RUN_SHELL};
+use crate::faults::ResumeUrl;
 use crate::gateway::{NewSession, SessionControl};
 use crate::state::State;
 
@@ -44,12 +49,25 @@ struct OnSession {
     session_id: String,
 }
 
+/// What is answered here.
+pub(crate) const ACTIONS: [&str; 6] = [
+    "StartSession",
+    "ResumeSession",
+    "TerminateSession",
+    "DescribeSessions",
+    "DescribeInstanceInformation",
+    "GetConnectionStatus",
+];
+
 pub(crate) fn answer(state: &State, caller: &Caller, action: &str, body: &[u8]) -> Answer {
     let outcome = match action {
         "StartSession" => parse(body).and_then(|request| start_session(state, caller, &request)),
         "ResumeSession" => parse(body).and_then(|request| resume_session(state, caller, &request)),
         "TerminateSession" => {
             parse(body).and_then(|request| terminate_session(state, caller, &request))
+        }
+        "DescribeSessions" => {
+            parse(body).and_then(|request| sessions::describe_sessions(state, caller, &request))
         }
         "DescribeInstanceInformation" => parse(body).and_then(|request| {
             managed_nodes::describe_instance_information(state, caller, &request)
@@ -104,10 +122,7 @@ fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Resu
             "1 validation error detected: Value at 'reason' failed to satisfy constraint: Member must have length less than or equal to 256",
         ));
     }
-    let name = request
-        .document_name
-        .as_deref()
-        .unwrap_or("SSM-SessionManagerRunShell");
+    let name = request.document_name.as_deref().unwrap_or(RUN_SHELL);
     let document = account.documents.get(name).cloned().ok_or_else(|| {
         failure(
             "InvalidDocument",
@@ -129,12 +144,19 @@ fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Resu
     let id = account.new_session_id(caller);
     let token = account.new_token();
     let control = SessionControl::new();
-    account.sessions.insert(
+    account.add_session(
         id.clone(),
         Session {
+            number: 0,
             owner: caller.arn.clone(),
+            target: request.target.clone(),
+            document: name.to_owned(),
+            reason: request.reason.clone(),
+            started_at: state.clock.unix(),
+            ended_at: None,
+            connected: None,
             token: Some(token.clone()),
-            terminated: false,
+            cell: None,
             forgotten: false,
             control: control.clone(),
         },
@@ -143,15 +165,16 @@ fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Resu
     state.launch(NewSession {
         id: id.clone(),
         instance,
+        session_type: document.session_type,
         properties,
         control,
     });
-    Ok(json!({ "SessionId": id, "StreamUrl": state.stream_url(&id), "TokenValue": token }))
+    Ok(json!({ "SessionId": id, "StreamUrl": state.stream_url(&id, None), "TokenValue": token }))
 }
 
 /// The document's properties as the agent's handshake carries them.
 fn properties(
-    document: &crate::instance::Document,
+    document: &Document,
     given: &BTreeMap<String, Vec<String>>,
 ) -> Result<SessionProperties, Failure> {
     let mut values: BTreeMap<String, String> = BTreeMap::new();
@@ -179,13 +202,16 @@ fn properties(
         }
         values.insert(name.clone(), value.clone());
     }
-    for (name, required) in &document.parameters {
+    for (name, required) in document.parameters {
         if *required && !values.contains_key(*name) {
             return Err(failure(
                 "InvalidParameters",
                 format!("Parameter \"{name}\" requires a value."),
             ));
         }
+    }
+    if document.session_type != SessionType::Port {
+        return Ok(values.into_iter().collect());
     }
     let default_port = if document.forwarding { "80" } else { "22" };
     values
@@ -216,12 +242,7 @@ fn authorize(
     action: &str,
     resource: &str,
 ) -> Result<(), Failure> {
-    let context = if account.enforce_mfa && caller.mfa_at.is_none() {
-        Some("with an explicit deny in an identity-based policy")
-    } else {
-        account.denied.get(action).map(String::as_str)
-    };
-    match context {
+    match account.denial(caller, action) {
         Some(context) => Err(failure(
             "AccessDeniedException",
             format!(
@@ -262,7 +283,7 @@ fn own_session<'a>(
 
 fn resume_session(state: &State, caller: &Caller, request: &OnSession) -> Result<Value, Failure> {
     let mut account = state.account();
-    let token = account.new_token();
+    let (token, cell) = (account.new_token(), account.new_cell());
     let session = own_session(
         state,
         &mut account,
@@ -270,15 +291,22 @@ fn resume_session(state: &State, caller: &Caller, request: &OnSession) -> Result
         "ssm:ResumeSession",
         &request.session_id,
     )?;
-    if session.terminated || session.forgotten {
+    if session.is_over() || session.forgotten {
         return Ok(json!({ "SessionId": request.session_id }));
     }
     session.token = Some(token.clone());
-    Ok(json!({
-        "SessionId": request.session_id,
-        "StreamUrl": state.stream_url(&request.session_id),
-        "TokenValue": token,
-    }))
+    let url_kind = state.resume_url();
+    if url_kind == ResumeUrl::NewCell {
+        session.cell = Some(cell);
+    }
+    let url = state.stream_url(&request.session_id, session.cell.as_deref());
+    let mut answer = json!({ "SessionId": request.session_id, "TokenValue": token });
+    match url_kind {
+        ResumeUrl::Same | ResumeUrl::NewCell => answer["StreamUrl"] = url.into(),
+        ResumeUrl::Empty => answer["StreamUrl"] = "".into(),
+        ResumeUrl::Absent => {}
+    }
+    Ok(answer)
 }
 
 fn terminate_session(
@@ -294,8 +322,7 @@ fn terminate_session(
         "ssm:TerminateSession",
         &request.session_id,
     )?;
-    session.terminated = true;
-    session.token = None;
+    session.end(state.clock.unix());
     session.control.terminate();
     Ok(json!({ "SessionId": request.session_id }))
 }

@@ -1,12 +1,21 @@
+//! What the sandbox's parts share, and its limits on what clients can make it keep.
+
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::account::Account;
 use crate::clock::Clock;
-use crate::faults::{ApiFault, Faults};
+use crate::faults::{ApiFault, Faults, ResumeUrl};
 use crate::gateway::{NewSession, SessionControl};
-use crate::requests::{Asked, Code, Outcome, RecordedRequest};
+use crate::requests::{self, Asked, Code, Outcome, RecordedRequest};
+
+/// Requests that are remembered; the oldest go first.
+const MOST_REQUESTS: usize = 100_000;
+/// Different codes that are told apart.
+const MOST_CODES: usize = 10_000;
+/// Faults that wait for their calls.
+const MOST_FAULTS: usize = 1_000;
 
 /// Everything the sandbox's parts share.
 pub(crate) struct State {
@@ -20,10 +29,11 @@ pub(crate) struct State {
     /// Messages that agents processed again.
     pub(crate) repeated: AtomicU64,
     account: Mutex<Account>,
-    requests: Mutex<Vec<RecordedRequest>>,
+    requests: Mutex<VecDeque<RecordedRequest>>,
     /// The different codes so far.
     codes: Mutex<Vec<Code>>,
     api_faults: Mutex<VecDeque<(String, ApiFault)>>,
+    resume_url: Mutex<ResumeUrl>,
     me: std::sync::OnceLock<std::sync::Weak<State>>,
 }
 
@@ -47,6 +57,7 @@ impl State {
             requests: Mutex::default(),
             codes: Mutex::default(),
             api_faults: Mutex::default(),
+            resume_url: Mutex::default(),
             me: std::sync::OnceLock::new(),
         });
         let _ = state.me.set(Arc::downgrade(&state));
@@ -57,11 +68,20 @@ impl State {
         lock(&self.account)
     }
 
-    pub(crate) fn stream_url(&self, session_id: &str) -> String {
+    pub(crate) fn stream_url(&self, session_id: &str, cell: Option<&str>) -> String {
+        let cell = cell.map_or_else(String::new, |cell| format!("&cell-number={cell}"));
         format!(
-            "{}/v1/data-channel/{session_id}?role=publish_subscribe",
+            "{}/v1/data-channel/{session_id}?role=publish_subscribe{cell}",
             self.gateway
         )
+    }
+
+    pub(crate) fn resume_url(&self) -> ResumeUrl {
+        *lock(&self.resume_url)
+    }
+
+    pub(crate) fn set_resume_url(&self, kind: ResumeUrl) {
+        *lock(&self.resume_url) = kind;
     }
 
     pub(crate) fn launch(&self, session: NewSession) {
@@ -78,8 +98,12 @@ impl State {
         outcome: Outcome,
     ) {
         let code = asked.code.map(|code| self.number(code));
-        lock(&self.requests).push(RecordedRequest {
-            action: action.to_owned(),
+        let mut requests = lock(&self.requests);
+        if requests.len() >= MOST_REQUESTS {
+            requests.pop_front();
+        }
+        requests.push_back(RecordedRequest {
+            action: requests::shortened(action),
             at: self.clock.now(),
             access_key_id,
             parameters: asked.parameters,
@@ -94,16 +118,24 @@ impl State {
         if let Some(at) = codes.iter().position(|known| *known == code) {
             return at + 1;
         }
-        codes.push(code);
+        if codes.len() < MOST_CODES {
+            codes.push(code);
+        }
         codes.len()
     }
 
     pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
-        lock(&self.requests).clone()
+        lock(&self.requests).iter().cloned().collect()
     }
 
-    pub(crate) fn add_fault(&self, action: &str, fault: ApiFault) {
-        lock(&self.api_faults).push_back((action.to_owned(), fault));
+    /// Whether there was room for it.
+    pub(crate) fn add_fault(&self, action: &str, fault: ApiFault) -> bool {
+        let mut faults = lock(&self.api_faults);
+        if faults.len() >= MOST_FAULTS {
+            return false;
+        }
+        faults.push_back((action.to_owned(), fault));
+        true
     }
 
     /// The next fault that waits for this action.
@@ -113,21 +145,42 @@ impl State {
         faults.remove(at).map(|(_, fault)| fault)
     }
 
-    /// The controls of all sessions that are not over.
-    pub(crate) fn controls(&self) -> Vec<SessionControl> {
+    /// The controls of all sessions that are not over, or of one of them.
+    pub(crate) fn controls(&self, only: Option<&str>) -> Vec<SessionControl> {
         let account = self.account();
         let running = account
             .sessions
-            .values()
-            .filter(|session| !session.terminated);
-        running.map(|session| session.control.clone()).collect()
+            .iter()
+            .filter(|(id, session)| !session.is_over() && only.is_none_or(|only| only == *id));
+        running
+            .map(|(_, session)| session.control.clone())
+            .collect()
+    }
+
+    /// The service ends sessions, as an administrator may.
+    pub(crate) fn terminate(&self, only: Option<&str>) {
+        let controls = self.controls(only);
+        let now = self.clock.unix();
+        for (id, session) in &mut self.account().sessions {
+            if only.is_none_or(|only| only == id) {
+                session.end(now);
+            }
+        }
+        controls.iter().for_each(SessionControl::terminate);
     }
 
     /// A session ended by itself.
     pub(crate) fn ended(&self, session_id: &str) {
+        let now = self.clock.unix();
         if let Some(session) = self.account().sessions.get_mut(session_id) {
-            session.terminated = true;
-            session.token = None;
+            session.end(now);
+        }
+    }
+
+    /// A session's websocket came or went.
+    pub(crate) fn set_connected(&self, session_id: &str, connected: bool) {
+        if let Some(session) = self.account().sessions.get_mut(session_id) {
+            session.connected = Some(connected);
         }
     }
 }

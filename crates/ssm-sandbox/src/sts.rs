@@ -16,6 +16,9 @@ const CODE_MISSING: &str =
 /// The longest session of a role that another session assumes.
 const CHAINED: Duration = Duration::from_secs(3600);
 
+/// What is answered here.
+pub(crate) const ACTIONS: [&str; 3] = ["GetSessionToken", "AssumeRole", "GetCallerIdentity"];
+
 pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
     let now = state.clock.unix();
     let mut account = state.account();

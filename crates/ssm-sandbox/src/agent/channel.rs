@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use serde_json::json;
 use ssm_protocol::payload::{
-    Acknowledge, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse, SessionProperties,
+    Acknowledge, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse, RequestedAction,
 };
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
 };
 
-use super::{AgentConfig, parse_version};
+use super::{AgentConfig, SessionType, parse_version};
 
 /// Messages kept each way; agents before 3.0 kept a tenth.
 const BUFFER: usize = 100_000;
@@ -22,8 +22,6 @@ const FIRST_TO_ACKNOWLEDGE_AGAIN: [u32; 4] = [3, 2, 1041, 0];
 /// The first version that acknowledges a message after its handler took it (@677437f6). Older ones do
 /// so before, and throw away what comes while their port is not connected.
 const FIRST_TO_ACKNOWLEDGE_LATE: [u32; 4] = [3, 0, 655, 0];
-/// How long the client may take to answer the handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often the oldest message is looked at.
 const RESEND_INTERVAL: Duration = Duration::from_millis(100);
 const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
@@ -34,8 +32,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(1);
 /// The agent's end of one session's data channel.
 #[derive(Debug)]
 pub(super) struct Channel {
-    version: String,
-    properties: SessionProperties,
+    handshake_timeout: Duration,
     started: Instant,
     started_unix: Duration,
     random: fastrand::Rng,
@@ -68,9 +65,15 @@ pub(super) struct Channel {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Handshake {
+    /// This type of session has none.
+    Skipped,
     Asked,
-    Answered { client_version: String },
-    Complete { client_version: String },
+    Answered {
+        client_version: String,
+    },
+    Complete {
+        client_version: String,
+    },
 }
 
 #[derive(Debug)]
@@ -106,12 +109,14 @@ impl Channel {
     pub(super) fn new(config: &AgentConfig, seed: u64, now: Instant, unix: Duration) -> Self {
         let version = parse_version(&config.version);
         let mut channel = Self {
-            version: config.version.clone(),
-            properties: config.properties.clone(),
+            handshake_timeout: config.handshake_timeout,
             started: now,
             started_unix: unix,
             random: fastrand::Rng::with_seed(seed),
-            state: Handshake::Asked,
+            state: match config.session_type.requires_handshake() {
+                true => Handshake::Asked,
+                false => Handshake::Skipped,
+            },
             complete_held: config.handshake_held,
             active: true,
             buffer: if version < [3, 0, 0, 0] {
@@ -136,10 +141,12 @@ impl Channel {
             timeout: FIRST_TIMEOUT,
             resend_at: now + RESEND_INTERVAL,
         };
-        channel.report_state(now);
-        let request = HandshakeRequest::port(channel.version.clone(), &channel.properties);
-        let body = serde_json::to_vec(&request).unwrap_or_default();
-        channel.send(PayloadType::HandshakeRequest, &body, now);
+        channel.report_state("Connected", now);
+        if channel.state == Handshake::Asked {
+            let request = request(config);
+            let body = serde_json::to_vec(&request).unwrap_or_default();
+            channel.send(PayloadType::HandshakeRequest, &body, now);
+        }
         channel
     }
 
@@ -165,6 +172,16 @@ impl Channel {
 
     pub(super) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether stream data is the plugin's.
+    pub(super) fn is_open(&self, now: Instant) -> bool {
+        self.state == Handshake::Skipped || self.client_version(now).is_some()
+    }
+
+    /// Whether the client acknowledged everything.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.kept.is_empty()
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -256,7 +273,7 @@ impl Channel {
             self.handle_response(&incoming.payload);
             return Taken::Yes;
         }
-        if self.client_version(now).is_none() {
+        if !self.is_open(now) {
             // Before the handshake is complete, everything else is acknowledged and thrown away.
             return Taken::Yes;
         }
@@ -390,9 +407,14 @@ impl Channel {
         }
     }
 
+    /// The plugin is done; the service ends the session.
+    pub(super) fn report_terminating(&mut self, now: Instant) {
+        self.report_state("Terminating", now);
+    }
+
     /// Its report to the service, which clients must ignore.
-    fn report_state(&mut self, now: Instant) {
-        let body = json!({ "SchemaVersion": 1, "SessionState": "Connected", "SessionId": "" });
+    fn report_state(&mut self, state: &str, now: Instant) {
+        let body = json!({ "SchemaVersion": 1, "SessionState": state, "SessionId": "" });
         let flags = Flags::SYN | Flags::FIN;
         let body = body.to_string();
         let kind = MessageType::AgentSessionState;
@@ -434,9 +456,15 @@ impl Channel {
 
     pub(super) fn poll_timeout(&self) -> Instant {
         match self.state {
-            Handshake::Asked => self.resend_at.min(self.started + HANDSHAKE_TIMEOUT),
+            Handshake::Asked => self.resend_at.min(self.handshake_due()),
             _ => self.resend_at,
         }
+    }
+
+    fn handshake_due(&self) -> Instant {
+        self.started
+            .checked_add(self.handshake_timeout)
+            .unwrap_or(self.resend_at)
     }
 
     /// When the port may start.
@@ -446,7 +474,8 @@ impl Channel {
 
     /// The client did not answer the handshake in time.
     pub(super) fn has_timed_out(&self, now: Instant) -> bool {
-        self.state == Handshake::Asked && now >= self.started + HANDSHAKE_TIMEOUT
+        self.state == Handshake::Asked
+            && now.saturating_duration_since(self.started) >= self.handshake_timeout
     }
 
     /// Every 100 ms: the oldest message, if it is overdue. Only that one.
@@ -463,5 +492,22 @@ impl Channel {
             let frame = oldest.frame.clone();
             self.write(frame);
         }
+    }
+}
+
+/// Announces the session's type. Only ports have properties there.
+fn request(config: &AgentConfig) -> HandshakeRequest {
+    if config.session_type == SessionType::Port {
+        return HandshakeRequest::port(config.version.clone(), &config.properties);
+    }
+    HandshakeRequest {
+        agent_version: config.version.clone(),
+        requested_client_actions: vec![RequestedAction {
+            action_type: RequestedAction::SESSION_TYPE.to_owned(),
+            action_parameters: json!({
+                "SessionType": config.session_type.name(),
+                "Properties": null,
+            }),
+        }],
     }
 }

@@ -9,6 +9,7 @@ use ssm_protocol::payload::Flag;
 use super::basic::Basic;
 use super::channel::Handler;
 use super::mux::MuxPort;
+use super::shell::Shell;
 
 /// A connection to the destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,12 +32,13 @@ pub(super) enum Port {
     NotYet,
     Mux(MuxPort),
     Basic(Basic),
+    Shell(Shell),
 }
 
 impl Port {
     pub(super) fn is_blocked(&self) -> bool {
         match self {
-            Self::NotYet => false,
+            Self::NotYet | Self::Shell(_) => false,
             Self::Mux(mux) => mux.is_blocked(),
             Self::Basic(basic) => basic.is_blocked(),
         }
@@ -45,7 +47,7 @@ impl Port {
     /// The session's end, with a text for the user.
     pub(super) fn ended(&self) -> Option<&str> {
         match self {
-            Self::NotYet => None,
+            Self::NotYet | Self::Shell(_) => None,
             Self::Mux(mux) => mux.is_dead().then_some(""),
             Self::Basic(basic) => basic.ended(),
         }
@@ -53,14 +55,14 @@ impl Port {
 
     pub(super) fn unwritten(&self) -> usize {
         match self {
-            Self::NotYet | Self::Mux(_) => 0,
+            Self::NotYet | Self::Mux(_) | Self::Shell(_) => 0,
             Self::Basic(basic) => basic.unwritten(),
         }
     }
 
     pub(super) fn poll_dial(&mut self) -> Option<ConnectionId> {
         match self {
-            Self::NotYet => None,
+            Self::NotYet | Self::Shell(_) => None,
             Self::Mux(mux) => mux.poll_dial(),
             Self::Basic(basic) => basic.poll_dial(),
         }
@@ -69,7 +71,7 @@ impl Port {
     /// Whether the client is to be told of a failure.
     pub(super) fn dialled(&mut self, id: ConnectionId, outcome: Result<(), String>) -> bool {
         match self {
-            Self::NotYet => false,
+            Self::NotYet | Self::Shell(_) => false,
             Self::Mux(mux) => mux.dialled(id, outcome.is_ok()),
             Self::Basic(basic) => {
                 basic.dialled(id, outcome);
@@ -80,7 +82,7 @@ impl Port {
 
     pub(super) fn poll_ready(&mut self) -> Option<ConnectionId> {
         match self {
-            Self::NotYet => None,
+            Self::NotYet | Self::Shell(_) => None,
             Self::Mux(mux) => mux.poll_ready(),
             Self::Basic(basic) => basic.poll_ready(),
         }
@@ -88,7 +90,7 @@ impl Port {
 
     pub(super) fn next_for_destination(&mut self, id: ConnectionId) -> ToDestination {
         match self {
-            Self::NotYet => ToDestination::Close,
+            Self::NotYet | Self::Shell(_) => ToDestination::Close,
             Self::Mux(mux) => mux.next_for_destination(id),
             Self::Basic(basic) => basic.next_for_destination(id),
         }
@@ -96,7 +98,7 @@ impl Port {
 
     pub(super) fn room(&self, id: ConnectionId) -> Option<usize> {
         match self {
-            Self::NotYet => None,
+            Self::NotYet | Self::Shell(_) => None,
             Self::Mux(mux) => mux.room(id),
             Self::Basic(basic) => basic.room(id),
         }
@@ -104,7 +106,7 @@ impl Port {
 
     pub(super) fn destination_sent(&mut self, id: ConnectionId, data: &[u8]) {
         match self {
-            Self::NotYet => {}
+            Self::NotYet | Self::Shell(_) => {}
             Self::Mux(mux) => mux.destination_sent(id, data),
             Self::Basic(basic) => basic.destination_sent(id, data),
         }
@@ -112,7 +114,7 @@ impl Port {
 
     pub(super) fn closed(&mut self, id: ConnectionId) {
         match self {
-            Self::NotYet => {}
+            Self::NotYet | Self::Shell(_) => {}
             Self::Mux(mux) => mux.closed(id),
             Self::Basic(basic) => basic.closed(id),
         }
@@ -123,27 +125,32 @@ impl Port {
             Self::NotYet => false,
             Self::Mux(mux) => mux.wants_transmit(),
             Self::Basic(basic) => basic.wants_transmit(),
+            Self::Shell(shell) => shell.wants_transmit(),
         }
     }
 
-    pub(super) fn transmit(&mut self, max: usize) -> Bytes {
+    pub(super) fn transmit(&mut self, max: usize, now: Instant) -> Bytes {
         match self {
             Self::NotYet => Bytes::new(),
             Self::Mux(mux) => mux.transmit(max),
             Self::Basic(basic) => basic.transmit(max),
+            Self::Shell(shell) => shell.transmit(max, now),
         }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self {
             Self::Mux(mux) => mux.poll_timeout(),
+            Self::Shell(shell) => shell.poll_timeout(),
             Self::NotYet | Self::Basic(_) => None,
         }
     }
 
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if let Self::Mux(mux) = self {
-            mux.handle_timeout(now);
+        match self {
+            Self::Mux(mux) => mux.handle_timeout(now),
+            Self::Shell(shell) => shell.handle_timeout(now),
+            Self::NotYet | Self::Basic(_) => {}
         }
     }
 }
@@ -160,12 +167,13 @@ impl Handler for Plugin<'_> {
             Port::NotYet => false,
             Port::Mux(_) => true,
             Port::Basic(basic) => basic.is_ready(),
+            Port::Shell(shell) => shell.is_ready(),
         }
     }
 
     fn output(&mut self, payload: Bytes) {
         match self.port {
-            Port::NotYet => {}
+            Port::NotYet | Port::Shell(_) => {}
             Port::Mux(mux) => mux.output(&payload),
             Port::Basic(basic) => basic.output(payload),
         }

@@ -206,6 +206,24 @@ fn a_client_that_does_not_answer_is_given_up_after_15_seconds() {
 }
 
 #[test]
+fn the_handshake_may_take_as_long_as_configured() {
+    let now = tokio::time::Instant::now().into_std();
+    for seconds in [1, 60] {
+        let mut config = AgentConfig::new("3.3.5068.0", SessionProperties::default());
+        config.handshake_timeout = Duration::from_secs(seconds);
+        let channel = Channel::new(&config, 1, now, Duration::from_secs(1_795_000_000));
+        let limit = now + Duration::from_secs(seconds);
+        assert!(!channel.has_timed_out(limit - MS));
+        assert!(channel.has_timed_out(limit));
+    }
+    let mut config = AgentConfig::new("3.3.5068.0", SessionProperties::default());
+    config.handshake_timeout = Duration::MAX;
+    let channel = Channel::new(&config, 1, now, Duration::from_secs(1_795_000_000));
+    assert!(channel.poll_timeout() > now);
+    assert!(!channel.has_timed_out(now + 60_000 * MS));
+}
+
+#[test]
 fn a_held_handshake_completes_when_released() {
     let mut agent = Agent::asked(true);
     agent.respond();

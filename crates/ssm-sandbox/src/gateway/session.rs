@@ -81,6 +81,7 @@ impl<'a> Session<'a> {
         let NewSession {
             id,
             instance,
+            session_type,
             properties,
             control: _,
         } = session;
@@ -90,6 +91,14 @@ impl<'a> Session<'a> {
         let mut config = AgentConfig::new(&instance.agent_version, properties.clone());
         config.paced = instance.paced;
         config.handshake_held = instance.handshake_held;
+        config.session_type = session_type;
+        config.addresses = properties
+            .value("host")
+            .map(|host| instance.addresses(host))
+            .unwrap_or_default();
+        if let Some(timeout) = instance.handshake_timeout {
+            config.handshake_timeout = timeout;
+        }
         // Message ids of two sessions must differ, whatever the seed of the faults.
         let agent = Agent::new(config, fastrand::u64(..), now, state.clock.unix());
         let port = properties
@@ -158,16 +167,14 @@ impl<'a> Session<'a> {
                 Command::Attach(websocket) => {
                     self.detach(now);
                     self.websocket = Some(websocket);
+                    self.state.set_connected(&self.id, true);
                     self.silent = false;
                     let age = self.state.faults.bye_after;
                     self.bye_at = age.and_then(|age| now.checked_add(age));
                     self.publish(true, now);
                 }
                 Command::Bye => self.bye(now),
-                Command::Cut => {
-                    self.websocket = None;
-                    self.detach(now);
-                }
+                Command::Cut => self.detach(now),
                 Command::Silent(silent) => self.silent = silent,
                 Command::Terminate => self.ending = Some(String::new()),
                 Command::Vanish => {
@@ -255,6 +262,7 @@ impl<'a> Session<'a> {
     /// The client is gone: what was on its way to it, beyond the gateway, is lost.
     fn detach(&mut self, now: Instant) {
         self.websocket = None;
+        self.state.set_connected(&self.id, false);
         self.bye_at = None;
         self.to_agent.cut();
         self.publish(false, now);

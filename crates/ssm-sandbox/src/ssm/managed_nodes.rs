@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::page::{offset, page_size, token};
 use super::{Failure, authorize, failure, target_arn};
 use crate::account::{ACCOUNT_ID, Caller};
 use crate::instance::{Instance, LATEST_AGENT};
@@ -62,7 +63,7 @@ pub(super) fn describe_instance_information(
     let all = format!("arn:aws:ssm:{}:{ACCOUNT_ID}:*", state.region);
     authorize(&account, caller, "ssm:DescribeInstanceInformation", &all)?;
     let filters = filters(request)?;
-    let size = page_size(request.max_results)?;
+    let size = page_size(request.max_results, PAGES)?.unwrap_or(PAGE);
     let start = match &request.next_token {
         Some(token) => offset(token)?,
         None => 0,
@@ -205,7 +206,11 @@ fn matches(instance: &Instance, key: &str, values: &[String]) -> bool {
 }
 
 fn information(instance: &Instance, now: Duration) -> Value {
-    let heard = if instance.online { LAST_PING } else { LOST };
+    let heard = if instance.is_online() {
+        LAST_PING
+    } else {
+        LOST
+    };
     let mut information = json!({
         "InstanceId": instance.id,
         "PingStatus": ping_status(instance),
@@ -228,7 +233,7 @@ fn information(instance: &Instance, now: Duration) -> Value {
 }
 
 fn ping_status(instance: &Instance) -> &'static str {
-    if instance.online {
+    if instance.is_online() {
         "Online"
     } else {
         "ConnectionLost"
@@ -255,37 +260,6 @@ fn source_type(instance: &Instance) -> &'static str {
     }
 }
 
-fn page_size(asked: Option<i64>) -> Result<usize, Failure> {
-    let Some(asked) = asked else { return Ok(PAGE) };
-    let (bound, limit) = match asked {
-        asked if asked < *PAGES.start() => ("greater", PAGES.start()),
-        asked if asked > *PAGES.end() => ("less", PAGES.end()),
-        asked => return Ok(usize::try_from(asked).unwrap_or(PAGE)),
-    };
-    Err(failure(
-        "ValidationException",
-        format!(
-            "1 validation error detected: Value '{asked}' at 'maxResults' failed to satisfy constraint: Member must have value {bound} than or equal to {limit}"
-        ),
-    ))
-}
-
-/// Where the next page begins, as something to be handed back unread.
-fn token(offset: usize) -> String {
-    format!("{:016x}", offset ^ MASK)
-}
-
-fn offset(token: &str) -> Result<usize, Failure> {
-    usize::from_str_radix(token, 16)
-        .ok()
-        .filter(|_| token.len() == 16)
-        .map(|masked| masked ^ MASK)
-        .ok_or_else(|| failure("InvalidNextToken", "The specified token is not valid."))
-}
-
-/// A token does not look like a number.
-const MASK: usize = 0x2b7e_1516;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,7 +271,7 @@ mod tests {
     fn code(request: Value) -> Option<(&'static str, String)> {
         let request = asked(request);
         let outcome = filters(&request).map(drop);
-        let outcome = outcome.and_then(|()| page_size(request.max_results).map(drop));
+        let outcome = outcome.and_then(|()| page_size(request.max_results, PAGES).map(drop));
         outcome.err().map(|failure| (failure.code, failure.message))
     }
 
@@ -357,17 +331,6 @@ mod tests {
             json!({ "InstanceInformationFilterList": [{ "key": "PingStatus", "valueSet": ["Online"] }] }),
         ] {
             assert_eq!(code(request.clone()), None, "{request}");
-        }
-    }
-
-    #[test]
-    fn a_token_leads_to_where_the_page_ended_and_any_other_text_is_refused() {
-        for at in [0, 10, 4711] {
-            assert_eq!(offset(&token(at)).ok(), Some(at));
-        }
-        for text in ["", "10", "a token", "zzzzzzzzzzzzzzzz"] {
-            let code = offset(text).map_err(|failure| failure.code);
-            assert_eq!(code, Err("InvalidNextToken"), "{text}");
         }
     }
 
