@@ -101,7 +101,7 @@ pub(super) fn describe_sessions(
         .filter(|(id, session)| conditions.iter().all(|it| it.holds(id, session)))
         .collect();
     // The latest first.
-    found.sort_by(|(_, one), (_, other)| other.number.cmp(&one.number));
+    found.sort_by_key(|(_, session)| std::cmp::Reverse(session.number));
     let page: Vec<Value> = found
         .iter()
         .skip(start)
