@@ -13,6 +13,7 @@ pub mod open;
 pub mod options;
 pub mod output;
 pub mod password;
+pub mod plugin;
 pub mod program;
 pub mod ready_file;
 pub mod session;

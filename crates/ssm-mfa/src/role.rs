@@ -50,6 +50,12 @@ impl RoleSpec {
         self
     }
 
+    /// Whether STS takes this as the name of a role session.
+    pub fn is_session_name(name: &str) -> bool {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+        (2..=64).contains(&name.len()) && name.chars().all(allowed)
+    }
+
     /// What STS would refuse is refused before anybody is asked for a code.
     pub(crate) fn check(&self) -> Result<(), MfaError> {
         self.problem()
@@ -68,12 +74,11 @@ impl RoleSpec {
                 ),
             ));
         }
-        if let Some(name) = &self.session_name {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-            if !(2..=64).contains(&name.len()) || !name.chars().all(allowed) {
-                let problem = "session name is 2 to 64 of the letters, digits and _+=,.@-";
-                return Some(("role_session_name", of(problem)));
-            }
+        if let Some(name) = &self.session_name
+            && !Self::is_session_name(name)
+        {
+            let problem = "session name is 2 to 64 of the letters, digits and _+=,.@-";
+            return Some(("role_session_name", of(problem)));
         }
         if let Some(id) = &self.external_id
             && !(2..=1224).contains(&id.chars().count())

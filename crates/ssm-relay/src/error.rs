@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use ssm_protocol::SessionError;
 use thiserror::Error;
 
 use crate::api::ApiError;
@@ -84,6 +85,20 @@ impl End {
             Self::Api(_) => EndKind::Api,
             Self::Aborted => EndKind::Aborted,
         }
+    }
+
+    /// Whether the session turned out to be a shell or a command: the agent named such a type, asked
+    /// for the encryption that only those have, or sent output without a handshake, as it does for
+    /// them.
+    pub fn is_shell(&self) -> bool {
+        matches!(
+            self,
+            Self::Protocol(ForwardError::Session(
+                SessionError::DataBeforeHandshake
+                    | SessionError::SessionType(_)
+                    | SessionError::EncryptionRequested
+            ))
+        )
     }
 
     /// Whether it ended in order: as asked, or by the service without a complaint.

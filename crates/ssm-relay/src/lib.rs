@@ -73,7 +73,7 @@ pub use listener::Listener;
 pub use probe::{Answer, Probe, probe};
 pub use proxy::Proxy;
 pub use relay::{OnSessionEnd, Relay, RelayConfig};
-pub use signer::Signer;
+pub use signer::{Signer, is_presigned_url};
 pub use ssm_protocol::CLIENT_VERSION;
 pub use ssm_protocol::payload::Token;
 pub use stats::Stats;

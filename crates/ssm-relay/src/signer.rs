@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -34,6 +35,8 @@ pub struct Signer {
     region: String,
     /// When the credentials end that were used last.
     expiry: Arc<Mutex<Option<SystemTime>>>,
+    /// The next request goes unsigned.
+    skips_one: Arc<AtomicBool>,
 }
 
 impl Signer {
@@ -43,7 +46,15 @@ impl Signer {
             credentials,
             region: region.into(),
             expiry: Arc::default(),
+            skips_one: Arc::default(),
         }
+    }
+
+    /// Leaves the first request unsigned, for which no credentials are asked for then.
+    #[must_use]
+    pub fn skip_first(self) -> Self {
+        self.skips_one.store(true, Ordering::Relaxed);
+        self
     }
 
     /// When the credentials end that were used last; `None` where they do not.
@@ -62,9 +73,9 @@ impl Signer {
         *self.expiry.lock().unwrap_or_else(PoisonError::into_inner) = credentials.expiry();
     }
 
-    /// The headers to be added to a GET of `url`: none when it is presigned.
+    /// The headers to be added to a GET of `url`: none when it is presigned, or to go unsigned.
     pub(crate) async fn headers(&self, url: &Url, host: &str) -> Result<HeaderMap, ConnectError> {
-        if is_presigned(url) {
+        if is_presigned(url) || self.skips_one.swap(false, Ordering::Relaxed) {
             return Ok(HeaderMap::new());
         }
         let credentials = self.credentials.provide_credentials();
@@ -116,6 +127,11 @@ impl fmt::Debug for Signer {
             .field("region", &self.region)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a stream URL carries its signature itself, so that its request takes no credentials.
+pub fn is_presigned_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_presigned(&url))
 }
 
 fn is_presigned(url: &Url) -> bool {
@@ -174,11 +190,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_skipped_first_request_is_the_only_unsigned_one() {
+        let signer = signer(None).skip_first();
+        let url = Url::parse("wss://h.example/v1/data-channel/s").expect("a URL");
+        let mut signed = Vec::new();
+        for _ in 0..3 {
+            let headers = signer.headers(&url, "h.example").await.expect("signs");
+            signed.push(headers.contains_key("authorization"));
+        }
+        assert_eq!(signed, [false, true, true]);
+    }
+
+    #[tokio::test]
     async fn a_presigned_url_is_used_as_it_is() {
         for parameter in PRESIGNED {
             let url =
                 format!("wss://h.example/v1/data-channel/s?role=publish_subscribe&{parameter}=x");
             assert!(headers(&url, None).await.is_empty(), "{parameter}");
+            assert!(is_presigned_url(&url), "{parameter}");
         }
     }
 }

@@ -90,8 +90,8 @@ pub enum ConnectError {
         retryable: bool,
     },
     /// There are no credentials to sign with.
-    #[error("no credentials to sign the data channel with: {0}")]
-    Credentials(#[source] aws_credential_types::provider::error::CredentialsError),
+    #[error("no credentials to sign the data channel with: {}", chain(.0))]
+    Credentials(aws_credential_types::provider::error::CredentialsError),
     /// Signing failed.
     #[error("the request for the data channel cannot be signed: {0}")]
     Sign(String),
@@ -119,6 +119,21 @@ pub enum ConnectError {
         /// The limit that passed.
         after: Duration,
     },
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
 }
 
 impl ConnectError {

@@ -50,6 +50,7 @@ pub struct TunnelBuilder {
     ca_bundle: Option<CaBundle>,
     limits: Limits,
     on_session_end: OnSessionEnd,
+    unsigned_start: bool,
 }
 
 /// Where local programs connect.
@@ -79,6 +80,7 @@ impl TunnelBuilder {
             ca_bundle: None,
             limits: Limits::default(),
             on_session_end: OnSessionEnd::Stop,
+            unsigned_start: false,
         }
     }
 
@@ -222,6 +224,14 @@ impl TunnelBuilder {
         self
     }
 
+    /// Leave the data channel's first request unsigned: it takes no credentials until the session is
+    /// resumed or terminated. The service may refuse it; `SSM_PLUGIN_SKIP_CLIENT_CONFIGURE` asks
+    /// AWS's plugin for the same.
+    pub fn unsigned_start(mut self) -> Self {
+        self.unsigned_start = true;
+        self
+    }
+
     /// Binds the local port, looks the target up unless it is an id, starts the session, and
     /// returns once the service answered. When it answers that the target is not connected, two
     /// further calls ask why, for [`Limits::connect_timeout`] at most; where they are denied, the
@@ -309,10 +319,14 @@ impl TunnelBuilder {
             None => Arc::new(systems_manager),
         };
         let patience = self.limits.connect_timeout;
+        let mut signer = Signer::new(credentials, region);
+        if self.unsigned_start {
+            signer = signer.skip_first();
+        }
         let config = RelayConfig {
             limits: self.limits,
             endpoint,
-            signer: Some(Signer::new(credentials, region)),
+            signer: Some(signer),
             proxy: self.proxy,
             ca_bundle,
             on_session_end: self.on_session_end,

@@ -65,6 +65,12 @@ impl StartedSession {
     pub fn session_id(&self) -> &str {
         &self.session_id
     }
+
+    /// Whether the stream URL carries its signature itself: the data channel's first request then
+    /// takes no credentials.
+    pub fn is_presigned(&self) -> bool {
+        ssm_relay::is_presigned_url(&self.stream_url)
+    }
 }
 
 /// The members of the answer, as far as it has them.

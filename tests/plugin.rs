@@ -1,0 +1,415 @@
+//! The example `session-manager-plugin` without the AWS CLI: what it does with the arguments, the
+//! profile and the environment that a caller hands over.
+#![cfg(unix)]
+
+use std::path::Path;
+use std::process::Stdio;
+
+use aws_credential_types::Credentials;
+use e2e::peers::{command, example, output, printed};
+use e2e::{TARGET, closed_port, config, config_with, echo, echoed, instance, no_sessions, soon};
+use serde_json::{Value, json};
+use ssm_sandbox::{Outcome, Role, Sandbox, User};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout, Command};
+
+const PORT: &str = "AWS-StartPortForwardingSession";
+const SSH: &str = "AWS-StartSSHSession";
+const RESPONSE: &str = "AWS_SSM_START_SESSION_RESPONSE";
+const ROLE: &str = "arn:aws:iam::123456789012:role/dev";
+
+/// StartSession's answer, as the AWS CLI hands it over.
+struct Started {
+    id: String,
+    answer: Value,
+}
+
+async fn start(
+    config: &aws_config::SdkConfig,
+    document: &str,
+    parameters: &[(&str, &str)],
+) -> Started {
+    let mut call = aws_sdk_ssm::Client::new(config)
+        .start_session()
+        .target(TARGET)
+        .document_name(document);
+    for (name, value) in parameters {
+        call = call.parameters(*name, vec![(*value).to_owned()]);
+    }
+    let answer = call.send().await.expect("a session");
+    let text = |value: Option<&str>| value.expect("answered").to_owned();
+    let id = text(answer.session_id());
+    Started {
+        answer: json!({
+            "SessionId": id,
+            "TokenValue": text(answer.token_value()),
+            "StreamUrl": text(answer.stream_url()),
+        }),
+        id,
+    }
+}
+
+/// The plugin with these arguments; what the AWS CLI would say itself is the caller's.
+async fn plugin(sandbox: &Sandbox, home: &Path, arguments: &[&str]) -> Command {
+    let program = example("session-manager-plugin").await;
+    let mut command = command(sandbox, program, home);
+    command
+        .env_remove("AWS_ENDPOINT_URL")
+        .env_remove("AWS_ACCESS_KEY_ID")
+        .env_remove("AWS_SECRET_ACCESS_KEY")
+        .args(arguments);
+    command
+}
+
+/// Writes `~/.aws/config` and `~/.aws/credentials`.
+fn configure(home: &Path, config: &str, credentials: &str) {
+    let folder = home.join(".aws");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("config"), config).expect("written");
+    std::fs::write(folder.join("credentials"), credentials).expect("written");
+}
+
+fn keys(id: &str, secret: &str) -> String {
+    format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n")
+}
+
+/// A plugin that carries its session.
+struct Running {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    seen: Vec<String>,
+}
+
+impl Running {
+    fn new(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::inherit()).spawn().expect("starts");
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// The line of that beginning, of those that come.
+    async fn line(&mut self, beginning: &str) -> String {
+        let line = soon(beginning, async {
+            while let Some(line) = self.lines.next_line().await.expect("readable") {
+                self.seen.push(line.clone());
+                if line.starts_with(beginning) {
+                    return Some(line);
+                }
+            }
+            None
+        });
+        let line = line.await;
+        line.unwrap_or_else(|| panic!("no {beginning:?} in {:#?}", self.seen))
+    }
+
+    async fn port(&mut self) -> u16 {
+        let line = self.line("Port ").await;
+        let port = line.split(' ').nth(1).and_then(|port| port.parse().ok());
+        self.line("Waiting for connections...").await;
+        port.unwrap_or_else(|| panic!("no port in {line}"))
+    }
+
+    /// Asks it to end, and returns every line that it printed.
+    async fn end(mut self) -> Vec<String> {
+        let id = self.child.id().expect("running").to_string();
+        let killed = Command::new("kill").args(["-INT", &id]).status().await;
+        assert!(killed.expect("kill runs").success());
+        soon("the end", async {
+            while let Some(line) = self.lines.next_line().await.expect("readable") {
+                self.seen.push(line);
+            }
+            let status = self.child.wait().await.expect("ends");
+            assert!(status.success(), "{status}");
+        })
+        .await;
+        self.seen
+    }
+}
+
+/// By whose keys these calls were made; each must have succeeded.
+fn callers(sandbox: &Sandbox, action: &str) -> Vec<String> {
+    let calls = sandbox.requests().into_iter();
+    calls
+        .filter(|call| call.action == action)
+        .map(|call| {
+            assert_eq!(call.outcome, Outcome::Answered, "{action}");
+            call.access_key_id.expect("signed")
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn the_profile_goes_before_the_environments_keys() {
+    let sandbox = Sandbox::builder()
+        .enforce_mfa(false)
+        .user(User::new("taro"))
+        .user(User::new("hana"))
+        .instance(instance(echo().await))
+        .start()
+        .await
+        .expect("starts");
+    let taro = sandbox.access_key_of("taro").expect("a user");
+    let hana = sandbox.access_key_of("hana").expect("a user");
+    let home = tempfile::tempdir().expect("a folder");
+    configure(
+        home.path(),
+        "[profile work]\nregion = us-east-1\n",
+        &format!("[work]\n{}", keys(&taro.id, &taro.secret)),
+    );
+    let work = Credentials::new(&taro.id, &taro.secret, None, None, "test");
+    let session = start(&config_with(&sandbox, work), PORT, &[("portNumber", "9")]).await;
+    let request = json!({ "Target": TARGET, "DocumentName": PORT }).to_string();
+    let answer = session.answer.to_string();
+    let endpoint = sandbox.endpoint_url();
+    let arguments = [
+        &answer,
+        "us-east-1",
+        "StartSession",
+        "work",
+        &request,
+        &endpoint,
+    ];
+    let mut command = plugin(&sandbox, home.path(), &arguments).await;
+    command
+        .env("AWS_ACCESS_KEY_ID", &hana.id)
+        .env("AWS_SECRET_ACCESS_KEY", &hana.secret);
+    let mut running = Running::new(command);
+    let port = running.port().await;
+    sandbox.cut_websockets();
+    let tcp = TcpStream::connect(("127.0.0.1", port))
+        .await
+        .expect("accepts");
+    echoed(tcp, 1, 10_000).await;
+    running.end().await;
+    for action in ["ResumeSession", "TerminateSession"] {
+        let callers = callers(&sandbox, action);
+        assert!(!callers.is_empty(), "{action}");
+        assert!(callers.iter().all(|key| *key == taro.id), "{action}");
+    }
+    no_sessions(&sandbox).await;
+}
+
+/// Other callers than the AWS CLI assume roles too, and keep nothing in its cache.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn a_role_is_assumed_again_under_the_sessions_own_name() {
+    let sandbox = Sandbox::builder()
+        .enforce_mfa(false)
+        .role(Role::new("dev").requires_mfa(false))
+        .instance(instance(echo().await))
+        .start()
+        .await
+        .expect("starts");
+    let home = tempfile::tempdir().expect("a folder");
+    let url = sandbox.endpoint_url();
+    configure(
+        home.path(),
+        &format!(
+            "[profile base]\n[profile dev]\nendpoint_url = {url}\nsource_profile = base\nrole_arn = {ROLE}\n"
+        ),
+        &format!(
+            "[base]\n{}",
+            keys(&sandbox.access_key_id(), &sandbox.secret_access_key())
+        ),
+    );
+    let role = aws_sdk_sts::Client::new(&config(&sandbox))
+        .assume_role()
+        .role_arn(ROLE)
+        .role_session_name("jo.doe@example.com")
+        .send()
+        .await
+        .expect("assumed");
+    let role = role.credentials().expect("answered");
+    let token = Some(role.session_token().to_owned());
+    let role = Credentials::new(
+        role.access_key_id(),
+        role.secret_access_key(),
+        token,
+        None,
+        "test",
+    );
+    let session = start(&config_with(&sandbox, role), PORT, &[("portNumber", "9")]).await;
+    let request = json!({ "Target": TARGET, "DocumentName": PORT }).to_string();
+    let answer = session.answer.to_string();
+    let arguments = [&answer, "us-east-1", "StartSession", "dev", &request, &url];
+    let command = plugin(&sandbox, home.path(), &arguments).await;
+    let mut running = Running::new(command);
+    running.port().await;
+    running.end().await;
+    assert_eq!(callers(&sandbox, "TerminateSession").len(), 1);
+    assert_eq!(
+        callers(&sandbox, "AssumeRole").len(),
+        2,
+        "once here, once there"
+    );
+    no_sessions(&sandbox).await;
+}
+
+/// Whatever the agent's handshake says: the session is started with one port, and the caller's
+/// request names another.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn the_caller_says_where_to_listen_and_the_agent_does_not() {
+    let sandbox = e2e::sandbox(instance(echo().await)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let (agents, callers) = (closed_port().port(), e2e::peers::free_port().port());
+    let text = agents.to_string();
+    let url = sandbox.endpoint_url();
+    configure(
+        home.path(),
+        "",
+        &format!(
+            "[default]\n{}",
+            keys(&sandbox.access_key_id(), &sandbox.secret_access_key())
+        ),
+    );
+    for asked in [Some(callers), None] {
+        let handshake = [("portNumber", "9"), ("localPortNumber", text.as_str())];
+        let session = start(&config(&sandbox), PORT, &handshake).await;
+        let mut parameters = json!({ "portNumber": ["9"] });
+        if let Some(port) = asked {
+            parameters["localPortNumber"] = json!([port.to_string()]);
+        }
+        let request = json!({ "Target": TARGET, "DocumentName": PORT, "Parameters": parameters });
+        // As `aws ecs execute-command` spells it; in any variable.
+        let answer = session.answer.to_string();
+        let answer = answer
+            .replace("SessionId", "sessionId")
+            .replace("TokenValue", "tokenValue")
+            .replace("StreamUrl", "streamUrl");
+        let request = request.to_string();
+        let arguments = [
+            "THE_SESSION",
+            "us-east-1",
+            "StartSession",
+            "",
+            &request,
+            &url,
+        ];
+        let mut command = plugin(&sandbox, home.path(), &arguments).await;
+        command.env("THE_SESSION", answer);
+        let mut running = Running::new(command);
+        let port = running.port().await;
+        assert_ne!(port, agents);
+        assert!(asked.is_none_or(|asked| port == asked), "{port}");
+        let tcp = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .expect("accepts");
+        echoed(tcp, 1, 10_000).await;
+        running.end().await;
+    }
+    // Nor is standard output a connection where a port was asked for, or the other way round.
+    for (document, asked) in [(SSH, PORT), (PORT, SSH)] {
+        let session = start(&config(&sandbox), document, &[("portNumber", "9")]).await;
+        let request = json!({ "Target": TARGET, "DocumentName": asked }).to_string();
+        let answer = session.answer.to_string();
+        let arguments = [&answer, "us-east-1", "StartSession", "", &request, &url];
+        let mut command = plugin(&sandbox, home.path(), &arguments).await;
+        let ended = output("the plugin", &mut command).await;
+        let text = String::from_utf8_lossy(&ended.stdout);
+        let expected = format!(
+            "Cannot perform start session: the agent offers another kind of session than {asked} asks for\n"
+        );
+        assert!(text.ends_with(&expected), "{}", printed(&ended));
+        no_sessions(&sandbox).await;
+    }
+}
+
+/// Each with the whole text behind the first line, and the exit code of the reference plugin.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn wrong_arguments_are_named_and_the_session_ended() {
+    let sandbox = e2e::sandbox(instance(echo().await)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let url = sandbox.endpoint_url();
+    configure(
+        home.path(),
+        "",
+        &format!(
+            "[default]\n{}",
+            keys(&sandbox.access_key_id(), &sandbox.secret_access_key())
+        ),
+    );
+    let shells = "this session is a shell or a command, which ssm-tunnel's session-manager-plugin does not support yet: it forwards ports and carries ssh; use AWS's plugin for this session";
+    let argument = "the request's parameters (argument 5) cannot be used: ";
+    for (request, expected) in [
+        (
+            "{",
+            format!("{argument}they are not a JSON object (line 1, column 1)"),
+        ),
+        (
+            "[]",
+            format!("{argument}they are not a JSON object (line 1, column 0)"),
+        ),
+        (
+            r#"{"Parameters": {"localPortNumber": ["99999"]}}"#,
+            format!(
+                "{argument}localPortNumber \"99999\" is not a port: give 0 to 65535, 0 for a free one"
+            ),
+        ),
+        (
+            r#"{"Parameters": {"localPortNumber": {}}}"#,
+            format!("{argument}localPortNumber is an object: one text is expected"),
+        ),
+        (
+            r#"{"DocumentName": "SSM-SessionManagerRunShell"}"#,
+            shells.to_owned(),
+        ),
+        (
+            r#"{"DocumentName": "AWS-StartInteractiveCommand"}"#,
+            shells.to_owned(),
+        ),
+    ] {
+        let session = start(&config(&sandbox), PORT, &[("portNumber", "9")]).await;
+        let arguments = [RESPONSE, "us-east-1", "StartSession", "", request, &url];
+        let mut command = plugin(&sandbox, home.path(), &arguments).await;
+        command.env(RESPONSE, session.answer.to_string());
+        let ended = output("the plugin", &mut command).await;
+        let id = &session.id;
+        assert_eq!(
+            String::from_utf8_lossy(&ended.stdout),
+            format!(
+                "\nStarting session with SessionId: {id}\nCannot perform start session: {expected}\n"
+            ),
+        );
+        assert!(
+            ended.status.success() && ended.stderr.is_empty(),
+            "{}",
+            printed(&ended)
+        );
+        no_sessions(&sandbox).await;
+    }
+    // No session is opened with another caller's credentials.
+    let session = start(&config(&sandbox), PORT, &[("portNumber", "9")]).await;
+    let answer = session.answer.to_string();
+    let arguments = [&answer, "us-east-1", "StartSession", "eu-west-1", "", &url];
+    let mut command = plugin(&sandbox, home.path(), &arguments).await;
+    let ended = output("the plugin", &mut command).await;
+    let text = String::from_utf8_lossy(&ended.stdout);
+    let named = "Cannot perform start session: profile eu-west-1: there is no such profile";
+    assert!(text.contains(named), "{}", printed(&ended));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn the_first_request_goes_unsigned_where_the_environment_says_so() {
+    let sandbox = e2e::sandbox(instance(echo().await)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let session = start(&config(&sandbox), PORT, &[("portNumber", "9")]).await;
+    let (answer, url) = (session.answer.to_string(), sandbox.endpoint_url());
+    let arguments = [&answer, "us-east-1", "StartSession", "", "", &url];
+    for (value, expected) in [("true", "HTTP 403"), ("false", "no credentials")] {
+        let mut command = plugin(&sandbox, home.path(), &arguments).await;
+        command.env("SSM_PLUGIN_SKIP_CLIENT_CONFIGURE", value);
+        let ended = output("the plugin", &mut command).await;
+        // The sandbox asks for the signature, as the service does.
+        let text = String::from_utf8_lossy(&ended.stdout);
+        assert!(text.contains(expected), "{value}: {}", printed(&ended));
+    }
+}
