@@ -63,7 +63,7 @@ async fn an_upload_arrives_once_though_the_agents_websocket_breaks() {
         let repeated = sandbox.repeated_messages();
         if repeats {
             assert!(
-                repeated >= 5,
+                repeated >= 3,
                 "agent {version}: {repeated} messages repeated"
             );
         } else {

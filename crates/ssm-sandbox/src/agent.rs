@@ -185,6 +185,15 @@ impl Agent {
         self.channel.set_broken(broken);
     }
 
+    /// Whether this message has data of the port, is the next in turn, and the port takes it.
+    pub fn processes(&mut self, frame: &Bytes, now: Instant) -> bool {
+        let port = Plugin {
+            port: &mut self.port,
+            terminated: false,
+        };
+        self.channel.processes(frame, now, &port)
+    }
+
     /// How often it processed a message that it had processed before.
     pub fn repeated(&self) -> u64 {
         self.channel.repeated()

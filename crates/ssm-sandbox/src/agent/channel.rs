@@ -165,6 +165,18 @@ impl Channel {
         self.broken = broken;
     }
 
+    /// Whether this message has data of the port, is the next in turn, and the port takes it.
+    pub(super) fn processes(&self, frame: &Bytes, now: Instant, handler: &dyn Handler) -> bool {
+        let Ok(Message { header, .. }) = Message::decode_unverified(frame.clone()) else {
+            return false;
+        };
+        header.message_type == MessageType::InputStreamData
+            && header.payload_type == PayloadType::Output
+            && header.sequence_number.0 == self.expected
+            && self.client_version(now).is_some()
+            && handler.is_ready()
+    }
+
     /// How often a message was processed again.
     pub(super) fn repeated(&self) -> u64 {
         self.repeated

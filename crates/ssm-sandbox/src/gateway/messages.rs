@@ -1,4 +1,4 @@
-//! Messages that the gateway makes itself, or looks into.
+//! Messages that the gateway makes itself.
 
 use std::time::Duration;
 
@@ -11,14 +11,6 @@ use ssm_protocol::wire::{
 use uuid::Uuid;
 
 use crate::clock::iso8601;
-
-/// Whether the client sends bytes of the port with it.
-pub(super) fn is_port_data(message: &Bytes) -> bool {
-    Message::decode_unverified(message.clone()).is_ok_and(|Message { header, .. }| {
-        header.message_type == MessageType::InputStreamData
-            && header.payload_type == PayloadType::Output
-    })
-}
 
 pub(super) fn publication(start: bool, session_id: &str, id: Uuid, unix: Duration) -> Bytes {
     let kind = if start {

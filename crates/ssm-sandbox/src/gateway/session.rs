@@ -328,10 +328,11 @@ impl<'a> Session<'a> {
             self.delivered += 1;
             let most = self.state.faults.agent_breaks_after;
             self.break_due |= most.is_some_and(|most| self.delivered > most.max(1));
-            let breaks = self.break_due && messages::is_port_data(&message);
+            let mut breaks = false;
             let mut inner = self.connections.lock();
             if let Some(agent) = &mut inner.agent {
-                if breaks {
+                if self.break_due && agent.processes(&message, now) {
+                    breaks = true;
                     agent.set_broken(true);
                 }
                 agent.handle(message, now);
