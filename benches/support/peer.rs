@@ -161,6 +161,7 @@ fn serve(mut tcp: TcpStream, shared: &Shared, mode: Mode, handshake: bool, read:
         out: Vec::new(),
         frame: BytesMut::new(),
         complete_due: handshake,
+        announced: handshake.then_some(false),
     };
     if handshake {
         let properties: SessionProperties = [("type", "LocalPortForwarding")].into_iter().collect();
@@ -228,6 +229,9 @@ struct Connection<'a> {
     out: Vec<u8>,
     frame: BytesMut,
     complete_due: bool,
+    /// Whether the message before ended with the header of 8 bytes to be thrown away; `None` for the bare
+    /// loop, which sends nothing but frames.
+    announced: Option<bool>,
 }
 
 impl Connection<'_> {
@@ -287,12 +291,19 @@ impl Connection<'_> {
             return;
         }
         let payload = &message[PAYLOAD_OFFSET..];
+        // A message may be processed again: 8 bytes are before its frames, or 16 before and 8 behind.
+        let frames = match self.announced {
+            None => Some(payload),
+            Some(true) => payload.get(8..),
+            Some(false) => payload.get(16..payload.len().saturating_sub(8)),
+        };
+        self.announced = self.announced.map(|announced| !announced);
+        let frames = frames.unwrap_or_default();
         self.shared
             .received
-            .fetch_add(payload.len().saturating_sub(8) as u64, Ordering::SeqCst);
+            .fetch_add(frames.len().saturating_sub(8) as u64, Ordering::SeqCst);
         if self.mode == Mode::Echo {
-            // Our client never cuts a frame that fits into a message.
-            let mut rest = payload;
+            let mut rest = frames;
             while let Some([1, command, l0, l1, ..]) = rest.first_chunk::<8>() {
                 let frame = 8 + usize::from(u16::from_le_bytes([*l0, *l1]));
                 if *command == 2 && rest[4..8] == FIRST_STREAM {

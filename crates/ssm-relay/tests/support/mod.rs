@@ -236,11 +236,11 @@ impl Agent {
         }
     }
 
-    /// Runs until data arrived that ends so; streams are begun by messages of their own.
-    pub(crate) async fn received(&mut self, end: &[u8]) {
+    /// Runs until a message with these bytes arrived.
+    pub(crate) async fn received(&mut self, bytes: &[u8]) {
         soon("the data", async {
             while let Some(data) = self.data().await {
-                if data.ends_with(end) {
+                if data.windows(bytes.len()).any(|at| at == bytes) {
                     return;
                 }
             }
