@@ -132,6 +132,14 @@ mutation data-before-handshake-complete ssm-protocol/src/session/handshaking.rs 
         Ok(())
 EOF
 
+mutation a-resumption-sends-a-whole-window ssm-protocol/src/session/outbox.rs <<'EOF'
+            self.flight = FIRST_FLIGHT;
+====
+            if !crate::mutation("a-resumption-sends-a-whole-window") {
+                self.flight = FIRST_FLIGHT;
+            }
+EOF
+
 mutation nothing-sent-again-after-a-resume ssm-protocol/src/session.rs <<'EOF'
         self.outbox.resend_all();
 ====

@@ -100,8 +100,10 @@ impl Inquiry {
         self.round.marker = Some((id, now));
     }
 
-    /// No answer came in time. The round proves nothing; another one begins.
-    pub(super) fn handle_timeout(&mut self) {
+    /// No answer came in time, or the websocket that it was to come on is gone. The round proves
+    /// nothing; another one begins. The rounds before it still count: what the peer has taken it has
+    /// taken for good, and where websockets break often none of them sees [`ROUNDS`] rounds.
+    pub(super) fn restart_round(&mut self) {
         self.round = Round::default();
     }
 

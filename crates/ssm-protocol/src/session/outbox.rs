@@ -15,6 +15,10 @@ use crate::config::SessionConfig;
 /// How many transmissions later an acknowledged one must be for a hole to count as lost (RFC 9002,
 /// section 6.1.1).
 const LATER_ACKNOWLEDGEMENTS: u64 = 3;
+/// Messages in flight on a resumed websocket before the first acknowledgement. The path may break
+/// each websocket after a few messages: with a full window on its way, all of which is lost then,
+/// nothing would ever be acknowledged. With fewer than four, no three later ones would show a hole.
+const FIRST_FLIGHT: usize = 4;
 /// Most messages resent at once after a timeout.
 const MAX_BURST: usize = 64;
 /// Memory for messages that are sent whatever the window: flags, keep-alives, inquiries.
@@ -46,6 +50,10 @@ pub(super) struct Outbox {
     payload_end: u64,
     /// Those of them that were transmitted, on this websocket.
     in_flight: usize,
+    /// And how many messages.
+    messages_in_flight: usize,
+    /// Most messages in flight, from a resumption on; each acknowledgement makes room for two.
+    flight: usize,
     rtt: Rtt,
     window: Window,
     burst: usize,
@@ -110,6 +118,8 @@ impl Outbox {
                 .saturating_add(HELD_BESIDE),
             payload_end: 0,
             in_flight: 0,
+            messages_in_flight: 0,
+            flight: usize::MAX,
             rtt: Rtt::default(),
             window: Window::new(
                 config.max_payload,
@@ -232,11 +242,12 @@ impl Outbox {
                 return Some(frame);
             }
         }
-        while self.next < self.next_sequence_number() {
+        while self.next < self.next_sequence_number() && self.messages_in_flight < self.flight {
             let number = self.next;
             self.next += 1;
             let before = self.in_flight;
             self.in_flight += self.unacknowledged_bytes(number);
+            self.messages_in_flight += usize::from(!self.is_acknowledged(number));
             if let Some(frame) = self.transmit(number, before, now) {
                 return Some(frame);
             }
@@ -335,7 +346,9 @@ impl Outbox {
         self.unacknowledged -= entry.bytes;
         if number < self.next {
             self.in_flight -= entry.bytes;
+            self.messages_in_flight -= 1;
         }
+        self.flight = self.flight.saturating_add(1);
         true
     }
 
@@ -416,7 +429,7 @@ impl Outbox {
         }
         self.resend_overdue(now, self.rtt.timeout());
         if let Some(inquiry) = &mut self.inquiry {
-            inquiry.handle_timeout();
+            inquiry.restart_round();
         }
         self.rtt.back_off();
         self.window.on_timeout();
@@ -448,8 +461,12 @@ impl Outbox {
         }
     }
 
-    /// A new websocket: everything unacknowledged goes again, in order.
+    /// A new websocket: everything unacknowledged goes again, in order, the first few messages until
+    /// one of them is acknowledged.
     pub(super) fn resend_all(&mut self) {
+        if self.next > 0 {
+            self.flight = FIRST_FLIGHT;
+        }
         self.resend.clear();
         self.transmissions.clear();
         for entry in &mut self.entries {
@@ -458,10 +475,12 @@ impl Outbox {
         }
         self.next = self.first;
         self.in_flight = 0;
+        self.messages_in_flight = 0;
         self.burst = 1;
         self.rtt.restart();
-        // Answers of the old websocket, and messages that the service kept of it, may still come.
-        self.inquiry = None;
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.restart_round();
+        }
     }
 }
 

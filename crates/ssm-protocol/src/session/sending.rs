@@ -129,7 +129,9 @@ impl Session {
             let question = self.outbox.next_sequence_number();
             self.push(PayloadType::Size, &[], now);
             self.outbox.begin_inquiry(question);
-            return self.outbox.poll(now);
+            if let Some(message) = self.outbox.poll(now) {
+                return Some(message);
+            }
         }
         if !self.outbox.is_inquiring() {
             return None;

@@ -27,6 +27,62 @@ fn everything_unacknowledged_goes_again_in_order_with_the_same_bytes() {
 }
 
 #[test]
+fn a_resumption_starts_with_a_few_messages_and_grows_by_acknowledgements() {
+    let mut client = Client::ready();
+    for number in 1..=20 {
+        assert_eq!(client.send("x").numbers(), [number]);
+    }
+    assert_eq!(client.reconnect().numbers(), [1, 2, 3, 4]);
+    assert_eq!(client.acknowledge(1).numbers(), [5, 6]);
+    // What is new waits its turn.
+    assert_eq!(client.send("y").numbers(), NOTHING);
+    assert_eq!(client.acknowledge(2).numbers(), [7, 8]);
+    assert_eq!(client.acknowledge(3).numbers(), [9, 10]);
+    // Acknowledged by the old websocket's doing, it is not sent again.
+    assert_eq!(client.acknowledge(12).numbers(), [11]);
+    for number in [4, 5, 6, 7, 8] {
+        client.acknowledge(number);
+    }
+    assert_eq!(client.session.stats().unacknowledged, 12);
+    assert_eq!(client.send("z").numbers(), [22]);
+}
+
+/// Whatever was on its way is lost with each websocket, which lives for few messages.
+#[test]
+fn websockets_that_break_after_a_few_messages_still_deliver_a_window() {
+    const MESSAGES: i64 = 60;
+    for lives in [8, 20, 50] {
+        let mut client = Client::ready();
+        for _ in 0..MESSAGES {
+            client.send("x");
+        }
+        let mut websockets = 0;
+        while client.session.stats().unacknowledged > 0 {
+            websockets += 1;
+            assert!(websockets <= MESSAGES, "no progress");
+            let mut left = lives;
+            let mut arrived = client.reconnect().numbers();
+            while left > 0 && !arrived.is_empty() {
+                // A flight arrives as far as the websocket lives, and so do its acknowledgements.
+                arrived.truncate(left);
+                left -= arrived.len();
+                let mut next = Vec::new();
+                for number in arrived.drain(..).take(left) {
+                    next.extend(client.acknowledge(number).numbers());
+                    left -= 1;
+                }
+                arrived = next;
+            }
+        }
+        // At least a quarter of what a websocket carries is messages that got through.
+        assert!(
+            websockets <= MESSAGES * 4 / i64::try_from(lives).expect("small") + 1,
+            "{websockets} websockets of {lives} messages"
+        );
+    }
+}
+
+#[test]
 fn sequence_numbers_go_on_over_websockets_in_both_directions() {
     let mut client = Client::ready();
     assert_eq!(client.send("a").numbers(), [1]);

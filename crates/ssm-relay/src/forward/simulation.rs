@@ -97,6 +97,7 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
         "asked",
         "client cut",
         "cut between connections",
+        "cut by count",
         "paused",
         "processed again",
         "receiving paused",

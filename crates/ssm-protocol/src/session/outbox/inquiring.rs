@@ -77,8 +77,9 @@ impl Outbox {
             return 0;
         };
         self.rtt.sample(answer.round_trip);
-        // The path works: nothing is overdue.
+        // The path works: nothing is overdue, and more may be on its way.
         self.progress_at = Some(now);
+        self.flight = self.flight.saturating_mul(2);
         if !answer.taken {
             return 0;
         }

@@ -20,6 +20,13 @@ pub(super) struct Faults {
     pub(super) rate: Option<u32>,
 }
 
+impl Faults {
+    /// Every message arrives, once, as it was sent.
+    pub(super) fn lose_nothing(&self) -> bool {
+        self.drop + self.duplicate + self.late + self.damage == 0.0 && self.jitter.is_zero()
+    }
+}
+
 /// One direction of one websocket: messages on their way.
 #[derive(Debug)]
 pub(super) struct Leg {

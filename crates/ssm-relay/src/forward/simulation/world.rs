@@ -58,6 +58,10 @@ pub(super) struct World {
     targets: BTreeMap<ConnectionId, Target>,
     happenings: BTreeMap<(Instant, u64), Happening>,
     count: u64,
+    /// Messages that went through the client's websocket, either way.
+    carried: u32,
+    /// How often it broke for having carried its number.
+    worn_out: usize,
     wakes: (Instant, usize),
     /// The client was told that publication is paused.
     paused: bool,
@@ -121,6 +125,8 @@ impl World {
             targets: BTreeMap::new(),
             happenings: BTreeMap::new(),
             count: 0,
+            carried: 0,
+            worn_out: 0,
             wakes: (began, 0),
             paused: false,
             resumed: false,
@@ -239,8 +245,11 @@ impl World {
     fn relay(&mut self) -> bool {
         let now = self.now;
         let mut any = false;
-        while let Some(message) = self.client_to_gateway.arrived(now) {
+        while !self.is_worn_out()
+            && let Some(message) = self.client_to_gateway.arrived(now)
+        {
             any = true;
+            self.carried += 1;
             if self.agent_connected {
                 self.gateway_to_agent.send(message, now, &mut self.dice);
             } else if self.plan.keeps {

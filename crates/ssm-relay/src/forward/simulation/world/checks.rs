@@ -111,9 +111,30 @@ impl World {
                 fail("nobody was told that it was refused");
             }
         }
+        self.check_cuts();
         if let Some(over) = &self.over {
             assert!(self.may_end(over), "the session ended\n{}", self.state());
         }
+    }
+
+    /// Where websockets break after a number of messages, a share of these is what got through for
+    /// the first time.
+    fn check_cuts(&self) {
+        let sound = [&self.plan.to_agent, &self.plan.to_client]
+            .iter()
+            .all(|faults| faults.lose_nothing());
+        let Some((most, _)) = self.plan.cuts.filter(|_| sound) else {
+            return;
+        };
+        let stats = self.forward.stats();
+        let through = stats.received + stats.acknowledged;
+        let carried = self.worn_out as u64 * u64::from(most);
+        assert!(
+            carried <= 40 * (through + u64::from(most)),
+            "{} websockets of {most} messages for {through}\n{}",
+            self.worn_out,
+            self.state()
+        );
     }
 
     /// Whether the session had to end.
@@ -126,14 +147,14 @@ impl World {
             // Its old smux hangs up after 30 s without a word. Some outages add up to that, and so
             // does a lost message, behind which keep-alives wait until acknowledgements are read.
             Over::ByService(_) | Over::Gone if text.is_empty() => {
-                let disturbed = !self.plan.incidents.is_empty() || self.plan.to_agent.drop > 0.0;
+                let disturbed = self.plan.is_disturbed() || self.plan.to_agent.drop > 0.0;
                 self.plan.ssh || (self.plan.hangs_up() && disturbed)
             }
             Over::ByService(_) | Over::Gone if text.starts_with("Unable") => {
                 self.plan.streams.iter().any(|stream| stream.refused)
             }
             Over::ByService(_) | Over::Gone if text.starts_with("The handshake") => {
-                !self.plan.incidents.is_empty()
+                self.plan.is_disturbed()
             }
             _ => self.plan.restarts(),
         }

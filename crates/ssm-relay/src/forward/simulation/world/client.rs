@@ -29,10 +29,14 @@ impl World {
             let mut most = self.plan.limits.session_receive_budget;
             most += self.forward.stats().reordering;
             for _ in 0..READ_BATCH {
+                if self.is_worn_out() {
+                    break;
+                }
                 let Some(message) = self.gateway_to_client.arrived(now) else {
                     break;
                 };
                 any = true;
+                self.carried += 1;
                 self.trace("to client", &message);
                 most += message.len();
                 outcome = outcome.and_then(|()| self.forward.handle_message(message, now));

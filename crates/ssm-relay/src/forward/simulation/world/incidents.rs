@@ -25,7 +25,21 @@ impl World {
         self.happenings.insert(key, happening);
     }
 
+    /// The client's websocket has carried as much as it does.
+    pub(super) fn is_worn_out(&self) -> bool {
+        let cuts = self.plan.cuts;
+        self.connected && cuts.is_some_and(|(most, _)| self.carried >= most)
+    }
+
     pub(super) fn happen(&mut self) -> bool {
+        if self.is_worn_out()
+            && let Some((_, long)) = self.plan.cuts
+        {
+            self.events.insert("cut by count");
+            self.worn_out += 1;
+            self.incident(Incident::CutClient(long));
+            return true;
+        }
         let Some(entry) = self.happenings.first_entry() else {
             return false;
         };
@@ -157,6 +171,7 @@ impl World {
             return;
         }
         self.connected = true;
+        self.carried = 0;
         self.resumed = true;
         self.forward.connected(now);
         if self.agent_connected {
