@@ -99,7 +99,7 @@ fn of_end(end: &End) -> u8 {
         EndKind::ByService if end.is_clean() => 0,
         EndKind::ByService => 7,
         EndKind::SessionGone => 8,
-        EndKind::ConnectionLost => 9,
+        EndKind::ConnectionLost | EndKind::NotResumable => 9,
         EndKind::Protocol => 10,
         EndKind::Connect => match end {
             End::Connect(error) => of_connecting(error),

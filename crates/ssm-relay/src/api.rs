@@ -15,7 +15,8 @@ pub trait SessionApi: Send + Sync + 'static {
     /// StartSession.
     fn start(&self) -> BoxFuture<'_, Result<Ticket, ApiError>>;
 
-    /// ResumeSession: a new token for the same session, or `None` when the session is gone.
+    /// ResumeSession: a new token for the same session, or `None` when the session is gone. An empty
+    /// [`Ticket::stream_url`] stands for the one before.
     fn resume<'a>(&'a self, session_id: &'a str)
     -> BoxFuture<'a, Result<Option<Ticket>, ApiError>>;
 

@@ -86,13 +86,14 @@ impl Driver {
     async fn drive(&self, ticket: Ticket) -> (End, Option<WebSocket>) {
         let mut closing = self.closing.clone();
         let client_id = self.shared.lock().forward.uuid();
+        let mut stream_url = ticket.stream_url.clone();
         let mut ticket = Some(ticket);
         let mut outage: Option<Outage> = None;
         loop {
             let opened = tokio::select! {
                 biased;
                 _ = closing.wait_for(|closing| *closing) => return (End::Closed, None),
-                opened = self.open(ticket.take(), client_id, &mut outage) => opened,
+                opened = self.open(ticket.take(), &mut stream_url, client_id, &mut outage) => opened,
             };
             let websocket = match opened {
                 Ok(Some(websocket)) => websocket,
@@ -143,16 +144,27 @@ impl Driver {
     async fn open(
         &self,
         ticket: Option<Ticket>,
+        stream_url: &mut String,
         client_id: Uuid,
         outage: &mut Option<Outage>,
     ) -> Result<Option<WebSocket>, End> {
         let ticket = match ticket {
             Some(ticket) => ticket,
+            None if self.connector.is_presigned(stream_url) => {
+                let lost = outage.take().map(|outage| outage.reason);
+                return Err(End::NotResumable {
+                    reason: lost.unwrap_or_default(),
+                });
+            }
             None => match self.resume(outage).await? {
                 Some(ticket) => ticket,
                 None => return Ok(None),
             },
         };
+        // Without a URL, ResumeSession means the one before; another cell's must be used.
+        if !ticket.stream_url.trim().is_empty() {
+            stream_url.clone_from(&ticket.stream_url);
+        }
         let open_data_channel = OpenDataChannel {
             request_id: self.shared.lock().forward.uuid(),
             token: &ticket.token,
@@ -160,11 +172,7 @@ impl Driver {
             client_version: ssm_protocol::CLIENT_VERSION,
         }
         .to_json();
-        match self
-            .connector
-            .open(&ticket.stream_url, open_data_channel)
-            .await
-        {
+        match self.connector.open(stream_url, open_data_channel).await {
             Ok(websocket) => Ok(Some(websocket)),
             Err(error) if error.is_retryable() || (self.is_ready() && may_pass(&error)) => {
                 tracing::debug!(session = %self.session_id, %error, "websocket not opened");

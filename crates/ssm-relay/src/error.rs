@@ -35,6 +35,15 @@ pub enum End {
         /// What the last attempt said.
         last: String,
     },
+    /// The websocket was lost, and the session's stream URL was presigned: its signature is for one
+    /// connection, so there is no way back.
+    #[error(
+        "the connection was lost ({reason}), and a session with a presigned stream URL cannot be resumed; start a new one"
+    )]
+    NotResumable {
+        /// Why it was lost.
+        reason: String,
+    },
     /// The websocket could not be opened.
     #[error(transparent)]
     Connect(Arc<ConnectError>),
@@ -62,6 +71,8 @@ pub enum EndKind {
     SessionGone,
     /// [`End::ConnectionLost`].
     ConnectionLost,
+    /// [`End::NotResumable`].
+    NotResumable,
     /// [`End::Connect`].
     Connect,
     /// [`End::Protocol`].
@@ -80,6 +91,7 @@ impl End {
             Self::ByService { .. } => EndKind::ByService,
             Self::SessionGone => EndKind::SessionGone,
             Self::ConnectionLost { .. } => EndKind::ConnectionLost,
+            Self::NotResumable { .. } => EndKind::NotResumable,
             Self::Connect(_) => EndKind::Connect,
             Self::Protocol(_) => EndKind::Protocol,
             Self::Api(_) => EndKind::Api,

@@ -115,6 +115,27 @@ impl StreamEndpoint {
     }
 }
 
+/// Query parameters any of which makes a URL presigned: it brings its own signature, and works for as
+/// long as that says (`session-manager-plugin` @29db6846).
+const PRESIGNED: &[&str] = &[
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Signature",
+    "X-Amz-Security-Token",
+];
+
+/// Whether the URL is presigned: it is used as it is, and its session cannot be resumed.
+pub(crate) fn is_presigned(url: &Url) -> bool {
+    url.query_pairs().any(|(name, _)| {
+        PRESIGNED
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    })
+}
+
 fn parse(text: &str) -> Result<Url, StreamUrlError> {
     Url::parse(text)
         .ok()
@@ -311,6 +332,19 @@ mod tests {
             "wss://proxy.example:8443/v1/data-channel/s?role=publish_subscribe"
         );
         assert!(StreamEndpoint::named("ws://proxy.example").is_err());
+    }
+
+    #[test]
+    fn any_signing_parameter_makes_a_url_presigned() {
+        let presigned =
+            |query: &str| is_presigned(&Url::parse(&format!("wss://h/s?{query}")).expect("a URL"));
+        for name in PRESIGNED {
+            assert!(presigned(&format!("role=publish_subscribe&{name}=x")));
+            assert!(presigned(&format!("{}=x&role=y", name.to_lowercase())));
+        }
+        for query in ["", "role=publish_subscribe&cell-number=7", "a=X-Amz-Date"] {
+            assert!(!presigned(query), "{query}");
+        }
     }
 
     #[test]

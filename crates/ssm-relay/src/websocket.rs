@@ -29,7 +29,7 @@ use crate::dial;
 use crate::proxy::Proxy;
 use crate::quota::Quota;
 use crate::signer::Signer;
-use crate::stream_url::{StreamEndpoint, StreamUrlError};
+use crate::stream_url::{StreamEndpoint, StreamUrlError, is_presigned};
 use crate::tls::CaBundle;
 use crate::transport::Transport;
 
@@ -192,6 +192,13 @@ impl Connector {
         self.signer.as_ref()
     }
 
+    /// Whether the URL brings its own signature.
+    pub(crate) fn is_presigned(&self, stream_url: &str) -> bool {
+        self.endpoint
+            .resolve(stream_url)
+            .is_ok_and(|url| is_presigned(&url))
+    }
+
     /// Connects, upgrades and sends the first message, OpenDataChannel.
     pub(crate) async fn open(
         &self,
@@ -213,8 +220,8 @@ impl Connector {
         open_data_channel: Zeroizing<String>,
     ) -> Result<WebSocket, ConnectError> {
         let signed = match &self.signer {
-            Some(signer) => signer.headers(url, &host_header(url)).await?,
-            None => Default::default(),
+            Some(signer) if !is_presigned(url) => signer.headers(url, &host_header(url)).await?,
+            _ => Default::default(),
         };
         let io = dial::connect(url, &self.proxy, self.ca_bundle.as_ref()).await?;
         let key = generate_key();

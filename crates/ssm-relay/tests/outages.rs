@@ -160,6 +160,63 @@ async fn a_websocket_that_is_refused_after_its_opening_was_no_resumption() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_resumption_goes_to_the_url_that_the_service_named_last() {
+    let (listener, api) = service_with(works).await;
+    let api = Arc::new(api);
+    let _relay = relay(api.clone()).await;
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let moved = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = moved.local_addr().expect("bound");
+    let url = format!("ws://{address}/v1/data-channel/s?cell-number=2");
+    for (named, listener) in [
+        ("", &listener),
+        (url.as_str(), &moved),
+        (" ", &moved),
+        ("", &moved),
+        (api.url.as_str(), &listener),
+    ] {
+        *api.resume_url.lock().expect("no panic") = Some(named.to_owned());
+        agent = close_with(agent, CloseCode::Normal, "Bye").await;
+        agent.accept_again(listener).await;
+        agent.send(b"\x01\x03\0\0\0\0\0\0");
+        agent.acknowledged().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_presigned_url_is_used_unsigned_and_never_resumed() {
+    let (listener, mut api) = service_with(works).await;
+    api.url += "?role=publish_subscribe&X-Amz-Signature=0123";
+    let api = Arc::new(api);
+    let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    let config = RelayConfig {
+        signer: Some(Signer::new(
+            SharedCredentialsProvider::new(credentials),
+            "us-east-1",
+        )),
+        ..config()
+    };
+    let relay = relay_with(config, api.clone()).await;
+    let (mut tcp, _) = soon("a client", listener.accept())
+        .await
+        .expect("a connection");
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        request.push(tcp.read_u8().await.expect("a request"));
+    }
+    let request = String::from_utf8(request).expect("text").to_lowercase();
+    assert!(request.contains("x-amz-signature=0123"), "{request}");
+    assert!(!request.contains("authorization"), "{request}");
+    assert!(!request.contains("x-amz-date"), "{request}");
+    drop(tcp);
+    let end = soon("the end", relay.closed()).await;
+    assert_eq!(end.kind(), EndKind::NotResumable);
+    assert!(end.to_string().contains("presigned"), "{end}");
+    assert_eq!(api.resumed.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn websockets_that_break_after_one_message_are_not_opened_in_a_hurry() {
     let (listener, api) = service_with(works).await;
     let api = Arc::new(api);

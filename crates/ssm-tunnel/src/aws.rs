@@ -125,10 +125,11 @@ impl SessionApi for SystemsManager {
                 .send()
                 .await
             {
+                // No URL stands for the one before, and the session's id is known.
                 Ok(answer) => ticket(
                     "ResumeSession",
-                    answer.session_id,
-                    answer.stream_url,
+                    Some(session_id.to_owned()),
+                    Some(answer.stream_url.unwrap_or_default()),
                     answer.token_value,
                 )
                 .map_err(ApiError::fatal),

@@ -29,6 +29,8 @@ pub(crate) type Answer = Result<bool, ApiError>;
 
 pub(crate) struct Api {
     pub(crate) url: String,
+    /// The URL that ResumeSession answers with, where it is another.
+    pub(crate) resume_url: std::sync::Mutex<Option<String>>,
     pub(crate) starts_more: bool,
     pub(crate) resume: Resume,
     /// StartSession waits until it is allowed.
@@ -64,7 +66,13 @@ impl SessionApi for Api {
 
     fn resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
         let number = self.resumed.fetch_add(1, Ordering::SeqCst);
-        Box::pin(async move { Ok((self.resume)(number).await?.then(|| self.ticket(0))) })
+        Box::pin(async move {
+            let mut ticket = self.ticket(0);
+            if let Some(url) = self.resume_url.lock().expect("no panic").clone() {
+                ticket.stream_url = url;
+            }
+            Ok((self.resume)(number).await?.then_some(ticket))
+        })
     }
 
     fn terminate<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
@@ -101,6 +109,7 @@ pub(crate) async fn service_with(resume: Resume) -> (TcpListener, Api) {
     let address = listener.local_addr().expect("bound");
     let api = Api {
         url: format!("ws://{address}/v1/data-channel/s"),
+        resume_url: std::sync::Mutex::new(None),
         starts_more: true,
         resume,
         start_held: AtomicBool::new(false),
