@@ -559,6 +559,38 @@ def the_cli_never_asks_for_a_user_and_we_do(stack):
     assert outcomes == [{"error": "AccessDeniedException"}, "answered"], outcomes
 
 
+def the_drop_in_acts_as_the_cli_did(stack):
+    # A role that asks for MFA itself, and one where only the account does: either way the CLI asks, and its
+    # session is the one that Systems Manager accepts. The endpoint is a stand-in's, for STS too.
+    for options, named in ((), {}), (("--role", "dev,no-mfa"), {"role_session_name": "jo"}):
+        place = Place(stack, *options)
+        place.profile(
+            "used", role_arn=ROLE, source_profile="taro-keys", mfa_serial=place.serial("taro"), **named,
+        )
+        program = place.run(
+            AWS, "ssm", "start-session", "--profile", "used", "--target", place.facts["instance"],
+            "--document-name", "AWS-StartPortForwardingSession", "--parameters", "portNumber=9",
+            env={"PATH": f"{EXAMPLES}:{os.environ['PATH']}", **{
+                # Another user's, in vain.
+                "AWS_ACCESS_KEY_ID": "AKIAXXXXXXXXXXXXXXXX", "AWS_SECRET_ACCESS_KEY": "x" * 40,
+            }},
+        )
+        program.shows(PROMPT)
+        program.type(place.code() + "\n")
+        lines = []
+        while not lines or lines[-1] != "Waiting for connections...\n":
+            lines.append(program.process.stdout.readline().decode())
+            assert lines[-1], (lines, program.ends(), program.screen)
+        os.killpg(program.process.pid, signal.SIGINT)
+        code, out, err = program.ends()
+        assert code == 0 and "Exiting session with sessionId: " in out, (code, lines, out, err)
+        assert program.screen.count(PROMPT) == 1, program.screen
+        assert place.codes() == 1 and len(place.requests("AssumeRole")) == 1, place.requests()
+        calls = place.requests("StartSession") + place.requests("TerminateSession")
+        assert [call["outcome"] for call in calls] == ["answered"] * 2, calls
+        assert len({call["access_key_id"] for call in calls}) == 1, calls
+
+
 def a_broken_cache_stops_the_cli_and_not_us(stack):
     place = Place(stack).as_aws(stack)
     place.answers(AWS, *IDENTITY, "--profile", "dev")
@@ -673,6 +705,7 @@ CHECKS = [
     the_cli_mixes_up_whose_session_it_is_and_we_do_not,
     the_cli_asks_twice_for_a_short_session_and_we_once,
     the_cli_never_asks_for_a_user_and_we_do,
+    the_drop_in_acts_as_the_cli_did,
     a_broken_cache_stops_the_cli_and_not_us,
     the_cli_uses_us_as_its_credential_process,
     moto_finds_our_requests_well_formed_and_well_signed,

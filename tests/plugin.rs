@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdout, Command};
 const PORT: &str = "AWS-StartPortForwardingSession";
 const SSH: &str = "AWS-StartSSHSession";
 const RESPONSE: &str = "AWS_SSM_START_SESSION_RESPONSE";
+const SHELLS: &str = "this session is a shell or a command, which ssm-tunnel's session-manager-plugin does not support yet: it forwards ports and carries ssh; use AWS's plugin for this session";
 const ROLE: &str = "arn:aws:iam::123456789012:role/dev";
 
 /// StartSession's answer, as the AWS CLI hands it over.
@@ -336,7 +337,6 @@ async fn wrong_arguments_are_named_and_the_session_ended() {
             keys(&sandbox.access_key_id(), &sandbox.secret_access_key())
         ),
     );
-    let shells = "this session is a shell or a command, which ssm-tunnel's session-manager-plugin does not support yet: it forwards ports and carries ssh; use AWS's plugin for this session";
     let argument = "the request's parameters (argument 5) cannot be used: ";
     for (request, expected) in [
         (
@@ -359,11 +359,11 @@ async fn wrong_arguments_are_named_and_the_session_ended() {
         ),
         (
             r#"{"DocumentName": "SSM-SessionManagerRunShell"}"#,
-            shells.to_owned(),
+            SHELLS.to_owned(),
         ),
         (
             r#"{"DocumentName": "AWS-StartInteractiveCommand"}"#,
-            shells.to_owned(),
+            SHELLS.to_owned(),
         ),
     ] {
         let session = start(&config(&sandbox), PORT, &[("portNumber", "9")]).await;
@@ -394,6 +394,45 @@ async fn wrong_arguments_are_named_and_the_session_ended() {
     let text = String::from_utf8_lossy(&ended.stdout);
     let named = "Cannot perform start session: profile eu-west-1: there is no such profile";
     assert!(text.contains(named), "{}", printed(&ended));
+}
+
+/// As `aws ssm start-session` without a document, `aws ecs execute-command`, and a document of the
+/// account's own would hand it over: the agent shows what it is.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built example"]
+async fn a_shell_is_named_and_ended_whoever_started_it() {
+    let sandbox = e2e::sandbox(instance(echo().await)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let url = sandbox.endpoint_url();
+    configure(
+        home.path(),
+        "",
+        &format!(
+            "[default]\n{}",
+            keys(&sandbox.access_key_id(), &sandbox.secret_access_key())
+        ),
+    );
+    for request in [
+        json!({ "Target": TARGET }),
+        json!({ "Target": "ecs:cluster_task_runtime" }),
+        json!({ "Target": TARGET, "DocumentName": "Team-Shell" }),
+    ] {
+        let session = start(&config(&sandbox), "SSM-SessionManagerRunShell", &[]).await;
+        let (answer, request) = (session.answer.to_string(), request.to_string());
+        let arguments = [&answer, "us-east-1", "StartSession", "", &request, &url];
+        let mut command = plugin(&sandbox, home.path(), &arguments).await;
+        let ended = output("the plugin", &mut command).await;
+        let text = String::from_utf8_lossy(&ended.stdout);
+        let id = &session.id;
+        assert_eq!(
+            text,
+            format!(
+                "\nStarting session with SessionId: {id}\nCannot perform start session: {SHELLS}\n"
+            )
+        );
+        assert!(ended.status.success(), "{}", printed(&ended));
+        no_sessions(&sandbox).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

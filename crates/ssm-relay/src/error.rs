@@ -145,3 +145,24 @@ pub enum OpenError {
     #[error("the session cannot carry another stream")]
     TooManyStreams,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_shows_by_its_type_its_encryption_or_its_early_output() {
+        let protocol = |error| End::Protocol(ForwardError::Session(error));
+        for error in [
+            SessionError::DataBeforeHandshake,
+            SessionError::SessionType("Standard_Stream".to_owned()),
+            SessionError::EncryptionRequested,
+        ] {
+            let text = error.to_string();
+            assert!(protocol(error).is_shell(), "{text}");
+        }
+        let after = Duration::from_secs(15);
+        assert!(!protocol(SessionError::HandshakeTimeout { after }).is_shell());
+        assert!(!End::SessionGone.is_shell());
+    }
+}

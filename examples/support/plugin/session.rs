@@ -258,7 +258,11 @@ fn exiting(id: &str) -> String {
 
 /// The last line of a session that was carried, and not ended here.
 fn ended(end: &End, id: &str) {
-    say(&match end {
+    say(&last_line(end, id));
+}
+
+fn last_line(end: &End, id: &str) -> String {
+    match end {
         end if end.is_clean() => exiting(id),
         End::ByService { output } => match output.trim() {
             "" => exiting(id),
@@ -266,7 +270,7 @@ fn ended(end: &End, id: &str) {
         },
         End::SessionGone => format!("Session: {id} timed out."),
         error => format!("\n\nSessionId: {id} : {error}\n"),
-    });
+    }
 }
 
 /// The line of a session that could not be carried.
@@ -297,6 +301,18 @@ pub fn say(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_text_of_the_service_leaves_no_colon() {
+        let line = |output: &str| {
+            let output = output.to_owned();
+            last_line(&End::ByService { output }, "s-1")
+        };
+        for empty in ["", " ", "\n"] {
+            assert_eq!(line(empty), "\n\nExiting session with sessionId: s-1.\n");
+        }
+        assert_eq!(line("Closed.\n"), "\n\nSessionId: s-1 : Closed.\n");
+    }
 
     #[test]
     fn a_cause_that_is_part_of_its_error_is_not_repeated() {
