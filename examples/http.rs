@@ -6,7 +6,7 @@
 //!
 //! The page goes to standard output, everything else to standard error.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -51,12 +51,10 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     let host = options.url.host().context("the URL names no host")?;
     let tls = options.url.scheme_str() == Some("https");
     let port = options.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
-    let mut builder = Tunnel::builder(options.target)
+    let builder = Tunnel::builder(options.target)
         .remote_port(port)
+        .remote_host(host)
         .sdk_config(login.config());
-    if let Some(host) = target::remote_host(host) {
-        builder = builder.remote_host(host);
-    }
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
     let Some(tunnel) = open(login.open(options.aws.apply(builder)), output, &mut signals).await?
@@ -95,7 +93,14 @@ async fn fetch(tunnel: Arc<Tunnel>, url: Uri) -> anyhow::Result<()> {
     let mut out = std::io::stdout();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
-            out.write_all(&data)?;
+            // Other programs get the page as it is.
+            match out.is_terminal() {
+                true => {
+                    let text = String::from_utf8_lossy(&data);
+                    out.write_all(ssm_terminal::printable(&text).as_bytes())?;
+                }
+                false => out.write_all(&data)?,
+            }
         }
     }
     out.flush()?;

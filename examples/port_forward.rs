@@ -9,8 +9,8 @@
 //! # Several at once
 //!
 //! `--forward [LOCAL=][HOST:]PORT`, as often as needed. `LOCAL` is a port of 127.0.0.1, any address
-//! with its port, or a Unix socket's path; without it a free port is taken. Each has a session of
-//! its own; when one ends, all do.
+//! with its port, or a Unix socket's path; without it a free port is taken. ssh's way of writing it,
+//! `LOCAL:HOST:PORT`, is understood too. Each has a session of its own; when one ends, all do.
 //!
 //! ```text
 //! port_forward --target i-… --forward 15432=db.internal:5432 --forward ./redis.sock=cache.internal:6379
@@ -170,13 +170,7 @@ async fn open_all(
             .remote_port(forward.port)
             .sdk_config(login.config());
         builder = options.local.admit(forward.local.apply(builder));
-        let host = forward.host.as_deref();
-        // A document of one's own may have its own idea of a host.
-        let host = match &options.document_name {
-            None => host.and_then(target::remote_host),
-            Some(_) => host,
-        };
-        if let Some(host) = host {
+        if let Some(host) = &forward.host {
             builder = builder.remote_host(host);
         }
         if let Some(name) = &options.document_name {

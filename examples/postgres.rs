@@ -4,14 +4,14 @@
 //! tokio-postgres over [`Tunnel::connect`], without a local port for others to connect to.
 //!
 //! The first argument is what `psql` takes, with the host as seen from the instance. The password
-//! comes from it or from `PGPASSWORD`. With TLS (`sslmode=require`; the default takes it where the
-//! server has it) the certificate is always checked against the host's name: by this machine's
-//! roots, or by those of `--sslrootcert`, which for RDS is AWS's `global-bundle.pem`.
+//! comes from it or from `PGPASSWORD`. With TLS (`sslmode=verify-full` or `require`; the default takes
+//! it where the server has it) the certificate is always checked against the host's name: by this
+//! machine's roots, or by those of `sslrootcert`, which for RDS is AWS's `global-bundle.pem`.
 //!
 //! Rows go to standard output, a line each with tabs between the columns, or with `--output json`
 //! as objects; everything else goes to standard error.
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ use support::open::{open, or_leave};
 use support::options::{Aws, Format};
 use support::output::Output;
 use support::signals::Signals;
-use support::{exit, program, session, target};
+use support::{exit, program, psql, session, target};
 use tokio_postgres::config::Host;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Config, SimpleQueryMessage};
@@ -59,10 +59,11 @@ fn main() -> ExitCode {
 
 async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
     options.aws.account.start_log()?;
-    let mut database: Config = options
-        .connection
+    let connection = psql::read(&options.connection).context("the connection cannot be used")?;
+    let mut database: Config = connection
+        .text
         .parse()
-        .context("the connection is not one that psql takes")?;
+        .context("the connection cannot be used")?;
     if database.get_password().is_none()
         && let Some(password) = std::env::var_os("PGPASSWORD")
     {
@@ -73,15 +74,14 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
         _ => bail!("the connection must name one host, as seen from the target"),
     };
     let port = database.get_ports().first().copied().unwrap_or(5432);
-    let tls = MakeRustlsConnect::new(tls(options.sslrootcert.as_deref())?);
+    let roots = options.sslrootcert.or(connection.sslrootcert);
+    let tls = MakeRustlsConnect::new(tls(roots.as_deref())?);
 
     let login = Login::new(&options.aws.account).await?;
-    let mut builder = Tunnel::builder(options.target)
+    let builder = Tunnel::builder(options.target)
         .remote_port(port)
+        .remote_host(&host)
         .sdk_config(login.config());
-    if let Some(host) = target::remote_host(&host) {
-        builder = builder.remote_host(host);
-    }
     // Until here Ctrl-C just ends the program; from here on there is a session to terminate.
     let mut signals = Signals::new()?;
     let Some(tunnel) = open(login.open(options.aws.apply(builder)), output, &mut signals).await?
@@ -144,6 +144,7 @@ fn tls(roots: Option<&Path>) -> anyhow::Result<ClientConfig> {
 
 fn print(answer: &[SimpleQueryMessage], format: Format) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
+    let terminal = out.is_terminal();
     for message in answer {
         let SimpleQueryMessage::Row(row) = message else {
             continue;
@@ -151,7 +152,12 @@ fn print(answer: &[SimpleQueryMessage], format: Format) -> anyhow::Result<()> {
         let values = (0..row.len()).map(|column| row.get(column));
         match format {
             Format::Text => {
-                let values: Vec<_> = values.map(Option::unwrap_or_default).collect();
+                // Other programs get the values as they are.
+                let shown = |value: Option<&str>| match (value.unwrap_or_default(), terminal) {
+                    (value, true) => ssm_terminal::one_line(value).into_owned(),
+                    (value, false) => value.to_owned(),
+                };
+                let values: Vec<_> = values.map(shown).collect();
                 writeln!(out, "{}", values.join("\t"))?;
             }
             Format::Json => {

@@ -177,13 +177,15 @@ async fn use_it(
             return Ok(None);
         };
         tunnel.ready().await?;
+        let host = options.host.as_deref();
+        let host = host.filter(|host| !ssm_tunnel::is_target_itself(host));
         let desired = Desired {
             address,
             file: &file,
             saved: options.rdp_file.clone(),
             only_address: username.is_none(),
             password: password.as_ref(),
-            machine: options.host.as_deref().unwrap_or(tunnel.target()),
+            machine: host.unwrap_or(tunnel.target()),
         };
         Desktop::start(client, desired).await.map(Some)
     };
@@ -209,8 +211,7 @@ fn tunnel(options: &Options, config: &SdkConfig) -> TunnelBuilder {
     let mut builder = Tunnel::builder(options.target())
         .remote_port(options.port_number)
         .sdk_config(config);
-    let host = options.host.as_deref().and_then(target::remote_host);
-    if let Some(host) = host {
+    if let Some(host) = &options.host {
         builder = builder.remote_host(host);
     }
     let builder = options.local.apply(builder, options.local_port_number);

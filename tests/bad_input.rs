@@ -141,7 +141,14 @@ async fn every_command_of_the_table_ends_with_its_text() {
     .expect("written");
     fs::write(folder.path().join("empty.pem"), "").expect("written");
     let mut programs = BTreeMap::new();
-    for name in ["doctor", "mfa", "port_forward", "rdp", "sandbox"] {
+    for name in [
+        "doctor",
+        "mfa",
+        "port_forward",
+        "postgres",
+        "rdp",
+        "sandbox",
+    ] {
         programs.insert(name, example(name).await);
     }
     let mut count = 0;
@@ -191,8 +198,9 @@ async fn run(
         command.env(name, value);
     }
     let ended = output(line, &mut command).await;
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(!ended.status.success(), "{line}: {}", printed(&ended));
+    // The doctor's findings are its output.
+    let said = printed(&ended);
+    assert!(!ended.status.success(), "{line}: {said}");
     assert!(!said.contains("panicked"), "{line}: {said}");
     let mut rest = &*said;
     for text in &row.texts {

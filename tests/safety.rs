@@ -125,6 +125,27 @@ async fn connections_of_another_user_are_reset() {
     assert!(reason.await.contains("not of this user"));
 }
 
+/// Whatever it sent: the system has no owner for it any more, and shows it as root's.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connection_closed_before_its_owner_is_known_is_not_admitted() {
+    use std::io::Write as _;
+    // On one thread, so that the listener runs only after the connection is closed.
+    let sandbox = sandbox(instance(echo().await)).await;
+    let tunnel = open(tunnel(&sandbox).local_port(0).same_user_only()).await;
+    let mut events = tunnel.events();
+    let mut tcp = std::net::TcpStream::connect(tunnel.local_addr()).expect("it listens");
+    tcp.write_all(b"whose?").expect("taken");
+    drop(tcp);
+    let reason = event(&mut events, "the refusal", |event| match event {
+        Event::ConnectionUnidentified { reason, .. } => Some(reason.clone()),
+        Event::ConnectionOpened { .. } => panic!("it was let in"),
+        _ => None,
+    });
+    let reason = reason.await;
+    assert!(reason.contains("owner could not be determined"), "{reason}");
+}
+
 #[cfg(target_os = "linux")]
 #[expect(clippy::print_stderr, reason = "a test that could not be run says so")]
 fn skipped(why: &str) {

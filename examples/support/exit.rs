@@ -2,7 +2,8 @@
 
 use ssm_mfa::MfaError;
 use ssm_tunnel::{
-    ConnectError, End, EndKind, Error, NoRdpClient, PasswordError, PrivateKeyError, ServiceError,
+    ConnectError, End, EndKind, Error, NoRdpClient, PasswordError, PrivateKeyError, ProxyError,
+    ServiceError,
 };
 
 use crate::launch::ClientFailed;
@@ -42,15 +43,27 @@ pub fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<PasswordError>() {
             return of_password(error);
         }
-        if cause.downcast_ref::<PrivateKeyError>().is_some() {
+        let proxy = cause.downcast_ref::<ProxyError>().is_some();
+        if proxy || cause.downcast_ref::<PrivateKeyError>().is_some() {
             return 3;
         }
-        let denied = cause.downcast_ref::<Denied>().is_some();
-        if denied || cause.downcast_ref::<MfaError>().is_some() {
-            return 4;
+        match cause.downcast_ref::<MfaError>() {
+            Some(MfaError::Settings(_) | MfaError::NoRegion) => return 3,
+            Some(_) => return 4,
+            None if cause.downcast_ref::<Denied>().is_some() => return 4,
+            None => {}
         }
     }
     1
+}
+
+/// What an error leaves to the program to say: which option sets what is missing.
+pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| {
+        let region = matches!(cause.downcast_ref(), Some(Error::NoRegion))
+            || matches!(cause.downcast_ref(), Some(MfaError::NoRegion));
+        region.then_some("--region REGION gives one, such as --region eu-west-1")
+    })
 }
 
 fn of_tunnel(error: &Error) -> u8 {
@@ -59,6 +72,7 @@ fn of_tunnel(error: &Error) -> u8 {
         | Error::LocalAddress { .. }
         | Error::LocalSocket { .. }
         | Error::NoRegion
+        | Error::Proxy(_)
         | Error::StreamEndpoint(_) => 3,
         Error::NoCredentials => 4,
         Error::Target(_) => 5,
@@ -122,7 +136,7 @@ fn of_connecting(error: &ConnectError) -> u8 {
         | ConnectError::Refused {
             status: 401 | 403, ..
         } => 4,
-        ConnectError::Url(_) => 3,
+        ConnectError::Url(_) | ConnectError::ProxyVariable(_) => 3,
         _ => 6,
     }
 }
@@ -174,5 +188,20 @@ mod tests {
             );
         }
         assert_eq!(code(&anyhow::anyhow!("anything")), 1);
+        let settings = MfaError::Settings(text());
+        assert_eq!(code(&anyhow::Error::from(settings)), 3);
+    }
+
+    #[test]
+    fn a_missing_region_is_a_setting_and_names_the_option() {
+        for error in [
+            anyhow::Error::from(Error::NoRegion),
+            anyhow::Error::from(MfaError::NoRegion).context("no credentials"),
+        ] {
+            assert_eq!(code(&error), 3, "{error:#}");
+            let hint = hint(&error).expect("a hint");
+            assert!(hint.contains("--region"), "{hint}");
+        }
+        assert_eq!(hint(&anyhow::anyhow!("no AWS region")), None);
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use ssm_tunnel::TunnelBuilder;
 
 /// Where local programs connect.
@@ -66,19 +66,35 @@ pub struct Forward {
     pub port: u16,
 }
 
-/// `[LOCAL=][HOST:]PORT`; without a local side, a free port of 127.0.0.1.
+/// `[LOCAL=][HOST:]PORT`; without a local side, a free port of 127.0.0.1. Also as ssh has it:
+/// `[ADDRESS:]PORT:HOST:PORT`.
 impl FromStr for Forward {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let (local, remote) = match text.split_once('=') {
-            Some((local, remote)) => (local.parse()?, remote),
-            None => (LocalSide::default(), text),
+            Some((local, remote)) => (Some(local), remote),
+            None => (None, text),
         };
-        let (host, port) = match remote.rsplit_once(':') {
-            Some((host, port)) => (Some(host), port),
-            None => (None, remote),
+        let parts = parts(remote)
+            .with_context(|| format!("{text} has brackets that do not match: [fd00::5]:80"))?;
+        let (local, host, port) = match (local, parts.as_slice()) {
+            (local, [port]) => (local.map(str::to_owned), None, *port),
+            (None, [digits, port]) if is_port(digits) && is_port(port) => {
+                bail!("{text} has two ports and no host: for a local port, write {digits}={port}")
+            }
+            (local, [host, port]) => (local.map(str::to_owned), Some(*host), *port),
+            (None, [local, host, port]) if is_port(local) => {
+                (Some((*local).to_owned()), Some(*host), *port)
+            }
+            (None, [address, local, host, port]) if is_port(local) => {
+                (Some(format!("{address}:{local}")), Some(*host), *port)
+            }
+            _ => bail!(
+                "{text} has too many colons: give [LOCAL=][HOST:]PORT, an IPv6 address in brackets, such as [fd00::5]:80"
+            ),
         };
+        let local = local.map_or_else(|| Ok(LocalSide::default()), |local| local.parse())?;
         let port: u16 = port
             .parse()
             .ok()
@@ -96,6 +112,31 @@ impl FromStr for Forward {
         );
         Ok(Self { local, host, port })
     }
+}
+
+/// At the colons outside brackets; `None` when the brackets do not match.
+fn parts(text: &str) -> Option<Vec<&str>> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut inside = false;
+    for (at, c) in text.char_indices() {
+        match (c, inside) {
+            ('[', false) if at == start => inside = true,
+            (']', true) => inside = false,
+            ('[' | ']', _) => return None,
+            (':', false) => {
+                parts.push(text.get(start..at)?);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(text.get(start..)?);
+    (!inside).then_some(parts)
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -130,6 +171,47 @@ mod tests {
                 5432
             )
         );
+    }
+
+    #[test]
+    fn ssh_s_form_is_read_too() {
+        let host = |name: &str| Some(name.to_owned());
+        let address = |text: &str| LocalSide::Address(text.parse().expect("an address"));
+        assert_eq!(
+            forward("15432:db:5432"),
+            (LocalSide::port(15432), host("db"), 5432)
+        );
+        assert_eq!(forward("0:db:5432"), (LocalSide::port(0), host("db"), 5432));
+        assert_eq!(
+            forward("127.0.0.2:15432:db:5432"),
+            (address("127.0.0.2:15432"), host("db"), 5432)
+        );
+        assert_eq!(
+            forward("[::1]:15432:[fd00::5]:80"),
+            (address("[::1]:15432"), host("fd00::5"), 80)
+        );
+        assert_eq!(
+            forward("15432:[fd00::5]:80"),
+            (LocalSide::port(15432), host("fd00::5"), 80)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_explained() {
+        for (text, words) in [
+            ("15432:5432", "write 15432=5432"),
+            ("fd00::5:80", "an IPv6 address in brackets"),
+            ("x:db:5432", "too many colons"),
+            ("1=2:db:5432", "too many colons"),
+            ("*:1:db:5432", "is no local side"),
+            ("[fd00::5:80", "brackets that do not match"),
+            ("a[b]:80", "brackets that do not match"),
+            ("db:5432/tcp", "names no port to reach"),
+            ("15432::5432", "names an empty host"),
+        ] {
+            let error = text.parse::<Forward>().expect_err(text).to_string();
+            assert!(error.contains(words), "{words} is not in {error}");
+        }
     }
 
     #[test]

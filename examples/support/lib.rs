@@ -15,6 +15,7 @@ pub mod output;
 pub mod password;
 pub mod plugin;
 pub mod program;
+pub mod psql;
 pub mod ready_file;
 pub mod session;
 pub mod shell;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, ValueEnum};
-use ssm_tunnel::{CaBundle, Limits, OnSessionEnd, TunnelBuilder};
+use ssm_tunnel::{CaBundle, Limits, OnSessionEnd, Proxy, TunnelBuilder};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -142,7 +142,7 @@ impl Aws {
 /// Region, credentials and endpoints from these options, the environment and the profile.
 ///
 /// # Errors
-/// When `AWS_CA_BUNDLE` names a file without certificates.
+/// When `AWS_CA_BUNDLE` names a file without certificates, or a proxy variable cannot be read.
 pub async fn load(
     profile: Option<&str>,
     region: Option<&str>,
@@ -158,10 +158,11 @@ pub async fn load(
     if let Some(url) = endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    if let Some(bundle) = CaBundle::from_env()? {
-        loader = loader.http_client(ssm_tunnel::http_client(&bundle));
-    }
-    Ok(loader.load().await)
+    let proxy = Proxy::from_env();
+    proxy.check()?;
+    let bundle = CaBundle::from_env()?;
+    let client = ssm_tunnel::http_client_through(&proxy, bundle.as_ref());
+    Ok(loader.http_client(client).load().await)
 }
 
 /// Appends a log to this file, without secrets.
@@ -178,7 +179,7 @@ pub fn log_to(path: &Path) -> anyhow::Result<()> {
     let filter = log::filter(&levels)?;
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(file));
+        .with_writer(std::sync::Mutex::new(ssm_terminal::LogWriter::new(file)));
     tracing_subscriber::registry()
         .with(lines)
         .with(filter)

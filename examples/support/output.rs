@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use serde::Serialize;
 use ssm_tunnel::{Event, Outcome};
 
+use crate::exit;
 use crate::options::Format;
 use crate::status;
 
@@ -43,7 +44,17 @@ impl Output {
         }
     }
 
+    /// Text for people; much of it is somebody else's.
     fn line(&self, text: &str, to_stdout: bool) {
+        self.put(&ssm_terminal::printable(text), to_stdout);
+    }
+
+    /// An object for programs, which may print what is in it.
+    fn json_line(&self, object: &str) {
+        self.put(&ssm_terminal::json(object), true);
+    }
+
+    fn put(&self, text: &str, to_stdout: bool) {
         status::aside(|| {
             let _ = if to_stdout && !self.stdout_taken {
                 let mut out = io::stdout().lock();
@@ -76,7 +87,7 @@ impl Output {
         if self.format == Format::Json
             && let Ok(line) = serde_json::to_string(&Named { event, fields })
         {
-            self.line(&line, true);
+            self.json_line(&line);
         }
     }
 
@@ -90,11 +101,12 @@ impl Output {
 
     /// What went wrong, on standard error; in JSON mode also an event of its own.
     pub fn fail(&self, error: &anyhow::Error) {
-        self.object(
-            "error",
-            &serde_json::json!({ "message": format!("{error:#}") }),
-        );
-        self.line(&format!("error: {error:#}"), false);
+        let mut message = format!("{error:#}");
+        if let Some(hint) = exit::hint(error) {
+            message += &format!("\nhint: {hint}");
+        }
+        self.object("error", &serde_json::json!({ "message": message }));
+        self.line(&format!("error: {message}"), false);
     }
 
     /// One event of the tunnel.
@@ -102,7 +114,7 @@ impl Output {
         match self.format {
             Format::Json => {
                 if let Some(line) = json(event, session_id) {
-                    self.line(&line, true);
+                    self.json_line(&line);
                 }
             }
             Format::Text if self.problems_only && !is_problem(event) => {}
@@ -139,6 +151,7 @@ fn is_problem(event: &Event) -> bool {
     match event {
         Event::Ready { message, .. } => !message.is_empty(),
         Event::ConnectionFailed { .. }
+        | Event::ConnectionUnidentified { .. }
         | Event::DestinationRefused { .. }
         | Event::Interrupted { .. }
         | Event::Resumed { .. }
@@ -183,6 +196,9 @@ fn text(event: &Event, session_id: &str) -> Option<String> {
             format!("{how}: {sent} bytes sent, {received} received")
         }
         Event::ConnectionFailed { reason, .. } => format!("Connection failed: {reason}"),
+        Event::ConnectionUnidentified { reason, .. } => {
+            format!("Connection not admitted: {reason}")
+        }
         Event::DestinationRefused { message } if message.is_empty() => {
             "The agent could not connect to the remote port: check that something listens there"
                 .to_owned()

@@ -27,12 +27,6 @@ impl Target {
     }
 }
 
-/// The host to reach from the target; `None` for the target itself, which the agent does not lead to
-/// by its loopback names.
-pub fn remote_host(host: &str) -> Option<&str> {
-    (!matches!(host, "localhost" | "127.0.0.1")).then_some(host)
-}
-
 /// Says which machine a name was found to mean.
 pub fn tell(asked: &str, tunnel: &Tunnel, output: Output) {
     if tunnel.target() == asked {
@@ -45,16 +39,4 @@ pub fn tell(asked: &str, tunnel: &Tunnel, output: Output) {
     });
     output.object("target_found", &found);
     output.say_to_people(&format!("{asked} is {}", tunnel.target()));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_target_itself_has_no_host() {
-        assert_eq!(remote_host("localhost"), None);
-        assert_eq!(remote_host("127.0.0.1"), None);
-        assert_eq!(remote_host("db.internal"), Some("db.internal"));
-    }
 }

@@ -18,6 +18,9 @@ pub enum MfaError {
     /// The settings cannot work.
     #[error("{0}")]
     Settings(String),
+    /// No region is configured.
+    #[error("no AWS region: give one, or set AWS_REGION or `region` in the profile")]
+    NoRegion,
     /// A profile of the AWS configuration cannot be used.
     #[error("profile {profile}: {}{problem}", setting(.key, .value))]
     Profile {

@@ -74,11 +74,12 @@ impl Sts {
         }
         let named = |region: &&aws_config::Region| !region.as_ref().trim().is_empty();
         let Some(region) = config.region().filter(named) else {
-            return Err(MfaError::Settings(
-                "no AWS region: give one, or set AWS_REGION or `region` in the profile".to_owned(),
-            ));
+            return Err(MfaError::NoRegion);
         };
         let region = region.to_string();
+        if let Some(url) = &endpoint {
+            check_variants(config, url)?;
+        }
         let builder = || {
             Builder::from(config)
                 // The credentials of each call are given with it.
@@ -297,6 +298,23 @@ pub(crate) fn custom_endpoint(config: &SdkConfig, service_id: &str) -> Option<St
         .service_config()
         .and_then(|service| service.load_config(key))
         .or(general)
+}
+
+/// The SDK refuses a FIPS or dual-stack endpoint beside one of the caller's own, but names neither
+/// setting.
+fn check_variants(config: &SdkConfig, url: &str) -> Result<(), MfaError> {
+    let (kind, variable, key) = match (config.use_fips(), config.use_dual_stack()) {
+        (Some(true), _) => ("FIPS", "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+        (_, Some(true)) => (
+            "dual-stack",
+            "AWS_USE_DUALSTACK_ENDPOINT",
+            "use_dualstack_endpoint",
+        ),
+        _ => return Ok(()),
+    };
+    Err(MfaError::Settings(format!(
+        "{kind} endpoints ({variable}, or `{key}` in the profile) and the STS endpoint {url:?} (the option, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS or `endpoint_url` in the profile) exclude each other: unset one of the two; a FIPS endpoint can be named by its URL"
+    )))
 }
 
 /// Whether nobody on the way can read what is sent there: https, or plain http that stays on this

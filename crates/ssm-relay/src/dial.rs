@@ -1,13 +1,17 @@
 //! The way to a host: TCP, through a proxy where there is one, and TLS.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
 use crate::proxy::{self, Proxy};
+use crate::stream_url::StreamUrlError;
 use crate::tls::{self, CaBundle};
 use crate::transport::Transport;
 use crate::websocket::{ConnectError, host_and_port};
@@ -24,8 +28,8 @@ pub(crate) async fn connect(
         error,
     };
     let (name, port) = name_and_port(url);
-    let tcp = match proxy.before(url) {
-        Some(proxy) => proxy::connect(&proxy, &host).await?,
+    let tcp = match proxy.before(url)? {
+        Some(proxy) => proxy::connect(proxy, &host).await?,
         None => TcpStream::connect((name.clone(), port))
             .await
             .map_err(network)?,
@@ -56,4 +60,70 @@ pub(crate) fn name_and_port(url: &Url) -> (String, u16) {
     let name = url.host_str().unwrap_or_default();
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     (bare.to_owned(), url.port_or_known_default().unwrap_or(443))
+}
+
+/// Connects to AWS's endpoints on the way that a tunnel's data channel takes: the same proxies, the
+/// same certificates. For HTTP clients of the calls beside it.
+#[derive(Debug, Clone)]
+pub struct Dialer {
+    proxy: Proxy,
+    ca_bundle: Option<CaBundle>,
+}
+
+impl Dialer {
+    /// Through these proxies, trusting these certificates instead of the system's.
+    pub fn new(proxy: Proxy, ca_bundle: Option<CaBundle>) -> Self {
+        Self { proxy, ca_bundle }
+    }
+
+    /// Connects to the host of an `https` or `http` URL; `http` is plain.
+    ///
+    /// # Errors
+    /// Why it cannot be reached.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O enabled.
+    pub async fn connect(&self, url: &str) -> Result<Connection, ConnectError> {
+        let malformed = || StreamUrlError::Malformed {
+            url: url.chars().take(200).collect(),
+        };
+        let url = Url::parse(url).map_err(|_| malformed())?;
+        if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
+            return Err(malformed().into());
+        }
+        let transport = connect(&url, &self.proxy, self.ca_bundle.as_ref()).await?;
+        Ok(Connection(transport))
+    }
+}
+
+/// A connection that a [`Dialer`] made.
+#[derive(Debug)]
+pub struct Connection(Transport);
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
 }

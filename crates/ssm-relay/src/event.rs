@@ -57,6 +57,14 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// A local connection was reset because the system does not say whose it is, and only this
+    /// user's are admitted. Usually its program had closed it already.
+    ConnectionUnidentified {
+        /// Where it comes from; `None` on a Unix socket.
+        peer: Option<SocketAddr>,
+        /// What is known of it.
+        reason: String,
+    },
     /// It ended.
     ConnectionClosed {
         /// As when it was opened.

@@ -66,12 +66,13 @@ struct Readme;
 
 pub use api::{ApiError, BoxFuture, SessionApi, Ticket};
 pub use config::Limits;
+pub use dial::{Connection, Dialer};
 pub use error::{End, EndKind, OpenError};
 pub use event::{Event, Events, Outcome};
 pub use forward::ForwardError;
 pub use listener::Listener;
 pub use probe::{Answer, Probe, probe};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, ProxyError};
 pub use relay::{OnSessionEnd, Relay, RelayConfig};
 pub use signer::{Signer, is_presigned_url};
 pub use ssm_protocol::CLIENT_VERSION;

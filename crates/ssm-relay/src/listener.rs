@@ -19,6 +19,7 @@ use crate::event::Event;
 use crate::local::LocalStream;
 use crate::pump;
 use crate::supervisor::Supervisor;
+use user::Owner;
 
 /// Pause after the system had no resources for a connection: it must not spin.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
@@ -92,9 +93,12 @@ impl Listener {
         ))
     }
 
-    /// Admits only connections of this process's user; others are reset. Linux tells the owner of
+    /// Admits only connections of this process's user; others are reset. Linux shows the owner of
     /// a TCP connection in `/proc/net/tcp`, macOS through `lsof`; connections of other machines
     /// never pass.
+    ///
+    /// A connection whose program has closed it before it was looked up has no owner any more. It is
+    /// not admitted either, whatever it sent, and reported as [`Event::ConnectionUnidentified`].
     ///
     /// # Errors
     /// [`io::ErrorKind::Unsupported`] where the system does not tell.
@@ -202,23 +206,36 @@ async fn carry(
     same_user_only: bool,
     tunnel: Arc<Supervisor>,
 ) {
-    let failed = |reason: String| {
-        tunnel
-            .parts()
-            .events
-            .send(Event::ConnectionFailed { peer, reason });
+    let send = |event: Event| tunnel.parts().events.send(event);
+    let owner = match same_user_only {
+        true => user::owner(&stream).await,
+        false => Owner::Us,
     };
-    let belongs = !same_user_only || user::is_ours(&stream).await;
     // A reset is all a TCP client can be told; whoever stops halfway must not look like an end.
     let local = pump::ResetOnDrop::new(stream);
-    if !belongs {
-        return failed("it is not of this user, and only this user's are admitted".to_owned());
+    match owner {
+        Owner::Us => {}
+        Owner::Other => {
+            return send(Event::ConnectionFailed {
+                peer,
+                reason: "it is not of this user, and only this user's are admitted".to_owned(),
+            });
+        }
+        Owner::Unknown(why) => {
+            return send(Event::ConnectionUnidentified {
+                peer,
+                reason: format!("its owner could not be determined: {why}"),
+            });
+        }
     }
     match tunnel.connect(peer).await {
         Ok(connection) => {
             let span = connection.span();
             pump::run(local, connection).instrument(span).await;
         }
-        Err(error) => failed(error.to_string()),
+        Err(error) => send(Event::ConnectionFailed {
+            peer,
+            reason: error.to_string(),
+        }),
     }
 }

@@ -68,7 +68,17 @@ pub async fn probe(
         host: host.clone(),
         after: timeout,
     };
-    let between = proxy.before(&url);
+    let between = match proxy.before(&url) {
+        Ok(between) => between.map(proxy::shown),
+        Err(error) => {
+            return Ok(Probe {
+                outcome: Err(error.into()),
+                host,
+                addresses: Vec::new(),
+                proxy: None,
+            });
+        }
+    };
     let resolved = tokio::time::timeout_at(deadline, resolve(&url)).await;
     let addresses = match (resolved, &between) {
         (Ok(Ok(addresses)), _) => addresses,
@@ -93,7 +103,7 @@ pub async fn probe(
     let outcome = tokio::time::timeout_at(deadline, asking).await;
     Ok(Probe {
         outcome: outcome.unwrap_or_else(|_| Err(late())),
-        proxy: between.as_ref().map(proxy::shown),
+        proxy: between,
         addresses,
         host,
     })

@@ -1,54 +1,107 @@
-//! The way through an HTTP proxy: CONNECT (RFC 9110, section 9.3.6).
+//! Which connections go through a proxy, and which one.
 
+mod connect;
+mod no_proxy;
+mod variable;
+
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
-use http::{Method, Request, StatusCode, Uri};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper::upgrade::Upgraded;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use hyper_util::client::proxy::matcher::Intercept;
 use url::Url;
 
-use crate::websocket::{ConnectError, is_passing};
+pub(crate) use connect::connect;
+use no_proxy::NoProxy;
+pub use variable::ProxyError;
 
-/// Which connections go through a proxy. Those to plain `ws` endpoints, which are on this machine,
-/// never do.
+/// Most specific first; where both are set, the one in lower case counts, as for curl and the AWS CLI.
+const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
+
+/// Which connections go through a proxy: those by `https` and `wss`. By `http` and `ws` only this
+/// machine and the metadata services of AWS are reached, which no proxy can stand in for.
+///
+/// A proxy is spoken to by HTTP (`http://`, CONNECT) or SOCKS 5 (`socks5://`, where this machine
+/// resolves the name, or `socks5h://`, where the proxy does).
 #[derive(Clone)]
-pub struct Proxy(Option<Arc<Matcher>>);
+pub struct Proxy(Arc<Rules>);
+
+struct Rules {
+    proxy: Result<Option<Intercept>, ProxyError>,
+    except: NoProxy,
+}
 
 impl Proxy {
-    /// As the environment says: `HTTPS_PROXY` or `ALL_PROXY`, with credentials if they stand in it
-    /// (`http://USER:PASSWORD@HOST:PORT`), except for what `NO_PROXY` lists; in lower case too. The
-    /// AWS SDK goes by the same variables and rules. The default.
+    /// As the environment says: `HTTPS_PROXY`, or `ALL_PROXY`, with credentials if they stand in it
+    /// (`http://USER:PASSWORD@HOST:PORT`), except for what `NO_PROXY` lists; in lower case too. Empty
+    /// variables count as unset. The default.
+    ///
+    /// `NO_PROXY` has entries between commas or blanks: `*`; names, which hold for what is below them
+    /// too (`example.com`, `.example.com`) or only for that (`*.example.com`); addresses and networks
+    /// (`10.0.0.0/8`, `fd00::/8`), for hosts that are given as addresses; names and addresses with a
+    /// port (`example.com:8443`).
+    ///
+    /// A variable that cannot be read is an error of [`check`](Self::check), and of every connection
+    /// that it concerns.
     pub fn from_env() -> Self {
-        Self::matching(Matcher::from_env())
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    /// The same with variables of another environment.
+    pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
+        let proxy = variable::first(&VARIABLES, &lookup)
+            .map(|(variable, value)| variable::read(variable, value))
+            .transpose();
+        let except = match variable::first(&EXCEPTIONS, &lookup) {
+            Some((_, list)) => NoProxy::read(&list.to_string_lossy()),
+            None => NoProxy::default(),
+        };
+        Self::of(proxy, except)
+    }
+
+    /// Through this proxy, whatever the environment says.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn named(url: &str) -> Result<Self, ProxyError> {
+        let proxy = variable::read("the proxy's URL", url.into())?;
+        Ok(Self::of(Ok(Some(proxy)), NoProxy::default()))
     }
 
     /// None, whatever the environment says.
     pub fn none() -> Self {
-        Self(None)
+        Self::of(Ok(None), NoProxy::default())
     }
 
-    pub(crate) fn matching(matcher: Matcher) -> Self {
-        Self(Some(Arc::new(matcher)))
+    /// Whether the variables could be read.
+    ///
+    /// # Errors
+    /// With the name of the one that could not.
+    pub fn check(&self) -> Result<(), ProxyError> {
+        self.0.proxy.as_ref().map(drop).map_err(Clone::clone)
+    }
+
+    fn of(proxy: Result<Option<Intercept>, ProxyError>, except: NoProxy) -> Self {
+        Self(Arc::new(Rules { proxy, except }))
     }
 
     /// The proxy between here and a URL's host.
-    pub(crate) fn before(&self, url: &Url) -> Option<Intercept> {
+    pub(crate) fn before(&self, url: &Url) -> Result<Option<&Intercept>, ProxyError> {
         if !matches!(url.scheme(), "wss" | "https") {
-            return None;
+            return Ok(None);
         }
-        let destination = Uri::builder()
-            .scheme("https")
-            .authority(authority(url))
-            .path_and_query("/")
-            .build();
-        self.0.as_ref()?.intercept(&destination.ok()?)
+        let port = url.port_or_known_default().unwrap_or(443);
+        let direct = url
+            .host()
+            .is_some_and(|host| self.0.except.contains(&host, port));
+        if direct {
+            return Ok(None);
+        }
+        match &self.0.proxy {
+            Ok(proxy) => Ok(proxy.as_ref()),
+            Err(error) => Err(error.clone()),
+        }
     }
 }
 
@@ -61,97 +114,17 @@ impl Default for Proxy {
 /// Does not show the proxy's credentials.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Proxy").field(&self.0).finish()
+        let proxy = self.0.proxy.as_ref().map(|proxy| proxy.as_ref().map(shown));
+        f.debug_struct("Proxy")
+            .field("proxy", &proxy)
+            .field("except", &self.0.except)
+            .finish()
     }
-}
-
-fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
 }
 
 /// The proxy's URL, without credentials.
 pub(crate) fn shown(proxy: &Intercept) -> String {
     proxy.uri().to_string().trim_end_matches('/').to_owned()
-}
-
-/// Has the proxy connect to `host` (host and port).
-pub(crate) async fn connect(proxy: &Intercept, host: &str) -> Result<TcpStream, ConnectError> {
-    let uri = proxy.uri();
-    let failed = |reason: String, retryable: bool| ConnectError::Proxy {
-        proxy: shown(proxy),
-        host: host.to_owned(),
-        reason,
-        retryable,
-    };
-    if uri.scheme_str() != Some("http") {
-        let reason = "only proxies that are spoken to by plain http can be used: http://HOST:PORT";
-        return Err(failed(reason.to_owned(), false));
-    }
-    let name = uri.host().unwrap_or_default();
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let tcp = TcpStream::connect((bare.to_owned(), uri.port_u16().unwrap_or(80)))
-        .await
-        .map_err(|error| {
-            let reason = format!("{error}; check HTTPS_PROXY, or name the host in NO_PROXY");
-            failed(reason, true)
-        })?;
-    let request = request(host, proxy.basic_auth())
-        .map_err(|error| failed(format!("the host is no authority: {error}"), false))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(tcp))
-        .await
-        .map_err(|error| failed(error.to_string(), true))?;
-    // The connection must be driven while the exchange waits for it.
-    let exchange = async move {
-        let response = sender.send_request(request).await.map_err(Refusal::Http)?;
-        if !response.status().is_success() {
-            return Err(Refusal::Status(response.status()));
-        }
-        hyper::upgrade::on(response).await.map_err(Refusal::Http)
-    };
-    let (upgraded, _) = tokio::join!(exchange, connection.with_upgrades());
-    let upgraded: Upgraded = upgraded.map_err(|refusal| match refusal {
-        Refusal::Http(error) => failed(error.to_string(), true),
-        Refusal::Status(status) => failed(meaning(status), is_passing(status.as_u16())),
-    })?;
-    let parts = upgraded
-        .downcast::<TokioIo<TcpStream>>()
-        .map_err(|_| failed("the connection was not handed back".to_owned(), true))?;
-    if !parts.read_buf.is_empty() {
-        return Err(failed("it sent bytes of its own".to_owned(), true));
-    }
-    Ok(parts.io.into_inner())
-}
-
-enum Refusal {
-    Http(hyper::Error),
-    Status(StatusCode),
-}
-
-fn request(host: &str, auth: Option<&HeaderValue>) -> http::Result<Request<Empty<Bytes>>> {
-    let mut request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(host)
-        .header(HOST, host);
-    if let Some(auth) = auth {
-        request = request.header(PROXY_AUTHORIZATION, auth);
-    }
-    request.body(Empty::new())
-}
-
-/// What an answer means, and what to do.
-fn meaning(status: StatusCode) -> String {
-    match status {
-        // tinyproxy answers a wrong password with 401.
-        StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => {
-            "it does not accept the credentials: put them into HTTPS_PROXY as http://USER:PASSWORD@HOST:PORT".to_owned()
-        }
-        StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => format!(
-            "its rules forbid it (HTTP {}): have the host and CONNECT to its port allowed, or name the host in NO_PROXY if it can be reached directly",
-            status.as_u16()
-        ),
-        status => format!("HTTP {}", status.as_u16()),
-    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::dial;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, ProxyError};
 use crate::quota::Quota;
 use crate::signer::Signer;
 use crate::stream_url::{StreamEndpoint, StreamUrlError, is_presigned};
@@ -89,6 +89,9 @@ pub enum ConnectError {
         /// Whether another attempt may get through.
         retryable: bool,
     },
+    /// The environment's proxy cannot be read.
+    #[error(transparent)]
+    ProxyVariable(#[from] ProxyError),
     /// There are no credentials to sign with.
     #[error("no credentials to sign the data channel with: {}", chain(.0))]
     Credentials(aws_credential_types::provider::error::CredentialsError),
@@ -143,7 +146,11 @@ impl ConnectError {
             Self::Network { .. } | Self::Timeout { .. } | Self::Handshake { .. } => true,
             Self::Refused { status, .. } => is_passing(*status),
             Self::Proxy { retryable, .. } => *retryable,
-            Self::Url(_) | Self::Tls { .. } | Self::Credentials(_) | Self::Sign(_) => false,
+            Self::Url(_)
+            | Self::Tls { .. }
+            | Self::ProxyVariable(_)
+            | Self::Credentials(_)
+            | Self::Sign(_) => false,
         }
     }
 }

@@ -15,9 +15,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::RequestId;
-use ssm_relay::{ApiError, BoxFuture, SessionApi, Ticket, Token};
+use ssm_relay::{ApiError, BoxFuture, ConnectError, SessionApi, Ticket, Token};
 
 use crate::error::{ServiceError, chain};
+use crate::network;
 
 /// How long an attempt of a call waits for its answer, unless the configuration says otherwise.
 /// Nothing that Systems Manager is asked here takes more than a few seconds.
@@ -226,8 +227,8 @@ fn ticket(
 }
 
 impl ServiceError {
-    /// The request never left, or the connection failed.
-    fn unsent<E, R>(action: &'static str, error: &SdkError<E, R>) -> Self
+    /// The request could not be made, or the connection failed.
+    pub(crate) fn unsent<E, R>(action: &'static str, error: &SdkError<E, R>) -> Self
     where
         SdkError<E, R>: std::error::Error + 'static,
     {
@@ -239,9 +240,56 @@ impl ServiceError {
                 unreachable: crate::error::is_about_reaching(error),
             };
         }
-        Self::Network {
-            action,
-            reason: texts,
+        if let Some(error) = network::connect_error(error) {
+            return Self::unreached(action, error);
+        }
+        let of_the_network = match error {
+            // Those without a kind are settings that the SDK refuses.
+            SdkError::DispatchFailure(failure) => {
+                failure.is_io() || failure.is_timeout() || failure.as_other().is_some()
+            }
+            _ => false,
+        };
+        match of_the_network {
+            true => Self::Network {
+                action,
+                reason: texts,
+            },
+            false => Self::NotSent {
+                action,
+                reason: texts,
+                retryable: false,
+            },
+        }
+    }
+
+    /// There is no connection.
+    fn unreached(action: &'static str, error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Network { host, error } => Self::Network {
+                action,
+                reason: format!("cannot reach {host}: {error}"),
+            },
+            ConnectError::Timeout { .. } | ConnectError::Handshake { .. } => Self::Network {
+                action,
+                reason: error.to_string(),
+            },
+            // Behind a hotel's page certificates are wrong for a while only.
+            ConnectError::Tls { .. } => Self::NotSent {
+                action,
+                reason: error.to_string(),
+                retryable: true,
+            },
+            ConnectError::Proxy { retryable, .. } => Self::NotSent {
+                action,
+                reason: format!("there is a proxy in between, and {error}"),
+                retryable: *retryable,
+            },
+            error => Self::NotSent {
+                action,
+                reason: error.to_string(),
+                retryable: false,
+            },
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::aws::SystemsManager;
 use crate::aws::nodes::Nodes;
 use crate::error::{Error, ServiceError};
 use crate::network;
+use crate::remote_host;
 use crate::settings;
 use crate::started::{Attached, StartedSession};
 use crate::target;
@@ -97,8 +98,10 @@ impl TunnelBuilder {
         self
     }
 
-    /// A host to reach from the target, instead of the target itself: the session uses
-    /// `AWS-StartPortForwardingSessionToRemoteHost`.
+    /// A host to reach from the target: the session uses
+    /// `AWS-StartPortForwardingSessionToRemoteHost`. Unset, it is the target itself; so it is with
+    /// `localhost`, `127.0.0.1`, `::1` and every other spelling of them
+    /// ([`is_target_itself`](crate::is_target_itself)), unless a document is named too.
     pub fn remote_host(mut self, host: impl Into<String>) -> Self {
         self.remote_host = Some(host.into());
         self
@@ -180,8 +183,9 @@ impl TunnelBuilder {
         self
     }
 
-    /// How the data channel gets through a proxy. Default [`Proxy::from_env`], which reads the
-    /// variables that the AWS SDK reads for the calls to Systems Manager.
+    /// How the data channel gets through a proxy, and, unless the SDK configuration has an HTTP client
+    /// of its own ([`http_client_through`](crate::http_client_through)), the calls to Systems Manager.
+    /// Default [`Proxy::from_env`].
     pub fn proxy(mut self, proxy: Proxy) -> Self {
         self.proxy = proxy;
         self
@@ -255,22 +259,23 @@ impl TunnelBuilder {
             None => NOWHERE,
         };
         let parameters = self.session_parameters(local_addr.port());
+        let standard = match self.named_host() {
+            Some(_) => REMOTE_HOST,
+            None => PORT,
+        };
         let ca_bundle = match self.ca_bundle {
             Some(bundle) => Some(bundle),
             None => CaBundle::from_env().map_err(Error::CaBundle)?,
         };
-        let http_client = ca_bundle.as_ref().map(network::http_client);
-        let sdk_config = match (self.sdk_config, http_client) {
-            (Some(config), Some(client)) if config.http_client().is_none() => {
-                config.to_builder().http_client(client).build()
+        let http_client = network::http_client_through(&self.proxy, ca_bundle.as_ref());
+        let sdk_config = match self.sdk_config {
+            Some(config) if config.http_client().is_none() => {
+                config.to_builder().http_client(http_client).build()
             }
-            (Some(config), _) => config,
-            (None, client) => {
+            Some(config) => config,
+            None => {
                 let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-                match client {
-                    Some(client) => loader.http_client(client).load().await,
-                    None => loader.load().await,
-                }
+                loader.http_client(http_client).load().await
             }
         };
         let region = sdk_config.region().ok_or(Error::NoRegion)?.to_string();
@@ -286,6 +291,7 @@ impl TunnelBuilder {
         if let Some(url) = &api_url {
             settings::endpoint_url(url)?;
         }
+        settings::endpoint_variants(&sdk_config, api_url.as_deref())?;
         let mut endpoint = match &self.stream_endpoint {
             Some(url) => StreamEndpoint::named(url).map_err(Error::StreamEndpoint)?,
             None => StreamEndpoint::aws(),
@@ -298,14 +304,7 @@ impl TunnelBuilder {
             None if !target::is_id(&self.target) => target::find(&nodes, &self.target).await?.id,
             _ => self.target,
         };
-        let document = self.document_name.unwrap_or_else(|| {
-            (if self.remote_host.is_some() {
-                REMOTE_HOST
-            } else {
-                PORT
-            })
-            .to_owned()
-        });
+        let document = self.document_name.unwrap_or_else(|| standard.to_owned());
         let systems_manager = SystemsManager::new(
             &sdk_config,
             self.endpoint_url.as_deref(),
@@ -366,6 +365,7 @@ impl TunnelBuilder {
     }
 
     fn check(&self) -> Result<(), Error> {
+        self.proxy.check().map_err(Error::Proxy)?;
         self.check_local()?;
         self.check_limits()?;
         if self.started.is_some() {
@@ -382,7 +382,7 @@ impl TunnelBuilder {
         let required = !custom && !self.parameters.contains_key("portNumber");
         settings::remote_port(self.remote_port, required)?;
         if let Some(host) = &self.remote_host {
-            settings::remote_host(host)?;
+            remote_host::check(host)?;
         }
         if let Some(reason) = &self.reason {
             settings::reason(reason)?;
@@ -441,6 +441,10 @@ impl TunnelBuilder {
         }
     }
 
+    fn named_host(&self) -> Option<&str> {
+        remote_host::named(self.remote_host.as_deref(), self.document_name.as_deref())
+    }
+
     fn session_parameters(&self, local_port: u16) -> BTreeMap<String, Vec<String>> {
         let document = self.document_name.as_deref();
         let takes_local_port = document.is_none_or(|name| name == PORT || name == REMOTE_HOST);
@@ -448,7 +452,7 @@ impl TunnelBuilder {
         let standard = [
             ("portNumber", self.remote_port.map(|port| port.to_string())),
             ("localPortNumber", local_port.map(|port| port.to_string())),
-            ("host", self.remote_host.clone()),
+            ("host", self.named_host().map(str::to_owned)),
         ];
         let mut parameters: BTreeMap<_, _> = standard
             .into_iter()

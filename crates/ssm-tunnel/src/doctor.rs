@@ -66,7 +66,7 @@ pub use report::{Check, CheckName, Report, Status};
 
 use crate::aws::endpoints::endpoints;
 use crate::aws::nodes::Nodes;
-use crate::{network as http, settings};
+use crate::{network as http, remote_host, settings};
 
 /// How long a check may take, unless said otherwise.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -275,6 +275,11 @@ impl Doctor {
         for url in url.iter().chain(&sts) {
             settings::endpoint_url(url).map_err(wrong)?;
         }
+        settings::endpoint_variants(config, url.as_deref()).map_err(wrong)?;
+        if let Some(host) = &self.remote_host {
+            remote_host::check(host)
+                .map_err(|error| Check::fail(CheckName::Session, error.to_string()))?;
+        }
         if self.ca_bundle.is_none() {
             self.ca_bundle =
                 CaBundle::from_env().map_err(|error| wrong(crate::Error::CaBundle(error)))?;
@@ -295,11 +300,17 @@ impl Doctor {
             .operation_timeout(self.deadline)
             .build();
         let mut builder = config.to_builder().timeout_config(timeouts);
-        if let (Some(bundle), None) = (&self.ca_bundle, config.http_client()) {
-            builder = builder.http_client(http::http_client(bundle));
+        if config.http_client().is_none() {
+            let client = http::http_client_through(&self.proxy, self.ca_bundle.as_ref());
+            builder = builder.http_client(client);
         }
         self.sdk_config = builder.build();
         Ok(Check::pass(CheckName::Region, region.as_str()).detail("region", region))
+    }
+
+    /// The host that a session would name.
+    fn named_host(&self) -> Option<&str> {
+        remote_host::named(self.remote_host.as_deref(), self.document_name.as_deref())
     }
 
     /// Waits for it until the deadline.

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use aws_credential_types::provider::error::CredentialsError;
-use ssm_relay::{ApiError, CaBundleError, End, OpenError, StreamUrlError};
+use ssm_relay::{
+    ApiError, CaBundleError, ConnectError, End, OpenError, ProxyError, StreamUrlError,
+};
 use thiserror::Error;
 
 use crate::denial::Denial;
@@ -44,6 +46,9 @@ pub enum Error {
     /// The file that `AWS_CA_BUNDLE` names cannot be used.
     #[error(transparent)]
     CaBundle(CaBundleError),
+    /// The environment's proxy cannot be read.
+    #[error(transparent)]
+    Proxy(ProxyError),
     /// The stream endpoint that was named cannot be used.
     #[error("the stream endpoint cannot be used: {0}")]
     StreamEndpoint(StreamUrlError),
@@ -67,7 +72,7 @@ pub enum Error {
 #[non_exhaustive]
 pub enum ServiceError {
     /// The caller may not do this.
-    #[error("{action} was denied: {message}{}; {}", id(.request_id), Denial::read(message).advice(&iam_action(action), resources(action)))]
+    #[error("{action} was denied{}{}; {}", said(.message), id(.request_id), Denial::read(message).advice(&iam_action(action), resources(action)))]
     AccessDenied {
         /// The API call.
         action: &'static str,
@@ -87,7 +92,7 @@ pub enum ServiceError {
         request_id: Option<String>,
     },
     /// The session document does not exist here, or is not for sessions.
-    #[error("the session document {document} cannot be used: {message}{}; check its name and the region", id(.request_id))]
+    #[error("the session document {document} cannot be used{}{}; check its name and the region", said(.message), id(.request_id))]
     InvalidDocument {
         /// Its name.
         document: String,
@@ -97,7 +102,7 @@ pub enum ServiceError {
         request_id: Option<String>,
     },
     /// The service does not take the parameters.
-    #[error("{action} does not take these parameters: {message}{}", id(.request_id))]
+    #[error("{action} does not take these parameters{}{}", said(.message), id(.request_id))]
     InvalidParameters {
         /// The API call.
         action: &'static str,
@@ -115,11 +120,23 @@ pub enum ServiceError {
         request_id: Option<String>,
     },
     /// The access key is unknown or the signature wrong.
-    #[error("AWS does not accept the credentials ({action}): {message}{}; check the access key, its secret, the profile and the machine's clock", id(.request_id))]
+    #[error("AWS does not accept the credentials ({action}){}{}; check the access key, its secret, the profile and the machine's clock, and the region: one that is not enabled for the account, or that belongs to another partition (such as GovCloud or China), does not know the keys", said(.message), id(.request_id))]
     InvalidCredentials {
         /// The API call.
         action: &'static str,
         /// The service's text.
+        message: String,
+        /// For AWS support.
+        request_id: Option<String>,
+    },
+    /// The target is a machine outside EC2, and the service refuses sessions to it without a reason.
+    #[error("{action} was refused for {target} (BadRequest){}{}; for a machine outside EC2 this usually means that the account and region have the standard-instances tier only: sessions to managed nodes whose id begins with mi- need the advanced-instances tier (Fleet Manager, Account management, Instance tier settings)", said(.message), id(.request_id))]
+    AdvancedInstancesTier {
+        /// The API call.
+        action: &'static str,
+        /// The target.
+        target: String,
+        /// The service's text; may be empty.
         message: String,
         /// For AWS support.
         request_id: Option<String>,
@@ -139,7 +156,7 @@ pub enum ServiceError {
         request_id: Option<String>,
     },
     /// Any other answer.
-    #[error("{action} failed with {code}: {message}{}", id(.request_id))]
+    #[error("{action} failed with {code}{}{}", said(.message), id(.request_id))]
     Other {
         /// The API call.
         action: &'static str,
@@ -173,6 +190,17 @@ pub enum ServiceError {
         action: &'static str,
         /// What went wrong.
         reason: String,
+    },
+    /// The call could not be made, and not for the network's sake: settings that the SDK refuses, a
+    /// certificate, a proxy.
+    #[error("{action} could not be sent: {reason}")]
+    NotSent {
+        /// The API call.
+        action: &'static str,
+        /// What went wrong, and what to do.
+        reason: String,
+        /// Whether another attempt may get through.
+        retryable: bool,
     },
     /// There are no credentials to sign the call with.
     #[error(
@@ -241,6 +269,14 @@ impl ServiceError {
                 message,
                 request_id,
             },
+            "BadRequest" | "BadRequestException" if target.starts_with("mi-") => {
+                Self::AdvancedInstancesTier {
+                    action,
+                    target: target.to_owned(),
+                    message,
+                    request_id,
+                }
+            }
             "DoesNotExistException" => Self::NoSuchSession { request_id },
             "ThrottlingException"
             | "Throttling"
@@ -270,6 +306,9 @@ impl ServiceError {
             | Self::Unreadable { .. }
             | Self::Timeout { .. }
             | Self::Network { .. }
+            | Self::NotSent {
+                retryable: true, ..
+            }
             | Self::Credentials {
                 unreachable: true, ..
             } => true,
@@ -365,6 +404,14 @@ fn socket_advice(error: &io::Error) -> &'static str {
     }
 }
 
+/// A text of the service, which may be empty.
+fn said(message: &str) -> String {
+    match message.trim() {
+        "" => String::new(),
+        message => format!(": {message}"),
+    }
+}
+
 fn id(request_id: &Option<String>) -> String {
     request_id
         .as_ref()
@@ -420,7 +467,11 @@ pub(crate) fn is_about_reaching(error: &(dyn StdError + 'static)) -> bool {
             error.downcast_ref(),
             Some(CredentialsError::ProviderTimedOut(_))
         );
-        if timed_out || error.downcast_ref::<io::Error>().is_some() {
+        let refused = error.downcast_ref::<ConnectError>();
+        if timed_out
+            || error.downcast_ref::<io::Error>().is_some()
+            || refused.is_some_and(ConnectError::is_retryable)
+        {
             return true;
         }
         next = error.source();
@@ -442,6 +493,57 @@ pub(crate) fn is_about_credentials(error: &(dyn StdError + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn answered(code: &str, message: &str, target: &str) -> String {
+        let message = message.to_owned();
+        ServiceError::answered("StartSession", code, message, None, target, "Doc").to_string()
+    }
+
+    #[test]
+    fn an_empty_text_of_the_service_leaves_no_colon_behind() {
+        for code in [
+            "AccessDeniedException",
+            "InvalidDocument",
+            "ValidationException",
+            "UnrecognizedClientException",
+            "BadRequest",
+            "SomethingNew",
+        ] {
+            for target in ["i-1", "mi-1"] {
+                for message in ["", " ", "\n"] {
+                    let text = answered(code, message, target);
+                    for dangling in [": ;", ":;", ": (", "  "] {
+                        assert!(!text.contains(dangling), "{text}");
+                    }
+                    assert!(!text.trim_end().ends_with(':'), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_request_for_a_machine_outside_ec2_names_the_instances_tier() {
+        let text = answered("BadRequest", "", "mi-0123456789abcdef0");
+        assert!(text.contains("advanced-instances tier"), "{text}");
+        let text = answered("BadRequest", "no", "mi-0123456789abcdef0");
+        assert!(text.contains("(BadRequest): no;"), "{text}");
+        let text = answered("BadRequest", "", "i-0123456789abcdef0");
+        assert_eq!(text, "StartSession failed with BadRequest");
+    }
+
+    #[test]
+    fn credentials_that_aws_does_not_know_name_the_region_among_the_causes() {
+        for code in ["UnrecognizedClientException", "InvalidClientTokenId"] {
+            let text = answered(
+                code,
+                "The security token included in the request is invalid.",
+                "i-1",
+            );
+            for words in ["region", "not enabled", "partition", "clock"] {
+                assert!(text.contains(words), "{words} is not in {text}");
+            }
+        }
+    }
 
     #[test]
     fn a_local_port_that_cannot_be_listened_on_comes_with_what_to_do() {

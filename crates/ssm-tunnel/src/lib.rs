@@ -100,9 +100,10 @@
 //!
 //! # Corporate networks
 //!
-//! Calls and data channel go through the proxy of `HTTPS_PROXY` (CONNECT, with credentials if they
-//! stand in it) except for what `NO_PROXY` lists ([`Proxy`]), and trust the certificates of
-//! `AWS_CA_BUNDLE` where it is set ([`CaBundle`], [`http_client`]). VPC endpoints:
+//! Calls and data channel go through the proxy of `HTTPS_PROXY` or `ALL_PROXY` (CONNECT or SOCKS 5,
+//! with credentials if they stand in it) except for what `NO_PROXY` lists ([`Proxy`]), and trust the
+//! certificates of `AWS_CA_BUNDLE` where it is set ([`CaBundle`]). A program that makes its SDK
+//! configuration itself gives it the same client ([`http_client_through`]). VPC endpoints:
 //! [`TunnelBuilder::endpoint_url`] or `AWS_ENDPOINT_URL_SSM` for Systems Manager,
 //! `AWS_ENDPOINT_URL_STS` for STS, [`TunnelBuilder::stream_endpoint`] for the data channel; with
 //! private DNS none of them is needed.
@@ -195,6 +196,7 @@ mod node;
 mod password;
 #[cfg(feature = "rdp")]
 mod rdp;
+mod remote_host;
 mod settings;
 mod started;
 mod target;
@@ -211,17 +213,19 @@ pub use builder::TunnelBuilder;
 pub use connector::{HyperConnector, HyperStream};
 pub use denial::{Denial, DenialCause, PolicyType};
 pub use error::{Error, ServiceError};
-pub use network::http_client;
+pub use network::{http_client, http_client_through};
 pub use node::ManagedNode;
 #[cfg(feature = "windows-password")]
 pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, administrator_password};
 #[cfg(feature = "rdp")]
 pub use rdp::{NoRdpClient, RdpClient, RdpFile, RdpFileError, RdpOpen};
+pub use remote_host::is_target_itself;
 /// The version of session-manager-plugin whose place this crate takes, as announced to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
 pub use ssm_relay::{
     CaBundle, CaBundleError, ConnectError, End, EndKind, Event, Events, ForwardError, Limits,
-    Listener, OnSessionEnd, OpenError, Outcome, Proxy, Stats, StreamUrlError, TunnelStream,
+    Listener, OnSessionEnd, OpenError, Outcome, Proxy, ProxyError, Stats, StreamUrlError,
+    TunnelStream,
 };
 pub use started::StartedSession;
 pub use target::TargetError;

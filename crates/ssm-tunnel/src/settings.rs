@@ -42,20 +42,6 @@ pub(crate) fn remote_port(port: Option<u16>, required: bool) -> Result<(), Error
     }
 }
 
-pub(crate) fn remote_host(host: &str) -> Result<(), Error> {
-    if host.trim().is_empty() {
-        return wrong("the remote host is empty: leave it out to reach the target itself");
-    }
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\".contains(c);
-    if host.contains(odd) {
-        return wrong(format!(
-            "the remote host {:?} is not a name or address: give it alone, such as database.internal or 10.0.0.5, without scheme, port or path",
-            shortened(host)
-        ));
-    }
-    Ok(())
-}
-
 pub(crate) fn document_name(name: &str) -> Result<(), Error> {
     if name.trim().is_empty() {
         return wrong("the session document's name is empty: leave it out to use AWS's own");
@@ -110,6 +96,37 @@ pub(crate) fn endpoint_url(url: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// The SDK refuses a FIPS or dual-stack endpoint beside one of the caller's own, but names neither
+/// setting.
+pub(crate) fn endpoint_variants(config: &SdkConfig, url: Option<&str>) -> Result<(), Error> {
+    let Some(url) = url else {
+        return Ok(());
+    };
+    let variants = [
+        (
+            config.use_fips(),
+            "FIPS",
+            "AWS_USE_FIPS_ENDPOINT",
+            "use_fips_endpoint",
+        ),
+        (
+            config.use_dual_stack(),
+            "dual-stack",
+            "AWS_USE_DUALSTACK_ENDPOINT",
+            "use_dualstack_endpoint",
+        ),
+    ];
+    for (wanted, kind, variable, key) in variants {
+        if wanted == Some(true) {
+            return wrong(format!(
+                "{kind} endpoints ({variable}, or `{key}` in the profile) and an endpoint URL ({:?}, by the option, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_SSM, AWS_ENDPOINT_URL_STS or `endpoint_url` in the profile) exclude each other: unset one of the two; a FIPS endpoint can be named by its URL",
+                shortened(url)
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// The URL that the SDK would use instead of AWS's own, in its order: set in the program,
 /// `AWS_ENDPOINT_URL_SSM` (or `_STS`) or the profile's `services` section, `AWS_ENDPOINT_URL` or
 /// `endpoint_url`.
@@ -148,7 +165,7 @@ pub(crate) fn is_loopback(url: &str) -> bool {
 }
 
 /// For an error: what somebody typed may be anything.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
@@ -177,17 +194,6 @@ mod tests {
         }
         for text in ["i-1\n", "i-\u{0}", "my\tbox", &"x".repeat(401)] {
             refused(target(text), "is no target: give an instance");
-        }
-    }
-
-    #[test]
-    fn a_remote_host_is_a_name_or_address_alone() {
-        for host in ["db.internal", "10.0.0.5", "fd00::5", "a_b-c"] {
-            remote_host(host).expect(host);
-        }
-        refused(remote_host(" "), "the remote host is empty");
-        for host in ["a b", "http://db/", "user@db", "db/x", "db\n"] {
-            refused(remote_host(host), "is not a name or address: give it alone");
         }
     }
 
@@ -246,6 +252,27 @@ mod tests {
         ] {
             refused(endpoint_url(url), "are sent by https:// only");
         }
+    }
+
+    #[test]
+    fn an_endpoint_of_ones_own_excludes_fips_and_dual_stack() {
+        let config = |fips, dual| {
+            SdkConfig::builder()
+                .use_fips(fips)
+                .use_dual_stack(dual)
+                .build()
+        };
+        let url = Some("https://vpce.example");
+        for (config, setting) in [
+            (config(true, false), "AWS_USE_FIPS_ENDPOINT"),
+            (config(false, true), "AWS_USE_DUALSTACK_ENDPOINT"),
+        ] {
+            refused(endpoint_variants(&config, url), setting);
+            refused(endpoint_variants(&config, url), "AWS_ENDPOINT_URL");
+            refused(endpoint_variants(&config, url), "https://vpce.example");
+            endpoint_variants(&config, None).expect("AWS has both");
+        }
+        endpoint_variants(&config(false, false), url).expect("no clash");
     }
 
     #[test]

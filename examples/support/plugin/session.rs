@@ -295,6 +295,7 @@ fn story(error: &anyhow::Error) -> String {
 /// A line; a reader that went away is not an error.
 pub fn say(text: &str) {
     let mut out = io::stdout().lock();
+    let text = ssm_terminal::printable(text);
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 

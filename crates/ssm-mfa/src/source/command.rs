@@ -147,7 +147,7 @@ async fn run(child: &mut Child) -> std::io::Result<Ran> {
     Ok(Ran {
         status,
         output,
-        complaint: terminal::printable(first.trim()),
+        complaint: first.trim().to_owned(),
     })
 }
 

@@ -1,5 +1,6 @@
 use std::thread;
 
+use ssm_terminal::{one_line, printable};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -11,7 +12,12 @@ use crate::source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason};
 #[cfg_attr(windows, path = "terminal/windows.rs")]
 mod system;
 
-pub(crate) use system::{open, say};
+pub(crate) use system::open;
+
+/// Writes text, of which much is somebody else's, to the terminal.
+pub(crate) fn say(text: &str) -> std::io::Result<()> {
+    system::say(&printable(text))
+}
 
 /// Longest line that is read.
 const MAX_LINE: usize = 256;
@@ -67,6 +73,7 @@ impl TerminalPrompt {
         thread::Builder::new()
             .name("mfa-prompt".to_owned())
             .spawn(move || {
+                let text = printable(&text);
                 let _ = sender.send(system::read_line(&text, options, retry, &cancel));
             })
             .map_err(failed)?;
@@ -86,7 +93,7 @@ impl MfaCodeSource for TerminalPrompt {
     }
 
     fn notice(&self, text: &str) {
-        if let Err(error) = say(&format!("{}\n", printable(text))) {
+        if let Err(error) = say(&format!("{}\n", one_line(text))) {
             tracing::debug!(%error, "no terminal for a notice");
         }
     }
@@ -99,7 +106,7 @@ impl MfaCodeSource for TerminalPrompt {
 pub async fn choose_device(devices: &[MfaSerial]) -> Result<MfaSerial, CodeError> {
     let mut text = "There are several MFA devices:\n".to_owned();
     for (number, device) in (1..).zip(devices) {
-        text.push_str(&format!("  {number}) {}\n", printable(device.as_str())));
+        text.push_str(&format!("  {number}) {}\n", one_line(device.as_str())));
     }
     text.push_str("Number of the one to use: ");
     let answer = TerminalPrompt::new().line(text, false).await?;
@@ -119,13 +126,8 @@ pub(super) fn prompt(challenge: &Challenge) -> String {
             "The role does not accept the MFA session: it wants a new code of its own.\n"
         }
     };
-    let serial = printable(challenge.serial.as_str());
+    let serial = one_line(challenge.serial.as_str());
     format!("{reason}Enter MFA code for {serial}: ")
-}
-
-/// Without the characters that could move the cursor or worse.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -153,6 +155,9 @@ mod tests {
 
     #[test]
     fn what_is_shown_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\r\nb\u{9b}c"), "a[2Jbc");
+        assert_eq!(
+            one_line("a\u{1b}[2J\r\nb\u{9b}c"),
+            r"a\u{1b}[2J\r\nb\u{9b}c"
+        );
     }
 }

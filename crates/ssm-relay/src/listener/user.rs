@@ -1,41 +1,74 @@
 //! Whose a local connection is.
+//!
+//! What the system cannot attribute to a user is never admitted: a connection whose program has
+//! closed it has no owner any more, only rows that the kernel shows as user 0.
 
 use std::io;
+use std::net::SocketAddr;
 
 use crate::local::LocalStream;
 
-/// Whether this system tells.
+/// How often the system's table is read for a connection that it does not show: a table that changes
+/// while it is read may leave a row out.
+const LOOKS: usize = 3;
+
+/// Whose a connection is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// This process's user.
+    Us,
+    /// Another user.
+    Other,
+    /// The system does not say.
+    Unknown(String),
+}
+
+/// Whether this system says whose a TCP connection is.
 pub(super) fn supported() -> io::Result<()> {
     if cfg!(any(target_os = "linux", target_os = "macos")) {
         return Ok(());
     }
     Err(io::Error::new(
         io::ErrorKind::Unsupported,
-        "this system does not tell whose a local connection is",
+        "this system does not say whose a local connection is",
     ))
 }
 
-/// Whether it is of this process's user. What cannot be found out is not.
-pub(super) async fn is_ours(stream: &LocalStream) -> bool {
+/// The owner of the peer's end.
+pub(super) async fn owner(stream: &LocalStream) -> Owner {
     match stream {
         LocalStream::Tcp(tcp) => {
             let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
-                return false;
+                return Owner::Unknown("it was reset".to_owned());
             };
             // Files and programs, which block.
-            let looked_up = tokio::task::spawn_blocking(move || system::is_ours(peer, local)).await;
-            looked_up.is_ok_and(|ours| {
-                ours.unwrap_or_else(|error| {
-                    tracing::warn!(%error, %peer, "whose connection it is cannot be found out");
-                    false
-                })
-            })
+            let looked_up = tokio::task::spawn_blocking(move || look_up(peer, local)).await;
+            let owner = looked_up.unwrap_or_else(|error| Owner::Unknown(error.to_string()));
+            // While this end is connected, no other connection can have taken the same two
+            // addresses: the row that was read is this one's.
+            match tcp.peer_addr() {
+                Ok(still) if still == peer => owner,
+                _ => Owner::Unknown("it was reset".to_owned()),
+            }
         }
         #[cfg(unix)]
-        LocalStream::Socket(socket) => socket
-            .peer_cred()
-            .is_ok_and(|peer| peer.uid() == rustix::process::geteuid().as_raw()),
+        LocalStream::Socket(socket) => match socket.peer_cred() {
+            Ok(peer) if peer.uid() == rustix::process::geteuid().as_raw() => Owner::Us,
+            Ok(_) => Owner::Other,
+            Err(error) => Owner::Unknown(error.to_string()),
+        },
     }
+}
+
+fn look_up(peer: SocketAddr, local: SocketAddr) -> Owner {
+    for _ in 0..LOOKS {
+        match system::owner(peer, local) {
+            Ok(Some(owner)) => return owner,
+            Ok(None) => {}
+            Err(error) => return Owner::Unknown(error.to_string()),
+        }
+    }
+    Owner::Unknown("the system lists no such connection".to_owned())
 }
 
 #[cfg(target_os = "linux")]
@@ -50,35 +83,55 @@ mod linux {
     use std::net::{IpAddr, SocketAddr};
     use std::{fs, io};
 
-    /// TIME_WAIT: such a row has no owner any more (include/net/tcp_states.h).
-    const TIME_WAIT: &str = "06";
+    use super::Owner;
 
-    pub(super) fn is_ours(peer: SocketAddr, local: SocketAddr) -> io::Result<bool> {
+    /// States that the peer's end of an accepted connection may have: ESTABLISHED, FIN_WAIT1,
+    /// FIN_WAIT2, CLOSE_WAIT (include/net/tcp_states.h). One in SYN_SENT with the same addresses is
+    /// another connection, which waits for this one to go.
+    const CONNECTED: [&str; 4] = ["01", "04", "05", "08"];
+    /// The inode of a row without a socket: its program has closed it, and the user shown is 0.
+    const NO_SOCKET: &str = "0";
+
+    /// `None` when no row names the connection.
+    pub(super) fn owner(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<Owner>> {
         let ours = rustix::process::geteuid().as_raw();
-        for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-            let Ok(text) = fs::read_to_string(table) else {
-                // Without IPv6 there is no second one.
-                continue;
-            };
-            if let Some(owner) = owner(&text, peer, local) {
-                return Ok(owner == ours);
-            }
-        }
-        Ok(false)
+        let ipv4 = fs::read_to_string("/proc/net/tcp");
+        // Without IPv6 there is no second one.
+        let ipv6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+        Ok(read(&[&ipv4?, &ipv6], peer, local, ours))
     }
 
     /// The owner of the peer's end: whose local address is our peer's, and the other way round.
-    /// The format is that of proc(5): `sl local_address rem_address st … uid`.
-    fn owner(table: &str, peer: SocketAddr, local: SocketAddr) -> Option<u32> {
-        table.lines().find_map(|line| {
-            let mut fields = line.split_ascii_whitespace().skip(1);
-            let from = fields.next()?;
-            let to = fields.next()?;
-            let state = fields.next()?;
-            let matches = is_address(from, peer) && is_address(to, local) && state != TIME_WAIT;
-            // Queues, timer, retransmissions, then the user.
-            matches.then(|| fields.nth(3)?.parse().ok()).flatten()
-        })
+    /// The format is that of proc(5): `sl local_address rem_address st … uid timeout inode`.
+    pub(super) fn read(
+        tables: &[&str],
+        peer: SocketAddr,
+        local: SocketAddr,
+        ours: u32,
+    ) -> Option<Owner> {
+        let mut found = None;
+        for line in tables.iter().flat_map(|table| table.lines()) {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            // Queues, timer and retransmissions are between the state and the user.
+            let [_, from, to, state, _, _, _, user, _, inode, ..] = fields.as_slice() else {
+                continue;
+            };
+            if !(is_address(from, peer) && is_address(to, local)) {
+                continue;
+            }
+            if *inode == NO_SOCKET || !CONNECTED.contains(state) {
+                found.get_or_insert_with(|| {
+                    Owner::Unknown("its program has closed it already".to_owned())
+                });
+                continue;
+            }
+            match user.parse::<u32>() {
+                Ok(user) if user == ours => found = Some(Owner::Us),
+                Ok(_) => return Some(Owner::Other),
+                Err(_) => return Some(Owner::Unknown("its row cannot be read".to_owned())),
+            }
+        }
+        found
     }
 
     /// Whether a field names this address, as IPv4 or as IPv6.
@@ -118,25 +171,60 @@ mod linux {
 
         #[cfg(target_endian = "little")]
         #[test]
-        fn the_owner_is_that_of_the_peers_end() {
+        fn only_a_row_with_a_socket_has_an_owner() {
             let table = "\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:43A8 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 1 1
    1: 0100007F:43A8 0100007F:C001 01 00000000:00000000 00:00000000 00000000  1000        0 2 1
    2: 0100007F:C001 0100007F:43A8 01 00000000:00000000 00:00000000 00000000  1001        0 3 1
-   3: 0100007F:C002 0100007F:43A8 06 00000000:00000000 00:00000000 00000000     0        0 0 3
+   3: 0100007F:C002 0100007F:43A8 06 00000000:00000000 03:00000000 00000000     0        0 0 3
    4: 0000000000000000FFFF00000100007F:C003 0000000000000000FFFF00000100007F:43A8 01 0:0 00:0 0 1002 0 4
    5: 00000000000000000000000001000000:C004 00000000000000000000000001000000:43A8 01 0:0 00:0 0 1003 0 5
+   6: 0100007F:C005 0100007F:43A8 05 00000000:00000000 03:00001756 00000000     0        0 0 3
+   7: 0100007F:C006 0100007F:43A8 04 00000000:00000000 01:00000014 00000000     0        0 0 3
+   8: 0100007F:C007 0100007F:43A8 05 00000000:00000000 00:00000000 00000000  1001        0 7 1
+   9: 0100007F:C008 0100007F:43A8 02 00000000:00000000 01:00000014 00000000  1001        0 8 1
+  10: 0100007F:C009 0100007F:43A8 01 00000000:00000000 00:00000000 00000000     0        0 0 1
+  11: 0100007F:C00A 0100007F:43A8 06 00000000:00000000 03:00000000 00000000     0        0 0 3
+  12: 0100007F:C00A 0100007F:43A8 01 00000000:00000000 00:00000000 00000000  1001        0 9 1
+  13: 0100007F:C00B 0100007F:43A8 01 00000000:00000000 00:00000000 00000000  1001        0 9 1
+  14: 0100007F:C00B 0100007F:43A8 01 00000000:00000000 00:00000000 00000000  1002        0 9 1
+  15: 0100007F:C00C 0100007F:43A8 01 00000000:00000000 00:00000000 00000000  -1          0 9 1
 ";
             let local: SocketAddr = "127.0.0.1:17320".parse().expect("an address");
-            let peer = |text: &str| text.parse::<SocketAddr>().expect("an address");
-            assert_eq!(owner(table, peer("127.0.0.1:49153"), local), Some(1001));
-            assert_eq!(owner(table, peer("127.0.0.1:49154"), local), None);
-            assert_eq!(owner(table, peer("127.0.0.1:49155"), local), Some(1002));
-            assert_eq!(owner(table, peer("127.0.0.1:49999"), local), None);
-            let local = peer("[::1]:17320");
-            assert_eq!(owner(table, peer("[::1]:49156"), local), Some(1003));
-            assert_eq!(owner("nonsense : 0\n\n", peer("[::1]:49156"), local), None);
+            let port = |port: u16| SocketAddr::new(local.ip(), port);
+            let of = |peer, ours| read(&[table], peer, local, ours);
+            assert_eq!(of(port(0xC001), 1001), Some(Owner::Us));
+            assert_eq!(of(port(0xC001), 1000), Some(Owner::Other));
+            assert_eq!(of(port(0xC001), 0), Some(Owner::Other));
+            assert_eq!(of(port(0xC003), 1002), Some(Owner::Us));
+            // The program still holds what it has only shut down.
+            assert_eq!(of(port(0xC007), 1001), Some(Owner::Us));
+            assert_eq!(of(port(0xC00A), 1001), Some(Owner::Us));
+            // The most cautious of two rows counts.
+            assert_eq!(of(port(0xC00B), 1001), Some(Owner::Other));
+            // Neither root's nor anybody else's: TIME_WAIT, FIN_WAIT2 and FIN_WAIT1 without a
+            // socket, SYN_SENT of the next connection, an inode of 0, a user that is no number.
+            for ownerless in [0xC002, 0xC005, 0xC006, 0xC008, 0xC009, 0xC00C] {
+                for ours in [0, 1001] {
+                    let owner = of(port(ownerless), ours);
+                    assert!(
+                        matches!(owner, Some(Owner::Unknown(_))),
+                        "{ownerless:x}: {owner:?}"
+                    );
+                }
+            }
+            assert_eq!(of(port(49999), 0), None);
+            let mapped =
+                |port| SocketAddr::new("::ffff:127.0.0.1".parse().expect("an address"), port);
+            let owner = read(&[table], mapped(0xC001), mapped(17320), 1001);
+            assert_eq!(owner, Some(Owner::Us));
+            let owner = read(&[table], mapped(0xC002), mapped(17320), 0);
+            assert!(matches!(owner, Some(Owner::Unknown(_))), "{owner:?}");
+            let ipv6 = |text: &str| text.parse::<SocketAddr>().expect("an address");
+            let owner = read(&["", table], ipv6("[::1]:49156"), ipv6("[::1]:17320"), 1003);
+            assert_eq!(owner, Some(Owner::Us));
+            assert_eq!(read(&["nonsense : 0\n\n"], port(1), local, 0), None);
         }
 
         #[test]
@@ -150,14 +238,22 @@ mod linux {
                 let address = listener.local_addr().expect("bound");
                 let client = std::net::TcpStream::connect(address).expect("connects");
                 let peer = client.local_addr().expect("connected");
-                assert!(is_ours(peer, address).expect("/proc"), "{address}");
+                assert_eq!(
+                    owner(peer, address).expect("/proc"),
+                    Some(Owner::Us),
+                    "{address}"
+                );
+                // Closed, it is nobody's, also where this is root.
+                drop(client);
+                let gone = owner(peer, address).expect("/proc");
+                assert!(matches!(gone, Some(Owner::Unknown(_))), "{gone:?}");
             }
         }
     }
 }
 
 /// `lsof` is part of macOS. Without privileges it lists this user's files only, and it is asked for
-/// nothing else.
+/// nothing else: what it does not list may be another user's, or closed already.
 #[cfg(any(target_os = "macos", all(test, unix)))]
 mod macos {
     #![cfg_attr(not(target_os = "macos"), expect(dead_code, reason = "for its test"))]
@@ -166,21 +262,35 @@ mod macos {
     use std::net::SocketAddr;
     use std::process::{Command, Stdio};
 
-    pub(super) fn is_ours(peer: SocketAddr, local: SocketAddr) -> io::Result<bool> {
+    use super::Owner;
+
+    /// `None` when it is not listed.
+    pub(super) fn owner(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<Owner>> {
         let user = rustix::process::geteuid().as_raw();
         let output = Command::new("/usr/sbin/lsof")
             .env_clear()
             .args(["-n", "-P", "-a", "-u", &user.to_string(), "-F", "n"])
             .arg(format!("-iTCP:{}", peer.port()))
+            // One in that state with the same addresses is another connection.
+            .arg("-sTCP:^SYN_SENT")
             .stdin(Stdio::null())
             .output()?;
-        Ok(lists(&String::from_utf8_lossy(&output.stdout), peer, local))
+        let listed = lists(&String::from_utf8_lossy(&output.stdout), peer, local);
+        Ok(listed.then_some(Owner::Us))
     }
 
     /// Lines with `n` name a connection, from its owner's end: `n127.0.0.1:49153->127.0.0.1:17320`.
     fn lists(output: &str, peer: SocketAddr, local: SocketAddr) -> bool {
-        let wanted = format!("n{peer}->{local}");
-        output.lines().any(|line| line == wanted)
+        let same = |text: &str, address: SocketAddr| {
+            text.parse::<SocketAddr>().is_ok_and(|named| {
+                named.port() == address.port()
+                    && named.ip().to_canonical() == address.ip().to_canonical()
+            })
+        };
+        output.lines().any(|line| {
+            let ends = line.strip_prefix('n').and_then(|it| it.split_once("->"));
+            ends.is_some_and(|(from, to)| same(from, peer) && same(to, local))
+        })
     }
 
     #[cfg(test)]
@@ -195,6 +305,8 @@ mod macos {
             assert!(!lists(output, peer, local));
             assert!(lists(output, local, peer));
             assert!(lists(output, address("[::1]:5"), address("[::1]:6")));
+            let mapped = address("[::ffff:127.0.0.1]:17320");
+            assert!(lists(output, mapped, peer));
         }
     }
 }
@@ -204,7 +316,9 @@ mod other {
     use std::io;
     use std::net::SocketAddr;
 
-    pub(super) fn is_ours(_: SocketAddr, _: SocketAddr) -> io::Result<bool> {
+    use super::Owner;
+
+    pub(super) fn owner(_: SocketAddr, _: SocketAddr) -> io::Result<Option<Owner>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

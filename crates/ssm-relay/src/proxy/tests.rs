@@ -3,6 +3,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::websocket::ConnectError;
 
 const HOST: &str = "ssmmessages.us-east-1.amazonaws.com:443";
 
@@ -15,7 +16,18 @@ fn stream_url() -> Url {
 }
 
 fn proxy(address: &str, exceptions: &str) -> Proxy {
-    Proxy::matching(Matcher::builder().https(address).no(exceptions).build())
+    with(&[("HTTPS_PROXY", address), ("NO_PROXY", exceptions)])
+}
+
+fn with(variables: &[(&str, &str)]) -> Proxy {
+    Proxy::from_variables(|name| {
+        let set = variables.iter().find(|(set, _)| *set == name)?;
+        Some(set.1.into())
+    })
+}
+
+fn before<'a>(proxy: &'a Proxy, url: &Url) -> Option<&'a Intercept> {
+    proxy.before(url).expect("readable")
 }
 
 /// A proxy that gives this answer, and what it was asked.
@@ -39,8 +51,8 @@ async fn answering(answer: &'static [u8]) -> (String, JoinHandle<String>) {
 async fn refused(answer: &'static [u8]) -> ConnectError {
     let (address, _asked) = answering(answer).await;
     let through = proxy(&format!("http://user:planted-marker@{address}"), "");
-    let through = through.before(&stream_url()).expect("a proxy");
-    let error = connect(&through, HOST).await.expect_err("refused");
+    let through = before(&through, &stream_url()).expect("a proxy");
+    let error = connect(through, HOST).await.expect_err("refused");
     assert!(!format!("{error} {error:?}").contains("planted-marker"));
     error
 }
@@ -49,8 +61,8 @@ async fn refused(answer: &'static [u8]) -> ConnectError {
 async fn asks_for_the_host_with_the_credentials_and_hands_the_connection_over() {
     let (address, asked) = answering(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
     let through = proxy(&format!("http://user:p%40ss@{address}"), "");
-    let through = through.before(&stream_url()).expect("a proxy");
-    let mut tcp = connect(&through, HOST).await.expect("let through");
+    let through = before(&through, &stream_url()).expect("a proxy");
+    let mut tcp = connect(through, HOST).await.expect("let through");
     tcp.write_all(b"hello").await.expect("taken");
     drop(tcp);
     let asked = asked.await.expect("no panic").to_lowercase();
@@ -103,8 +115,8 @@ async fn a_proxy_that_is_not_there_is_named_without_its_credentials() {
         .expect("a free port of loopback");
     let address = taken.local_addr().expect("bound");
     let through = proxy(&format!("http://user:planted-marker@{address}"), "");
-    let through = through.before(&stream_url()).expect("a proxy");
-    let error = connect(&through, HOST).await.expect_err("nobody there");
+    let through = before(&through, &stream_url()).expect("a proxy");
+    let error = connect(through, HOST).await.expect_err("nobody there");
     assert!(
         error
             .to_string()
@@ -115,23 +127,185 @@ async fn a_proxy_that_is_not_there_is_named_without_its_credentials() {
     assert!(!format!("{error} {error:?}").contains("planted-marker"));
 }
 
-#[tokio::test]
-async fn a_proxy_of_another_kind_is_refused_for_good() {
-    let through = proxy("socks5h://127.0.0.1:1", "").before(&stream_url());
-    let error = connect(&through.expect("a proxy"), HOST)
-        .await
-        .expect_err("not http");
-    assert!(error.to_string().contains("http://HOST:PORT"), "{error}");
-    assert!(!error.is_retryable());
+#[test]
+fn a_proxy_of_another_kind_is_refused_for_good() {
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+        for value in [
+            "socks4://u:planted-marker@127.0.0.1:1",
+            "https://u:planted-marker@127.0.0.1:1",
+            "http://u:planted/marker@127.0.0.1:1",
+        ] {
+            let proxy = with(&[(variable, value)]);
+            let error = proxy.check().expect_err(value);
+            assert_eq!(error.variable, variable);
+            assert!(error.to_string().contains(variable), "{error}");
+            // Nothing goes past it.
+            let error = proxy.before(&stream_url()).expect_err(value);
+            let error = ConnectError::from(error);
+            assert!(!error.is_retryable());
+            let shown = format!("{proxy:?} {error:?} {error}");
+            assert!(!shown.contains("marker"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn the_most_specific_variable_with_a_value_counts() {
+    let uri = |variables: &[(&str, &str)]| before(&with(variables), &stream_url()).map(shown);
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(uri(&[]), None);
+    assert_eq!(uri(&[("HTTPS_PROXY", "")]), None);
+    assert_eq!(uri(&[("HTTP_PROXY", "http://h:1")]), None);
+    assert_eq!(uri(&[("ALL_PROXY", "http://a:1")]), some("http://a:1"));
+    assert_eq!(
+        uri(&[("all_proxy", "socks5h://a:1")]),
+        some("socks5h://a:1")
+    );
+    let all = ("ALL_PROXY", "nonsense://");
+    assert_eq!(
+        uri(&[all, ("HTTPS_PROXY", "http://s:1")]),
+        some("http://s:1")
+    );
+    let upper = ("HTTPS_PROXY", "http://upper:1");
+    let lower = ("https_proxy", "http://lower:1");
+    assert_eq!(uri(&[upper, lower]), some("http://lower:1"));
+    assert_eq!(uri(&[upper, ("https_proxy", "")]), some("http://upper:1"));
+    assert_eq!(uri(&[upper, ("no_proxy", ""), ("NO_PROXY", "*")]), None);
 }
 
 #[test]
 fn exceptions_and_this_machine_are_reached_directly() {
-    let some = proxy("http://127.0.0.1:1", "amazonaws.com");
-    assert!(some.before(&stream_url()).is_none());
-    assert!(some.before(&url("wss://example.com/x")).is_some());
-    assert!(some.before(&url("ws://127.0.0.1:1/x")).is_none());
-    assert!(Proxy::none().before(&stream_url()).is_none());
+    let some = proxy("http://127.0.0.1:1", "amazonaws.com, example.net:443");
+    assert!(before(&some, &stream_url()).is_none());
+    assert!(before(&some, &url("wss://example.com/x")).is_some());
+    assert!(before(&some, &url("https://example.net/x")).is_none());
+    assert!(before(&some, &url("https://example.net:8443/x")).is_some());
+    assert!(before(&some, &url("ws://127.0.0.1:1/x")).is_none());
+    assert!(before(&some, &url("http://169.254.169.254/x")).is_none());
+    assert!(before(&Proxy::none(), &stream_url()).is_none());
+    // What NO_PROXY lists does not need the proxy to be readable.
+    let unreadable = proxy("nonsense://", "amazonaws.com");
+    assert!(before(&unreadable, &stream_url()).is_none());
+    unreadable
+        .before(&url("wss://example.com/x"))
+        .expect_err("unreadable");
+    let named = Proxy::named("http://proxy:1").expect("a proxy");
+    assert!(before(&named, &stream_url()).is_some());
+    Proxy::named("nonsense://").expect_err("unknown");
     let shown = format!("{:?}", proxy("http://user:planted-marker@127.0.0.1:1", ""));
     assert!(!shown.contains("planted-marker"), "{shown}");
+}
+
+/// A SOCKS 5 proxy that takes this user and password, or none, and answers each request with this
+/// status (RFC 1928, RFC 1929); what it was asked to connect to.
+async fn socks(
+    user: Option<(&'static str, &'static str)>,
+    status: u8,
+) -> (String, JoinHandle<(Vec<u8>, String)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound").to_string();
+    let asked = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.expect("a connection");
+        let version = tcp.read_u8().await.expect("a version");
+        let mut methods = vec![0; usize::from(tcp.read_u8().await.expect("a number"))];
+        tcp.read_exact(&mut methods).await.expect("methods");
+        let method = if user.is_some() { 2 } else { 0 };
+        assert!(version == 5 && methods.contains(&method), "{methods:?}");
+        tcp.write_all(&[5, method]).await.expect("taken");
+        if let Some((user, password)) = user {
+            assert_eq!(tcp.read_u8().await.expect("a version"), 1);
+            let mut read = Vec::new();
+            for _ in 0..2 {
+                let mut bytes = vec![0; usize::from(tcp.read_u8().await.expect("a length"))];
+                tcp.read_exact(&mut bytes).await.expect("a text");
+                read.push(String::from_utf8(bytes).expect("UTF-8"));
+            }
+            assert_eq!(read, [user, password]);
+            tcp.write_all(&[1, 0]).await.expect("taken");
+        }
+        let mut head = [0; 4];
+        tcp.read_exact(&mut head).await.expect("a request");
+        let [5, 1, 0, kind] = head else {
+            panic!("{head:?}");
+        };
+        let length = match kind {
+            1 => 4,
+            4 => 16,
+            _ => tcp.read_u8().await.expect("a length"),
+        };
+        let mut destination = vec![0; usize::from(length) + 2];
+        tcp.read_exact(&mut destination)
+            .await
+            .expect("a destination");
+        let answer = [5, status, 0, 1, 0, 0, 0, 0, 0, 0];
+        tcp.write_all(&answer).await.expect("taken");
+        let mut rest = String::new();
+        let _ = tcp.read_to_string(&mut rest).await;
+        (destination, rest)
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_asked_for_the_host_and_hands_the_connection_over() {
+    for (user, prefix) in [
+        (None, ""),
+        (Some((r"DOMAIN\user", "p@ss")), r"DOMAIN\user:p@ss@"),
+    ] {
+        let (address, asked) = socks(user, 0).await;
+        let proxy = with(&[("ALL_PROXY", &format!("socks5h://{prefix}{address}"))]);
+        let through = before(&proxy, &stream_url()).expect("a proxy");
+        let mut tcp = connect(through, HOST).await.expect("let through");
+        tcp.write_all(b"hello").await.expect("taken");
+        drop(tcp);
+        let (destination, rest) = asked.await.expect("no panic");
+        let name = HOST.split(':').next().expect("a name");
+        assert_eq!(
+            destination,
+            [name.as_bytes(), &443_u16.to_be_bytes()].concat()
+        );
+        assert_eq!(rest, "hello");
+    }
+    // With socks5 the name is resolved here.
+    let (address, asked) = socks(None, 0).await;
+    let proxy = with(&[("HTTPS_PROXY", &format!("socks5://{address}"))]);
+    let through = before(&proxy, &stream_url()).expect("a proxy");
+    drop(
+        connect(through, "127.0.0.1:8443")
+            .await
+            .expect("let through"),
+    );
+    let (destination, _) = asked.await.expect("no panic");
+    assert_eq!(destination, [127, 0, 0, 1, 0x20, 0xfb]);
+}
+
+#[tokio::test]
+async fn a_socks_proxy_that_refuses_is_named_without_its_credentials() {
+    let (address, _asked) = socks(None, 2).await;
+    let proxy = with(&[("ALL_PROXY", &format!("socks5h://{address}"))]);
+    let through = before(&proxy, &stream_url()).expect("a proxy");
+    let error = connect(through, HOST).await.expect_err("refused");
+    let text = error.to_string();
+    assert!(
+        text.contains(&format!("the proxy socks5h://{address} did not")),
+        "{text}"
+    );
+    assert!(text.contains(HOST), "{text}");
+    // One that wants a password and gets none.
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let address = listener.local_addr().expect("bound");
+    let _refusing = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.expect("a connection");
+        let _ = tcp.read_exact(&mut [0; 3]).await;
+        let _ = tcp.write_all(&[5, 0xff]).await;
+        let _ = tcp.read_to_end(&mut Vec::new()).await;
+    });
+    let proxy = with(&[(
+        "ALL_PROXY",
+        &format!("socks5h://u:planted-marker@{address}"),
+    )]);
+    let through = before(&proxy, &stream_url()).expect("a proxy");
+    let error = connect(through, HOST).await.expect_err("refused");
+    assert!(error.to_string().contains("USER:PASSWORD"), "{error}");
+    assert!(!format!("{error} {error:?}").contains("planted-marker"));
 }

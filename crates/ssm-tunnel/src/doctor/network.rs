@@ -118,6 +118,13 @@ fn proxy(probes: &[(CheckName, &Probe)]) -> Check {
         .iter()
         .filter_map(|(name, probe)| Some((name.as_str(), probe.proxy.as_deref()?)))
         .collect();
+    let unreadable = probes.iter().find_map(|(_, probe)| match &probe.outcome {
+        Err(ConnectError::ProxyVariable(error)) => Some(error.to_string()),
+        _ => None,
+    });
+    if let Some(text) = unreadable {
+        return Check::fail(NAME, text);
+    }
     let Some((_, address)) = through.first() else {
         return Check::pass(NAME, "none in between");
     };

@@ -25,9 +25,8 @@ impl Doctor {
             return None;
         }
         let host = self
-            .remote_host
-            .clone()
-            .map(|host| ("host".to_owned(), vec![host]));
+            .named_host()
+            .map(|host| ("host".to_owned(), vec![host.to_owned()]));
         let port = ("portNumber".to_owned(), vec![self.remote_port.to_string()]);
         let systems_manager = SystemsManager::new(
             &self.sdk_config,
@@ -110,6 +109,7 @@ impl Doctor {
             ServiceError::Throttled { .. }
             | ServiceError::Timeout { .. }
             | ServiceError::Network { .. }
+            | ServiceError::NotSent { .. }
             | ServiceError::Unreadable { .. } => Check::unknown(NAME, error.to_string()),
             error => Check::fail(NAME, error.to_string()),
         }
@@ -117,7 +117,7 @@ impl Doctor {
 
     /// The session document that a tunnel would use.
     fn document(&self) -> &str {
-        let standard = if self.remote_host.is_some() {
+        let standard = if self.named_host().is_some() {
             REMOTE_HOST
         } else {
             PORT

@@ -142,7 +142,7 @@ impl Doctor {
             .next(update)
         };
         let remote =
-            self.remote_host.is_some() || self.document_name.as_deref() == Some(REMOTE_HOST);
+            self.named_host().is_some() || self.document_name.as_deref() == Some(REMOTE_HOST);
         let check = match numbers(version) {
             None => Check::unknown(NAME, format!("its version, {version:?}, is none")),
             Some(it) if it < PORT_FORWARDING => too_old(PORT_FORWARDING, "port forwarding"),

@@ -12,9 +12,10 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime_api::client::identity::Identity;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
-use ssm_relay::CaBundle;
+use ssm_relay::{CaBundle, Proxy};
 
 use super::PasswordError;
 use crate::error::{Error, ServiceError, chain};
@@ -133,9 +134,10 @@ impl Call<'_> {
     }
 
     fn sign(&self, keys: Credentials) -> Result<Signed, ServiceError> {
-        let failed = |error: &(dyn std::error::Error + 'static)| ServiceError::Network {
+        let failed = |error: &(dyn std::error::Error + 'static)| ServiceError::NotSent {
             action: ACTION,
             reason: format!("the request cannot be signed: {}", chain(error)),
+            retryable: false,
         };
         let identity = Identity::from(keys);
         let parameters = v4::SigningParams::builder()
@@ -175,10 +177,8 @@ impl Call<'_> {
             .timeout_config(timeouts);
         let bundle = CaBundle::from_env();
         let bundle = bundle.map_err(|error| PasswordError::Settings(Error::CaBundle(error)))?;
-        let own = bundle.as_ref().map(network::http_client);
-        if let Some(client) = self.config.http_client().or(own) {
-            operation = operation.http_client(client);
-        }
+        let own = || network::http_client_through(&Proxy::from_env(), bundle.as_ref());
+        operation = operation.http_client(self.config.http_client().unwrap_or_else(own));
         if let Some(sleep) = self.config.sleep_impl() {
             operation = operation.sleep_impl(sleep);
         }
@@ -202,9 +202,9 @@ impl Call<'_> {
             })
             .build();
         operation.invoke(signed).await.map_err(|error| {
-            PasswordError::Service(ServiceError::Network {
-                action: ACTION,
-                reason: chain(&error),
+            PasswordError::Service(match &error {
+                SdkError::TimeoutError(_) => ServiceError::Timeout { action: ACTION },
+                error => ServiceError::unsent(ACTION, error),
             })
         })
     }

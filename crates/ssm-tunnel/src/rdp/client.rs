@@ -92,11 +92,15 @@ impl RdpClient {
         self.kind == Kind::FreeRdp
     }
 
-    /// Whether an exit code of its is that of an end in order: FreeRDP has its own for a user who
-    /// logged off or disconnected (`client/X11/xfreerdp.h`).
+    /// Whether an exit code of its is that of an end in order. FreeRDP has its own for a session that
+    /// was disconnected (1) or logged off (2), by an administrator or, with 11 and 12, by the user,
+    /// and for a user who closed the window while it connected (145): `XF_EXIT_CODE` in
+    /// `client/X11/xfreerdp.h`, the server's error infos up to 0xC that `client/X11/xf_client.c`
+    /// passes on, and what `client/SDL/SDL3/sdl_context.cpp` reports no error for (FreeRDP
+    /// @96265644). Sessions that timed out (3, 4) or were taken over by another one (5) are not.
     pub fn ended_in_order(&self, code: i32) -> bool {
         match self.kind {
-            Kind::FreeRdp => matches!(code, 0..=2 | 11),
+            Kind::FreeRdp => matches!(code, 0..=2 | 11 | 12 | 145),
             _ => code == 0,
         }
     }
@@ -218,6 +222,22 @@ mod tests {
         let file = RdpOpen::FileAndPassword(Path::new("m.rdp"));
         let with = arguments(Kind::FreeRdp, file);
         assert_eq!(with.last().map(String::as_str), Some("/from-stdin:force"));
+    }
+
+    #[test]
+    fn freerdps_codes_of_a_user_who_left_are_ends_in_order() {
+        let client = |kind| RdpClient {
+            program: PathBuf::from("/x/client"),
+            kind,
+        };
+        for code in [0, 1, 2, 11, 12, 145] {
+            assert!(client(Kind::FreeRdp).ended_in_order(code), "{code}");
+            let other = client(Kind::Mstsc).ended_in_order(code);
+            assert_eq!(other, code == 0, "{code}");
+        }
+        for code in [3, 5, 7, 10, 13, 16, 32, 128, 131, 132, 147, 255, -1] {
+            assert!(!client(Kind::FreeRdp).ended_in_order(code), "{code}");
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) fn open() -> io::Result<(File, File)> {
 }
 
 /// Writes to the terminal.
-pub(crate) fn say(text: &str) -> io::Result<()> {
+pub(super) fn say(text: &str) -> io::Result<()> {
     open()?.1.write_all(text.as_bytes())
 }
 

@@ -18,7 +18,7 @@ pub(crate) fn open() -> io::Result<(File, File)> {
 }
 
 /// Writes to the console.
-pub(crate) fn say(text: &str) -> io::Result<()> {
+pub(super) fn say(text: &str) -> io::Result<()> {
     open()?.1.write_all(text.as_bytes())
 }
 
