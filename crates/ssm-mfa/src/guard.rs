@@ -56,7 +56,8 @@ pub(crate) fn not_before(identity: &Identity, now: SystemTime) -> Option<SystemT
     used()
         .iter()
         .any(|entry| entry.device == device && step(entry.at) == now)
-        .then(|| UNIX_EPOCH + Duration::from_secs((now + 1) * STEP))
+        .then(|| Duration::from_secs(now.saturating_add(1).saturating_mul(STEP)))
+        .and_then(|next| UNIX_EPOCH.checked_add(next))
 }
 
 fn used() -> MutexGuard<'static, Vec<Used>> {

@@ -77,7 +77,7 @@ impl Keeper {
         patience: Duration,
         busy: impl Fn(Option<u32>),
     ) -> Option<Box<dyn Send>> {
-        let give_up = Instant::now() + patience;
+        let give_up = Instant::now().checked_add(patience);
         let mut told = false;
         loop {
             let tried = name.clone();
@@ -95,7 +95,7 @@ impl Keeper {
                     return None;
                 }
             }
-            if Instant::now() >= give_up {
+            if give_up.is_some_and(|at| Instant::now() >= at) {
                 tracing::warn!("another program has held the lock for too long: going on without");
                 return None;
             }

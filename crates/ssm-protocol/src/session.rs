@@ -271,7 +271,8 @@ impl Session {
     }
 
     fn unix_time(&self, now: Instant) -> Duration {
-        self.started_unix + now.saturating_duration_since(self.started)
+        self.started_unix
+            .saturating_add(now.saturating_duration_since(self.started))
     }
 
     fn message_id(&mut self) -> MessageId {

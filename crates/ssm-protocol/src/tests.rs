@@ -6,6 +6,7 @@ mod acknowledging;
 mod bounding;
 mod decoding;
 mod ending;
+mod extreme_settings;
 mod faults;
 mod handshaking;
 mod holding;

@@ -84,7 +84,7 @@ impl Clock {
     }
 }
 
-/// `at + wait`, or a time that never comes where the clock cannot express it.
+/// `at + wait`, or in thirty years where that is later or the clock cannot express it.
 pub(crate) fn after(at: Instant, wait: Duration) -> Instant {
     // Thirty years, as in tokio's own far future.
     const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);

@@ -59,14 +59,17 @@ impl Listener {
         Ok(TcpListener::bind(address).await?.into())
     }
 
-    /// Listens on a Unix socket that only this user may connect to (mode 0600). A socket that
-    /// nobody listens on any more is replaced; the file is removed when the listener ends.
+    /// Listens on a Unix socket that only this user may connect to (mode 0600). A socket that a
+    /// program left behind is replaced; the file is removed when the listener ends. Until then a
+    /// lock on a file beside it, `NAME.lock`, keeps other programs from taking the path. The path may
+    /// be as long as the system takes: 107 bytes on Linux, 103 on macOS.
     ///
     /// Unlike a TCP connection, one over a Unix socket cannot be reset: when it is cut off, its
     /// peer reads an end-of-file, and only the events tell the difference.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AddrInUse`] when somebody listens there, [`io::ErrorKind::AlreadyExists`]
+    /// [`io::ErrorKind::AddrInUse`] when a program listens there, even one that accepts nothing;
+    /// [`io::ErrorKind::InvalidInput`] when the path is too long, [`io::ErrorKind::AlreadyExists`]
     /// when it is another kind of file, [`io::ErrorKind::Unsupported`] on Windows, and what the
     /// system says.
     ///

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use url::Url;
 
+use crate::clock::after;
 use crate::dial;
 use crate::proxy::{self, Proxy};
 use crate::stream_url::StreamUrlError;
@@ -63,7 +64,7 @@ pub async fn probe(
 ) -> Result<Probe, StreamUrlError> {
     let url = parse(endpoint)?;
     let host = host_and_port(&url);
-    let deadline = Instant::now() + timeout;
+    let deadline = Instant::from_std(after(Instant::now().into_std(), timeout));
     let late = || ConnectError::Timeout {
         host: host.clone(),
         after: timeout,

@@ -238,7 +238,7 @@ impl Supervisor {
     fn gives_up(&self, since: Instant, wait: Duration) -> bool {
         let down = self.now().saturating_duration_since(since);
         let budget = self.parts.limits.resume_budget;
-        budget.is_some_and(|within| down + wait > within)
+        budget.is_some_and(|within| down.saturating_add(wait) > within)
     }
 
     fn now(&self) -> Instant {
@@ -264,7 +264,8 @@ impl Supervisor {
     /// The end of the credentials, if it is near and was not looked at yet.
     fn expiry_to_check(&self) -> Option<SystemTime> {
         let expiry = self.parts.connector.signer()?.expiry()?;
-        let near = expiry <= SystemTime::now() + EXPIRY_WARNING;
+        let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
+        let near = left <= EXPIRY_WARNING;
         let mut warned = lock(&self.warned);
         (near && warned.replace(expiry) != Some(expiry)).then_some(expiry)
     }

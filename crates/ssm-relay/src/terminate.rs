@@ -7,7 +7,8 @@ use crate::api::{ApiError, BoxFuture, SessionApi};
 /// How much longer than usual a late call may take.
 const LATE: u32 = 3;
 
-/// Terminates a session that its driver task could not: the task was dropped with its runtime.
+/// Terminates a session that its driver task could not: the caller gave up before there was one, or
+/// the task was dropped with its runtime.
 #[derive(Debug)]
 pub(crate) struct TerminateGuard {
     armed: Option<Armed>,
@@ -66,15 +67,43 @@ impl Armed {
     }
 }
 
+/// Whoever drops the guard may be a task of the runtime, which must not block it: where there is a
+/// runtime, the call is a task of its own.
 impl Drop for TerminateGuard {
     fn drop(&mut self) {
         let Some(armed) = self.armed.take() else {
             return;
         };
+        let late = LateCall(Some(armed));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(late.run());
+        }
+    }
+}
+
+/// TerminateSession after the driver is gone. Dropped before it was answered, it is made all the same.
+struct LateCall(Option<Armed>);
+
+impl LateCall {
+    async fn run(mut self) {
+        if let Some(armed) = &self.0 {
+            armed
+                .await_call(armed.api.terminate(&armed.session_id))
+                .await;
+        }
+        self.0 = None;
+    }
+}
+
+impl Drop for LateCall {
+    fn drop(&mut self) {
+        let Some(armed) = self.0.take() else {
+            return;
+        };
         // The runtime that drove the session is going down, so this takes one of its own, and
         // connections of its own, which take their time to be opened.
         let armed = Armed {
-            timeout: armed.timeout * LATE,
+            timeout: armed.timeout.saturating_mul(LATE),
             ..armed
         };
         let worker = thread::Builder::new()

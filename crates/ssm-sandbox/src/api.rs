@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use crate::account::{AuthError, Caller};
-use crate::clock::http_date;
+use crate::clock::{FURTHEST, http_date};
 use crate::faults::ApiFault;
 use crate::query::{Form, Service};
 use crate::requests::{Asked, Outcome};
@@ -242,7 +242,10 @@ fn respond(
     for (name, value) in [
         ("content-type", answer.content_type.to_owned()),
         ("x-amzn-requestid", request_id),
-        ("date", http_date(state.clock.unix() + date_ahead)),
+        (
+            "date",
+            http_date(state.clock.unix() + date_ahead.min(FURTHEST)),
+        ),
     ] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             response.headers_mut().insert(name, value);

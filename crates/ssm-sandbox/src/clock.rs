@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Years have four digits.
-const MOST_AHEAD: u64 = 1_000 * 366 * 24 * 3600;
+/// How far it can be ahead, at most: years have four digits.
+pub(crate) const FURTHEST: Duration = Duration::from_secs(1_000 * 366 * 24 * 3600);
 
 /// The sandbox's wall clock: the system's, plus what a test advanced it by.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +21,7 @@ impl Clock {
 
     /// Lets time pass, in whole seconds: sessions expire, codes change. Up to a thousand years in all.
     pub fn advance(&self, by: Duration) {
-        let ahead = |ahead: u64| Some(ahead.saturating_add(by.as_secs()).min(MOST_AHEAD));
+        let ahead = |ahead: u64| Some(ahead.saturating_add(by.as_secs()).min(FURTHEST.as_secs()));
         let _ = self
             .ahead_secs
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, ahead);
@@ -32,6 +32,12 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO)
     }
+}
+
+/// `at + wait`, or in thirty years where that is later or the clock cannot express it.
+pub(crate) fn after(at: Instant, wait: Duration) -> Instant {
+    const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
+    at.checked_add(wait.min(NEVER)).unwrap_or(at)
 }
 
 /// A moment as calendar fields, in UTC (days to civil date: Hinnant, "chrono-compatible

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::clock::after;
+
 /// What goes wrong with one API call.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -158,9 +160,9 @@ impl Wire {
             Duration::ZERO
         };
         if self.happens(duplicate) {
-            self.push(message.clone(), now + delay);
+            self.push(message.clone(), after(now, delay));
         }
-        self.push(message, now + delay + late);
+        self.push(message, after(now, delay.saturating_add(late)));
     }
 
     fn happens(&mut self, probability: f64) -> bool {

@@ -2,6 +2,7 @@
 
 mod decoding;
 mod ending;
+mod extreme_settings;
 mod half_closing;
 mod keeping_alive;
 mod limits;

@@ -17,7 +17,9 @@ pub(crate) async fn until(not_before: Option<SystemTime>, clock: &SharedTimeSour
 }
 
 async fn count_down(time: Duration, mut show: impl FnMut(&str)) {
-    let end = Instant::now() + time;
+    // A clock that was set back by years must not overflow the monotonic one.
+    let start = Instant::now();
+    let end = start.checked_add(time).unwrap_or(start);
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {

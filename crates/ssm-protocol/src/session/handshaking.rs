@@ -87,7 +87,7 @@ impl Session {
             return Ok(());
         };
         let complete: HandshakeComplete = read("HandshakeComplete", body)?;
-        let until = now + settling_time(agent_version);
+        let until = now.checked_add(settling_time(agent_version)).unwrap_or(now);
         let ready = Ready {
             capabilities: Capabilities::of(agent_version, properties),
             peer_version: std::mem::take(agent_version),

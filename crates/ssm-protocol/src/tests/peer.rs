@@ -137,8 +137,13 @@ pub(super) fn acknowledgement(of: MessageType, number: i64) -> Bytes {
 impl Client {
     /// Connected; the agent has not said anything.
     pub(super) fn new(config: SessionConfig) -> Self {
+        Self::new_at(config, UNIX_TIME)
+    }
+
+    /// As [`new`](Self::new), at another time since the Unix epoch.
+    pub(super) fn new_at(config: SessionConfig, unix_time: Duration) -> Self {
         let now = start();
-        let mut session = Session::client(config, [7; 32], now, UNIX_TIME);
+        let mut session = Session::client(config, [7; 32], now, unix_time);
         session.connected(now);
         Self {
             session,

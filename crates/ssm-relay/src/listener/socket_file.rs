@@ -1,20 +1,28 @@
-//! The file of a Unix socket: private from its first moment, and gone at the end.
+//! The file of a Unix socket: one program's at a time, private, and gone at the end.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{
-    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
+
+/// Connections that wait to be accepted, as many as the system lets.
+const BACKLOG: i32 = 1024;
+/// A lock's file may be removed between its opening and its locking, by the program that had it.
+const ATTEMPTS: usize = 100;
 
 /// Removes the file when it is dropped, unless another one has taken its place.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
+    _lock: PathLock,
 }
 
 impl SocketFile {
@@ -38,36 +46,77 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 
 /// Binds a socket with mode 0600.
 pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    let lock = PathLock::take(path)?;
     clear(path)?;
-    // A socket has its final mode only after it is bound, so it is bound where nobody else can
-    // look, and moved into place then.
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let private = Private(parent.join(format!(".ssm{:08x}", fastrand::u32(..))));
-    DirBuilder::new().mode(0o700).create(&private.0)?;
-    let bound = private.0.join("s");
-    let listener = UnixListener::bind(&bound)?;
-    fs::set_permissions(&bound, Permissions::from_mode(0o600))?;
-    let identity = identity(&bound)?;
-    fs::rename(&bound, path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile {
         path: path.to_owned(),
-        identity,
+        identity: identity(path)?,
+        _lock: lock,
     };
+    // A socket gets its mode only after it is bound. It refuses connections until it listens, so no
+    // other user slips in before.
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(StdListener::from(socket))?;
     Ok((listener, file))
 }
 
-struct Private(PathBuf);
+/// Held by the program that owns a socket's path, from before it looks whether the path is free. The
+/// system gives it back when the program ends, however that ends.
+///
+/// It is the lock of a file beside the socket, `NAME.lock`, which is removed with it.
+#[derive(Debug)]
+struct PathLock {
+    path: PathBuf,
+    /// `None` where the file system has no locks.
+    file: Option<File>,
+}
 
-impl Drop for Private {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+impl PathLock {
+    fn take(socket: &Path) -> io::Result<Self> {
+        let mut path = OsString::from(socket);
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        for _ in 0..ATTEMPTS {
+            let file = OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .mode(0o600)
+                .open(&path)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                    tracing::debug!(%error, path = %path.display(), "the file system has no locks");
+                    return Ok(Self { path, file: None });
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+            let metadata = file.metadata()?;
+            if identity(&path).is_ok_and(|found| found == (metadata.dev(), metadata.ino())) {
+                let file = Some(file);
+                return Ok(Self { path, file });
+            }
+            // It was removed meanwhile, and locks nothing.
+        }
+        Err(io::ErrorKind::AddrInUse.into())
     }
 }
 
-/// Makes sure that nothing is lost when the path is taken.
+impl Drop for PathLock {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            // Before the lock is given back: afterwards it may be another program's.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes sure that nothing is lost when the path is taken, and removes what a killed program left.
 fn clear(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -80,47 +129,69 @@ fn clear(path: &Path) -> io::Result<()> {
             "there is a file of that name, and it is no socket",
         ));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+    if is_listened_on(path)? {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a program listens there that takes no lock. It may be busy, or stuck: its answer is not
+/// awaited. macOS tells a full backlog by the same error as a listener that is gone.
+fn is_listened_on(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(path)?) {
+        Ok(()) => Ok(true),
+        Err(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Ok(false),
+            // Its backlog is full (EAGAIN on Linux).
+            io::ErrorKind::WouldBlock => Ok(true),
+            _ => Err(error),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use tempfile::TempDir;
+
     use super::*;
 
-    fn directory() -> Private {
-        let path = std::env::temp_dir().join(format!("ssm-relay-{:016x}", fastrand::u64(..)));
-        fs::create_dir(&path).expect("a temporary directory");
-        Private(path)
+    fn directory() -> TempDir {
+        tempfile::tempdir().expect("a temporary directory")
+    }
+
+    fn in_use(path: &Path) -> bool {
+        bind(path).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
     }
 
     #[tokio::test]
     async fn only_this_user_may_connect_and_nothing_is_left_at_the_end() {
         let directory = directory();
-        let path = directory.0.join("tunnel");
+        let path = directory.path().join("tunnel");
         let (listener, file) = bind(&path).expect("binds");
         let mode = fs::metadata(&path).expect("is there").mode();
         assert_eq!(mode & 0o777, 0o600);
         UnixStream::connect(&path).expect("connects");
-        assert_eq!(
-            bind(&path).expect_err("in use").kind(),
-            io::ErrorKind::AddrInUse
-        );
+        assert!(in_use(&path));
         drop((listener, file));
-        assert_eq!(fs::read_dir(&directory.0).expect("a directory").count(), 0);
+        assert_eq!(
+            fs::read_dir(directory.path()).expect("a directory").count(),
+            0
+        );
     }
 
     #[tokio::test]
     async fn a_socket_that_a_killed_program_left_is_replaced_and_another_file_never() {
         let directory = directory();
-        let path = directory.0.join("tunnel");
-        let (listener, file) = bind(&path).expect("binds");
-        drop(listener);
-        std::mem::forget(file);
+        let path = directory.path().join("tunnel");
+        drop(StdListener::bind(&path).expect("binds"));
+        fs::write(directory.path().join("tunnel.lock"), "").expect("writes");
         let (_listener, file) = bind(&path).expect("replaces");
         // Whoever took the place in turn keeps it.
         fs::remove_file(&path).expect("is there");
@@ -130,5 +201,77 @@ mod tests {
         let error = bind(&path).expect_err("another file");
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read_to_string(&path).expect("is there"), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_accepts_nothing_is_in_use_at_once() {
+        let directory = directory();
+        let path = directory.path().join("tunnel");
+        let stuck = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+        let address = SockAddr::unix(&path).expect("a short path");
+        stuck.bind(&address).expect("binds");
+        stuck.listen(1).expect("listens");
+        assert!(in_use(&path), "it has room");
+        if cfg!(target_os = "macos") {
+            return;
+        }
+        let full = || {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
+            client.set_nonblocking(true).expect("a mode");
+            client.connect(&address).map(|()| client)
+        };
+        let waiting: Vec<_> = std::iter::from_fn(|| full().ok()).take(1000).collect();
+        assert!(waiting.len() < 1000, "the backlog is full");
+        assert!(in_use(&path), "it has no room");
+    }
+
+    #[tokio::test]
+    async fn a_path_has_one_owner_however_many_try_at_once() {
+        let directory = directory();
+        let path = directory.path().join("tunnel");
+        for _ in 0..20 {
+            // What a killed program leaves is where two could take the path from one another.
+            drop(StdListener::bind(&path).expect("binds"));
+            let attempts: Vec<_> = (0..8)
+                .map(|_| {
+                    let path = path.clone();
+                    tokio::task::spawn_blocking(move || bind(&path))
+                })
+                .collect();
+            let mut owners = Vec::new();
+            for attempt in attempts {
+                match attempt.await.expect("no panic") {
+                    Ok(owner) => owners.push(owner),
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
+                }
+            }
+            assert_eq!(owners.len(), 1);
+            UnixStream::connect(&path).expect("the owner's");
+            drop(owners);
+            assert!(!path.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_may_be_as_long_as_the_system_takes() {
+        let directory = directory();
+        // With the NUL that ends it: unix(7) on Linux, unix(4) on macOS.
+        let limit = if cfg!(target_os = "linux") { 108 } else { 104 };
+        let room = limit - 1 - directory.path().as_os_str().len() - 1;
+        for (length, fits) in [(room, true), (room + 1, false)] {
+            let path = directory.path().join("s".repeat(length));
+            match bind(&path) {
+                Ok(_bound) => {
+                    assert!(fits);
+                    UnixStream::connect(&path).expect("connects");
+                }
+                Err(error) => {
+                    assert!(!fits, "{error}");
+                    assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+                }
+            }
+            let left = fs::read_dir(directory.path()).expect("a directory").count();
+            assert_eq!(left, 0);
+        }
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Api {
     pub(crate) started: AtomicUsize,
     pub(crate) resumed: AtomicUsize,
     pub(crate) terminated: AtomicUsize,
+    /// The names of the threads that called TerminateSession.
+    pub(crate) terminated_on: std::sync::Mutex<Vec<Option<String>>>,
 }
 
 impl Api {
@@ -77,6 +79,8 @@ impl SessionApi for Api {
 
     fn terminate<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
         self.terminated.fetch_add(1, Ordering::SeqCst);
+        let thread = std::thread::current().name().map(str::to_owned);
+        self.terminated_on.lock().expect("unpoisoned").push(thread);
         Box::pin(async {
             if self.terminate_hangs.load(Ordering::SeqCst) {
                 std::future::pending::<()>().await;
@@ -118,6 +122,7 @@ pub(crate) async fn service_with(resume: Resume) -> (TcpListener, Api) {
         started: AtomicUsize::new(0),
         resumed: AtomicUsize::new(0),
         terminated: AtomicUsize::new(0),
+        terminated_on: Default::default(),
     };
     (listener, api)
 }

@@ -13,6 +13,7 @@ use ssm_protocol::wire::{
 };
 
 use super::{AgentConfig, SessionType, parse_version};
+use crate::clock::after;
 
 /// Messages kept each way; agents before 3.0 kept a tenth.
 const BUFFER: usize = 100_000;
@@ -340,7 +341,7 @@ impl Channel {
         };
         let body = serde_json::to_vec(&complete).unwrap_or_default();
         self.send(PayloadType::HandshakeComplete, &body, now);
-        self.noticed_at = now + self.notices_after;
+        self.noticed_at = after(now, self.notices_after);
     }
 
     fn handle_acknowledge(&mut self, body: &[u8], now: Instant) {
@@ -449,7 +450,9 @@ impl Channel {
         Header {
             message_type,
             schema_version: 1,
-            created_date: self.started_unix + now.saturating_duration_since(self.started),
+            created_date: self
+                .started_unix
+                .saturating_add(now.saturating_duration_since(self.started)),
             sequence_number: SequenceNumber(number),
             flags,
             message_id: MessageId(

@@ -48,7 +48,10 @@ impl Doctor {
             })
         });
         // Each call has the deadline itself.
-        let limit = self.deadline * 2 + Duration::from_secs(1);
+        let limit = self
+            .deadline
+            .saturating_mul(2)
+            .saturating_add(Duration::from_secs(1));
         let late = || ServiceError::Timeout {
             action: "StartSession",
         };
