@@ -25,7 +25,7 @@ use ssm_mfa::{
     CliCache, CliRoleSession, Interaction, MfaError, MfaProvider, MfaProviderBuilder, MfaSerial,
     RoleSpec,
 };
-use ssm_tunnel::CaBundle;
+use ssm_tunnel::{CaBundle, Proxy};
 
 use super::request::Request;
 
@@ -51,7 +51,9 @@ pub async fn load(request: &Request, needs_credentials: bool) -> anyhow::Result<
         .load()
         .await?;
     let ca_bundle = aws.ca_bundle_pem().map(CaBundle::from_pem).transpose()?;
-    let mut config = aws.sdk_config().clone();
+    // The same proxies and certificates as the data channel's.
+    let client = ssm_tunnel::http_client_through(&Proxy::from_env(), ca_bundle.as_ref());
+    let mut config = aws.sdk_config().to_builder().http_client(client).build();
     if let Some(role) = CallersRole::new(&aws, request.session.session_id())? {
         config = config
             .to_builder()
