@@ -31,7 +31,7 @@ struct Path {
     run: Run,
 }
 
-static PATHS: [Path; 15] = [
+static PATHS: [Path; 16] = [
     get("", &[], "this list", list),
     get(
         "code",
@@ -107,6 +107,12 @@ static PATHS: [Path; 15] = [
         &["session"],
         "goes on where silence stopped",
         |state, parameters| tell(state, parameters, || Command::Silent(false)),
+    ),
+    post(
+        "break-agent",
+        &["session"],
+        "breaks the agents' own websockets while they acknowledge the next data: agents from 3.0.655.0 on process it again",
+        |state, parameters| tell(state, parameters, || Command::BreakAgent),
     ),
     post(
         "forget",

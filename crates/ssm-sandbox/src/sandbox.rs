@@ -166,6 +166,7 @@ impl SandboxBuilder {
     /// | `POST /sandbox/close` | [`Sandbox::close_websockets`] |
     /// | `POST /sandbox/silence` | [`Sandbox::go_silent`] |
     /// | `POST /sandbox/speak` | [`Sandbox::speak_again`] |
+    /// | `POST /sandbox/break-agent` | [`Sandbox::break_agent_websockets`] |
     /// | `POST /sandbox/forget` | [`Sandbox::forget_sessions`] |
     /// | `POST /sandbox/terminate` | [`Sandbox::terminate_sessions`] |
     ///

@@ -36,6 +36,7 @@ async fn every_path_is_listed_and_refuses_what_it_does_not_know() {
         "close",
         "silence",
         "speak",
+        "break-agent",
         "forget",
         "terminate",
     ] {
