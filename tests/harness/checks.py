@@ -1,0 +1,87 @@
+"""Checks: functions whose names are promises. A check passes by returning."""
+
+import concurrent.futures
+import os
+import pathlib
+import sys
+import time
+import traceback
+
+# For a machine that is busy or hangs; no check asserts how long something took.
+PATIENCE = 120
+
+_checks = []
+
+
+class Skipped(Exception):
+    """The check needs what this machine cannot do; only privileges count as that."""
+
+
+def check(function):
+    """Adds a check to the run."""
+    _checks.append(function)
+    return function
+
+
+def eventually(what, found, patience=PATIENCE):
+    """The first true value of `found`."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {patience} s")
+
+
+def equal(found, expected, about=""):
+    """`found == expected`, or both are shown."""
+    assert found == expected, f"{found!r} is not {expected!r}\n{about}"
+
+
+def _run(function):
+    try:
+        function()
+    except Skipped as reason:
+        return function, "skipped", str(reason)
+    except AssertionError as failure:
+        return function, "FAILED", str(failure) or traceback.format_exc()
+    except Exception:
+        return function, "FAILED", traceback.format_exc()
+    return function, "ok", ""
+
+
+def _known_failures():
+    """Names in the file `known_failures` beside the program, each on a line with its reason."""
+    path = pathlib.Path(sys.argv[0]).with_name("known_failures")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
+
+
+def main(jobs):
+    """Runs the checks that are named on the command line, or all of them; never returns.
+
+    Of all of them, those that are known to fail are left out: their names still run them.
+    """
+    names = sys.argv[1:]
+    if names == ["--list"]:
+        print("\n".join(function.__name__ for function in _checks))
+        sys.exit(0)
+    unknown = set(names) - {function.__name__ for function in _checks}
+    if unknown:
+        sys.exit(f"there is no check {', '.join(sorted(unknown))}; --list lists them")
+    known = set() if names else _known_failures()
+    chosen = [it for it in _checks if it.__name__ not in known and (not names or it.__name__ in names)]
+    counts = {"ok": 0, "FAILED": 0, "skipped": 0}
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for function, outcome, text in pool.map(_run, chosen):
+            counts[outcome] += 1
+            print(f"{outcome:7} {function.__name__}", flush=True)
+            if text:
+                print("        | " + "\n        | ".join(text.strip().splitlines()[:25]), flush=True)
+    skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
+    left_out = f", {len(known)} known failures left out" if known else ""
+    print(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}{left_out}", flush=True)
+    # Threads that read from a program that hangs do not keep this one.
+    sys.stdout.flush()
+    os._exit(1 if counts["FAILED"] or not chosen else 0)

@@ -1,0 +1,14 @@
+"""Runs all situations, or those that are named."""
+
+import config_files  # noqa: F401
+import credentials  # noqa: F401
+import drop_in  # noqa: F401
+import endpoints  # noqa: F401
+import openssh  # noqa: F401
+import roles  # noqa: F401
+import stand_in  # noqa: F401
+import usage  # noqa: F401
+from checks import main
+
+# Most of the time each of them waits.
+main(jobs=4)
