@@ -20,19 +20,8 @@
 //! | [`Loader`] | reads files and environment; [`AwsConfig`] has settings, SDK configuration, credentials |
 //! | [`Source`], [`Role`] | where the credentials begin, and what is assumed from there |
 //!
-//! # Where it departs from botocore
-//!
-//! | input | botocore | here | why |
-//! |---|---|---|---|
-//! | a section or key twice | refuses the file | the last value counts | copied files |
-//! | a byte order mark | refuses the file | reads past it | Notepad |
-//! | a file that cannot be read | treats it as empty | refuses it | a lost role acts as another identity |
-//! | `duration_seconds` that is no number | drops it | refuses it | the session would be shorter than asked |
-//! | empty values and variables | some count as values | unset | templates and compose files leave them |
-//! | line ends behind a variable's value | part of it | cut | `$(cat FILE)`, env files |
-//! | AWS_REGION | not read (version 1) | read before AWS_DEFAULT_REGION, as in version 2 | one variable for every SDK |
-//! | keys with line breaks, control characters or beyond ASCII | sent | refused | no HTTP header may hold them |
-//! | `~/.boto`, `/etc/boto.cfg`, AWS_CREDENTIAL_FILE | read | not read | of boto 2, which is long gone |
+//! Where it departs from botocore on purpose, and why, is a table in the crate's README;
+//! `tests/botocore.sh` holds everything else to botocore itself, by generated files and environments.
 
 mod credentials;
 mod environment;
