@@ -55,12 +55,15 @@ async fn peeked(provider: &MfaProvider) -> Option<SessionInfo> {
         .expect("there are keys")
 }
 
-fn bodies(place: &Path) -> Vec<PathBuf> {
+/// The sessions that are kept. Beside them is which codes were used.
+fn sessions(place: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(place).expect("made").flatten();
     let paths = entries.map(|entry| entry.path());
-    paths
-        .filter(|path| path.extension().is_some_and(|it| it == "json"))
-        .collect()
+    let is_session = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        path.extension().is_some_and(|it| it == "json") && text.contains("SessionToken")
+    };
+    paths.filter(is_session).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +87,7 @@ async fn the_next_program_does_not_ask() {
     let (third, asked) = program(&sandbox, place.path());
     assert_eq!(logged_in(&third).await.access_key_id, renewed.access_key_id);
     soon("the logout", third.logout()).await.expect("removed");
-    assert_eq!(bodies(place.path()), Vec::<PathBuf>::new());
+    assert_eq!(sessions(place.path()), Vec::<PathBuf>::new());
     assert_eq!(peeked(&third).await, None);
     assert_eq!(asked.load(Ordering::SeqCst), 0);
 }
@@ -95,7 +98,7 @@ async fn what_is_damaged_or_exposed_is_replaced_and_never_fatal() {
         let sandbox = sandbox().await;
         let place = tempfile::tempdir().expect("a place");
         logged_in(&program(&sandbox, place.path()).0).await;
-        let found = bodies(place.path());
+        let found = sessions(place.path());
         let path = found.first().expect("one session");
         let whole = fs::read_to_string(path).expect("text");
         match number {
@@ -204,6 +207,13 @@ async fn another_program() {
                 .serial(variable("SERIAL").parse().expect("a serial"))
         }
     };
+    let builder = match std::env::var("HOURS") {
+        Ok(hours) => {
+            let hours: u64 = hours.parse().expect("a number");
+            builder.session_duration(std::time::Duration::from_secs(hours * 3600))
+        }
+        Err(_) => builder,
+    };
     let builder = builder.code_source(Desk(desk));
     let provider = builder.store(FileStore::at(variable("PLACE")));
     logged_in(&provider.build().expect("complete")).await;
@@ -291,6 +301,36 @@ async fn a_program_that_is_killed_while_it_asks_holds_nobody_up() {
     answer(&sandbox, asking).await;
     assert!(finished(second).await, "it logs in");
     assert_eq!(sandbox.request_count("GetSessionToken"), 1);
+}
+
+/// Sessions of different lengths are different ones: each needs a code.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_one_program_sent_is_sent_by_no_other() {
+    let sandbox = sandbox().await;
+    let place = tempfile::tempdir().expect("a place");
+    let desk = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
+    let log_in = async |hours: &str, code: &str| {
+        let mut command = command(&sandbox, place.path(), &desk);
+        let child = command.env("HOURS", hours).spawn().expect("starts");
+        let (word, mut asking) = heard(&desk).await;
+        assert_eq!(word, "ask");
+        let line = format!("{code}\n");
+        asking.write_all(line.as_bytes()).await.expect("it waits");
+        finished(child).await
+    };
+    let first = sandbox.next_unused_code();
+    assert!(log_in("1", &first).await, "the first logs in");
+    assert!(!log_in("2", &first).await, "the code was used");
+    assert_eq!(sandbox.request_count("GetSessionToken"), 1);
+    let second = sandbox.next_unused_code();
+    assert!(log_in("2", &second).await, "another code is good");
+    assert_eq!(sandbox.request_count("GetSessionToken"), 2);
+    assert_eq!(sandbox.repeated_codes(), 0);
+    // What is remembered is not the code.
+    for entry in fs::read_dir(place.path()).expect("made").flatten() {
+        let text = fs::read_to_string(entry.path()).expect("text");
+        assert!(!e2e::tells(&text, &first), "{text}");
+    }
 }
 
 /// The keys, the role and the device are all in the configuration.

@@ -1,16 +1,23 @@
-//! AWS accepts each code once. What was sent by this program is not sent again.
+//! AWS accepts each code of a device once. What was sent is not sent again: not by this program, nor,
+//! as far as the store allows, by another one of this user.
+
+mod record;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::code::MfaCode;
+use crate::keeper::Keeper;
 use crate::store::key::Identity;
+use record::Record;
 
 /// How long a code can be accepted at all: its step, and one around it.
 const CODE_LIFE: Duration = Duration::from_secs(90);
 /// RFC 6238: a new code every 30 s.
 const STEP: u64 = 30;
+/// Another program writes its record in a moment.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whatever provider of this program sent it: salted hashes, not the codes.
 static USED: Mutex<Vec<Used>> = Mutex::new(Vec::new());
@@ -23,8 +30,72 @@ struct Used {
     at: SystemTime,
 }
 
-/// Marks a code as used; `false` when it was used before.
-pub(crate) fn use_up(identity: &Identity, code: &MfaCode, now: SystemTime) -> bool {
+/// The used codes of one device: this program's, and those that the store has of other programs. A
+/// store that cannot be read or written leaves this program's.
+pub(crate) struct Guard<'a> {
+    identity: &'a Identity,
+    keeper: Keeper,
+}
+
+impl<'a> Guard<'a> {
+    pub(crate) fn new(identity: &'a Identity, keeper: Keeper) -> Self {
+        Self { identity, keeper }
+    }
+
+    /// Marks a code as used, before it is sent; `false` when it was used before.
+    pub(crate) async fn use_up(&self, code: &MfaCode, now: SystemTime) -> bool {
+        if !use_up(self.identity, code, now) {
+            return false;
+        }
+        let code = code.clone();
+        let unused = self.change(move |record| record.use_up(&code, now)).await;
+        unused.unwrap_or(true)
+    }
+
+    /// The code was never sent after all.
+    pub(crate) async fn give_back(&self, code: &MfaCode) {
+        give_back(self.identity, code);
+        let code = code.clone();
+        self.change(move |record| record.give_back(&code)).await;
+    }
+
+    /// When the device shows another code, if this step's was used.
+    pub(crate) async fn not_before(&self, now: SystemTime) -> Option<SystemTime> {
+        let key = self.identity.used_codes();
+        let elsewhere = self.keeper.blocking(move |store| {
+            let body = store.load(&key).ok().flatten();
+            let record = body.and_then(|body| Record::read(&body));
+            record.is_some_and(|record| record.used_in_step_of(now))
+        });
+        let used = used_in_step_of(self.identity, now) || elsewhere.await.unwrap_or(false);
+        used.then(|| time(step(now).saturating_add(1).saturating_mul(STEP)))
+    }
+
+    /// Changes the record while no other program does; `None` when the runtime goes down.
+    async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Record) -> T + Send + 'static,
+    ) -> Option<T> {
+        let key = self.identity.used_codes();
+        let _lock = self.keeper.lock(key.clone(), PATIENCE, |_| {}).await;
+        let changed = self.keeper.blocking(move |store| {
+            let kept = store.load(&key).unwrap_or_else(|error| {
+                tracing::warn!(%error, "which codes other programs used cannot be read");
+                None
+            });
+            let record = kept.and_then(|body| Record::read(&body));
+            let mut record = record.unwrap_or_else(Record::new);
+            let outcome = change(&mut record);
+            if let Err(error) = store.save(&key, &record.write()) {
+                tracing::warn!(%error, "the code is not known as used to other programs");
+            }
+            outcome
+        });
+        changed.await
+    }
+}
+
+fn use_up(identity: &Identity, code: &MfaCode, now: SystemTime) -> bool {
     let (device, code) = hashes(identity, code);
     let mut used = used();
     used.retain(|entry| distance(now, entry.at) < CODE_LIFE);
@@ -39,35 +110,26 @@ pub(crate) fn use_up(identity: &Identity, code: &MfaCode, now: SystemTime) -> bo
     true
 }
 
-/// The code was never sent after all.
-pub(crate) fn give_back(identity: &Identity, code: &MfaCode) {
+fn give_back(identity: &Identity, code: &MfaCode) {
     let (_, code) = hashes(identity, code);
     used().retain(|entry| entry.code != code);
 }
 
-/// When the device shows another code, if this step's was used.
-pub(crate) fn not_before(identity: &Identity, now: SystemTime) -> Option<SystemTime> {
+fn used_in_step_of(identity: &Identity, now: SystemTime) -> bool {
     let device = SALT.hash_one(device(identity));
-    let step = |time: SystemTime| {
-        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        since.as_secs() / STEP
-    };
-    let now = step(now);
     used()
         .iter()
-        .any(|entry| entry.device == device && step(entry.at) == now)
-        .then(|| Duration::from_secs(now.saturating_add(1).saturating_mul(STEP)))
-        .and_then(|next| UNIX_EPOCH.checked_add(next))
+        .any(|entry| entry.device == device && step(entry.at) == step(now))
 }
 
 fn used() -> MutexGuard<'static, Vec<Used>> {
     USED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn device(identity: &Identity) -> (Option<&str>, &str, Option<&str>) {
+/// Whichever of the user's keys signs: the device is the same.
+fn device(identity: &Identity) -> (Option<&str>, Option<&str>) {
     (
         identity.endpoint.as_deref(),
-        &identity.access_key_id,
         identity.serial.as_ref().map(crate::MfaSerial::as_str),
     )
 }
@@ -80,6 +142,22 @@ fn hashes(identity: &Identity, code: &MfaCode) -> (u64, u64) {
     )
 }
 
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+}
+
+/// The last moment there is, for one that is later.
+fn time(seconds: u64) -> SystemTime {
+    const YEAR_9999: u64 = 253_402_300_799;
+    UNIX_EPOCH + Duration::from_secs(seconds.min(YEAR_9999))
+}
+
+fn step(time: SystemTime) -> u64 {
+    seconds(time) / STEP
+}
+
 fn distance(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b)
         .or_else(|_| b.duration_since(a))
@@ -90,33 +168,35 @@ fn distance(a: SystemTime, b: SystemTime) -> Duration {
 mod tests {
     use super::*;
 
-    fn identity(key: &str) -> Identity {
+    fn identity(key: &str, name: &str) -> Identity {
         Identity {
             endpoint: None,
             access_key_id: key.to_owned(),
-            serial: "arn:aws:iam::123456789012:mfa/taro".parse().ok(),
+            serial: format!("arn:aws:iam::123456789012:mfa/{name}").parse().ok(),
         }
     }
 
     #[test]
     fn a_code_is_used_once_for_as_long_as_it_could_be_accepted() {
         let code = |text: &str| text.parse::<MfaCode>().expect("six digits");
-        let (taro, jiro) = (identity("guard-1"), identity("guard-2"));
+        let taro = identity("guard-1", "guard-taro");
+        let jiro = identity("guard-2", "guard-jiro");
         // The beginning of a step.
         let now = UNIX_EPOCH + Duration::from_secs(1_795_521_840);
-        assert_eq!(not_before(&taro, now), None);
+        assert!(!used_in_step_of(&taro, now));
         assert!(use_up(&taro, &code("111111"), now));
         assert!(!use_up(
             &taro,
             &code("111111"),
             now + Duration::from_secs(89)
         ));
-        assert!(use_up(&jiro, &code("111111"), now), "another user's");
+        let other_key = identity("guard-3", "guard-taro");
+        assert!(!use_up(&other_key, &code("111111"), now), "the same device");
+        assert!(use_up(&jiro, &code("111111"), now), "another device");
         assert!(use_up(&taro, &code("222222"), now));
 
-        let next = now + Duration::from_secs(30);
-        assert_eq!(not_before(&taro, now + Duration::from_secs(29)), Some(next));
-        assert_eq!(not_before(&taro, next), None);
+        assert!(used_in_step_of(&taro, now + Duration::from_secs(29)));
+        assert!(!used_in_step_of(&taro, now + Duration::from_secs(30)));
 
         give_back(&taro, &code("222222"));
         assert!(use_up(&taro, &code("222222"), now), "it was never sent");

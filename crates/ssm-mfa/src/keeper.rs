@@ -104,7 +104,7 @@ impl Keeper {
     }
 
     /// `None` when the runtime goes down.
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn SessionStore) -> T + Send + 'static,
     ) -> Option<T> {

@@ -1,6 +1,6 @@
 //! MFA for the AWS SDK for Rust: credentials of a session that an IAM user starts with a code of
 //! their device, and of the roles taken on from there. One prompt a day, however many callers,
-//! programs and roles; no code is ever sent twice.
+//! programs and roles; no code is ever sent twice, by this program or by others that share its store.
 //!
 //! ```no_run
 //! use aws_config::BehaviorVersion;
@@ -54,7 +54,9 @@
 //! device, the endpoint and the role's arguments, so that one user's session never serves another.
 //! Files that are damaged or that others could have written are replaced. While one program asks,
 //! the others wait for it, tell on the terminal which one it is, and use its session. A file system
-//! without locks costs a second prompt at worst. AWS has no call that ends a session:
+//! without locks costs a second prompt at worst. A code that was sent is remembered there too, as a
+//! salted hash with its device, for the 90 s in which AWS could take it: no other program sends it
+//! again. Where the store cannot be written, that holds within one program only. AWS has no call that ends a session:
 //! [`MfaProvider::logout`] forgets it.
 //!
 //! # What the SDK does, and what this crate does about it

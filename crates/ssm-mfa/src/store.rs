@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// A place for sessions: one body of a few KiB for each key. Its methods may block.
+/// A place for sessions, and for which codes were used: one body of a few KiB for each key. Its
+/// methods may block.
 ///
 /// Bodies hold secret keys and session tokens: keep them from everybody but this user. A key is 64
 /// hexadecimal digits that tell nothing.

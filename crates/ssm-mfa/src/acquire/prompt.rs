@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{How, Inner, Root};
 use crate::code::MfaCode;
 use crate::error::{CodeFate, MfaError};
-use crate::guard;
+use crate::guard::Guard;
 use crate::serial::MfaSerial;
 use crate::session::{Session, SessionKind, SessionSource};
 use crate::source::{Challenge, CodeError, Reason};
@@ -91,19 +91,20 @@ impl Inner {
         serial: &MfaSerial,
         mut reason: Reason,
     ) -> Result<Session, MfaError> {
+        let guard = Guard::new(identity, self.keeper());
         let mut attempt = 1;
         // Why the last code would not do.
         let mut refusal: Option<MfaError> = None;
         loop {
-            let outcome = match self.ask(identity, serial, attempt, reason).await {
-                Ok(code) if guard::use_up(identity, &code, self.now()) => {
+            let outcome = match self.ask(&guard, serial, attempt, reason).await {
+                Ok(code) if guard.use_up(&code, self.now()).await => {
                     let outcome = self.spend(root, base, serial, &code).await;
                     if let Err(MfaError::Network {
                         code: CodeFate::NotSent,
                         ..
                     }) = &outcome
                     {
-                        guard::give_back(identity, &code);
+                        guard.give_back(&code).await;
                     }
                     outcome
                 }
@@ -130,7 +131,7 @@ impl Inner {
 
     async fn ask(
         &self,
-        identity: &Identity,
+        guard: &Guard<'_>,
         serial: &MfaSerial,
         attempt: u32,
         reason: Reason,
@@ -140,7 +141,7 @@ impl Inner {
             profile: self.profile.clone(),
             attempt,
             reason,
-            not_before: guard::not_before(identity, self.now()),
+            not_before: guard.not_before(self.now()).await,
         };
         let answer = tokio::time::timeout(self.prompt_timeout, self.source.code(&challenge)).await;
         let serial = serial.clone();

@@ -49,6 +49,15 @@ impl Identity {
         self.hash("prompt", &[])
     }
 
+    /// Key of what is remembered of the device's used codes, whichever of the user's keys signs.
+    pub(crate) fn used_codes(&self) -> String {
+        let device = Self {
+            access_key_id: String::new(),
+            ..self.clone()
+        };
+        device.hash("used-codes", &[])
+    }
+
     fn hash(&self, kind: &str, parts: &[String]) -> String {
         let serial = self.serial.as_ref().map_or("", MfaSerial::as_str);
         let common = [
@@ -134,7 +143,13 @@ mod tests {
             add(other.session(long));
             add(other.roles(false, std::slice::from_ref(&role)));
         }
+        add(base.used_codes());
         assert_eq!(keys.len(), count);
+        let other_key = Identity {
+            access_key_id: "AKIATWO".to_owned(),
+            ..base.clone()
+        };
+        assert_eq!(base.used_codes(), other_key.used_codes());
         assert_eq!(base.session(long), base.clone().session(long));
     }
 }
