@@ -3,6 +3,8 @@
 //! sides. `tests/botocore.sh` installs botocore and runs this. `SSM_BOTOCORE_SEED` is the first seed,
 //! `SSM_BOTOCORE_CASES` how many.
 
+#![expect(clippy::print_stdout, reason = "the seed, and what differs")]
+
 mod generator;
 
 use std::env;
