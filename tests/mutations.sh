@@ -204,13 +204,24 @@ mutation digests-are-not-checked ssm-protocol/src/wire/frame.rs <<'EOF'
 EOF
 
 mutation sends-through-a-pause ssm-protocol/src/session.rs <<'EOF'
-        if self.paused || self.closed {
-            return None;
+        if self.paused {
+            return self.poll_probe(now);
         }
 ====
-        if (self.paused && !crate::mutation("sends-through-a-pause")) || self.closed {
-            return None;
+        if self.paused && !crate::mutation("sends-through-a-pause") {
+            return self.poll_probe(now);
         }
+EOF
+
+mutation a-pause-without-a-start-stops-everything ssm-protocol/src/session.rs <<'EOF'
+                Timer::PauseProbe => self.probe_due = true,
+====
+                Timer::PauseProbe => {
+                    self.probe_due = true;
+                    if crate::mutation("a-pause-without-a-start-stops-everything") {
+                        (self.probe_due, self.probe_at) = (false, None);
+                    }
+                }
 EOF
 
 mutation data-is-dropped-on-pause ssm-protocol/src/session.rs <<'EOF'

@@ -33,6 +33,11 @@ use inbox::Inbox;
 use outbox::Outbox;
 pub use timer::Timer;
 
+/// How often one message is sent while publication is paused: the end of the pause may never be
+/// announced, and what answers it ends the pause. As seldom as the reference peers' slowest
+/// retransmission.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
 /// One side of a data channel, for the session's whole life: over any number of websockets the
 /// sequence numbers go on.
 ///
@@ -54,6 +59,10 @@ pub struct Session {
     events: VecDeque<Event>,
     connected: bool,
     paused: bool,
+    /// During a pause: when one message may be sent.
+    probe_at: Option<Instant>,
+    /// It may be sent now.
+    probe_due: bool,
     /// The caller hands in no messages for now.
     deaf: bool,
     closed: bool,
@@ -174,6 +183,8 @@ impl Session {
             events: VecDeque::new(),
             connected: false,
             paused: false,
+            probe_at: None,
+            probe_due: false,
             deaf: false,
             closed: false,
             silent_since: now,
@@ -235,18 +246,40 @@ impl Session {
 
     fn heard(&mut self, now: Instant) {
         self.silent_since = now;
-        self.set_paused(false);
+        self.set_paused(false, now);
     }
 
-    fn set_paused(&mut self, paused: bool) {
+    fn set_paused(&mut self, paused: bool, now: Instant) {
         if self.paused != paused {
             self.paused = paused;
+            self.probe_later(now);
             self.events.push_back(if paused {
                 Event::Paused
             } else {
                 Event::Started
             });
         }
+    }
+
+    fn probe_later(&mut self, now: Instant) {
+        self.probe_due = false;
+        self.probe_at = now.checked_add(PROBE_INTERVAL);
+    }
+
+    /// The one message that may be sent during a pause: the oldest that is not acknowledged. A peer
+    /// that would say nothing to it is asked by an inquiry in turn.
+    fn poll_probe(&mut self, now: Instant) -> Option<Bytes> {
+        if !self.probe_due {
+            return None;
+        }
+        let asks = self.outbox.wants_inquiry() || self.outbox.is_inquiring();
+        let asked = if asks { self.poll_inquiry(now) } else { None };
+        let probe = asked.or_else(|| {
+            self.outbox.restart_inquiry_round();
+            self.outbox.poll_oldest(now)
+        })?;
+        self.probe_later(now);
+        Some(probe)
     }
 
     /// Whether the handshake is complete, as [`Event::Ready`] said.
@@ -298,8 +331,11 @@ impl Session {
         if let Some(acknowledgement) = self.poll_acknowledgement(now) {
             return Some(acknowledgement);
         }
-        if self.paused || self.closed {
+        if self.closed {
             return None;
+        }
+        if self.paused {
+            return self.poll_probe(now);
         }
         self.outbox.poll(now).or_else(|| self.poll_inquiry(now))
     }
@@ -327,6 +363,9 @@ impl Session {
         let retransmit = (listening && !self.paused)
             .then(|| self.outbox.deadline())
             .flatten();
+        let probe = (listening && self.paused && !self.probe_due)
+            .then_some(self.probe_at)
+            .flatten();
         let silent = (listening && !self.outbox.is_delivered())
             .then(|| self.silent_since.checked_add(self.config.peer_timeout))
             .flatten();
@@ -334,6 +373,7 @@ impl Session {
             (Timer::Handshake, handshake),
             (Timer::Settled, settled),
             (Timer::Retransmit, retransmit),
+            (Timer::PauseProbe, probe),
             (Timer::PeerSilent, silent),
         ])
     }
@@ -358,6 +398,7 @@ impl Session {
                     });
                 }
                 Timer::Settled => self.settle(),
+                Timer::PauseProbe => self.probe_due = true,
                 Timer::Retransmit => self.outbox.handle_timeout(now),
             }
         }

@@ -32,8 +32,6 @@ pub(crate) struct Forward {
     ready: Option<Ready>,
     refusals: Refusals,
     events: VecDeque<Event>,
-    /// Since when data waits for an agent whose publication is paused.
-    stuck_since: Option<Instant>,
     waits: Waits,
 }
 
@@ -112,7 +110,6 @@ impl Forward {
             ready: None,
             refusals: Refusals::default(),
             events: VecDeque::new(),
-            stuck_since: None,
             waits: Waits::new(limits.half_close_quiet),
             limits,
         }
@@ -144,7 +141,6 @@ impl Forward {
 
     pub(crate) fn connected(&mut self, now: Instant) {
         self.session.connected(now);
-        self.stuck_since = None;
         self.update_waits(now);
     }
 
@@ -362,21 +358,7 @@ impl Forward {
 
     /// The next message for the websocket. Call until `None`.
     pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
-        let message = self.next_message(now);
-        if message.is_none() {
-            // The session's own deadline is for what it sent; a pause keeps it from sending.
-            let stuck = self.ready.is_some()
-                && !self.receive_paused()
-                && self.wants_transmit()
-                && self.session.send_room() == 0
-                && self.session.is_delivered();
-            self.stuck_since = stuck.then(|| self.stuck_since.unwrap_or(now));
-        }
-        message
-    }
-
-    fn stuck_until(&self) -> Option<Instant> {
-        self.stuck_since?.checked_add(self.limits.peer_timeout)
+        self.next_message(now)
     }
 
     fn wants_transmit(&self) -> bool {
@@ -447,17 +429,12 @@ impl Forward {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let session = self.session.poll_timeout().map(|(at, _)| at);
         let channel = self.channel.poll_timeout();
-        let stuck = self.stuck_until();
-        session.into_iter().chain(channel).chain(stuck).min()
+        session.into_iter().chain(channel).min()
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ForwardError> {
         self.update_waits(now);
         self.session.handle_timeout(now)?;
-        if self.stuck_until().is_some_and(|at| at <= now) {
-            let after = self.limits.peer_timeout;
-            return Err(SessionError::PeerSilent { after }.into());
-        }
         match &mut self.channel {
             Channel::Pending => {}
             Channel::Mux(mux) => {

@@ -255,6 +255,20 @@ impl Outbox {
         None
     }
 
+    /// The oldest message that is not acknowledged, whether it was transmitted before or not.
+    pub(super) fn poll_oldest(&mut self, now: Instant) -> Option<Bytes> {
+        if self.next == self.first {
+            return self.poll(now);
+        }
+        let bytes = self.unacknowledged_bytes(self.first);
+        self.transmit(self.first, self.in_flight - bytes, now)
+    }
+
+    /// Whether nothing is unacknowledged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// What the message still counts for; 0 once it is acknowledged.
     fn unacknowledged_bytes(&self, number: u64) -> usize {
         index(self.first, number)

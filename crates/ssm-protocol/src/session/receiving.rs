@@ -32,7 +32,7 @@ impl Session {
         self.bad_in_a_row = 0;
         match &message.header.message_type {
             MessageType::StartPublication => self.heard(now),
-            MessageType::PausePublication => self.set_paused(true),
+            MessageType::PausePublication => self.set_paused(true, now),
             MessageType::Acknowledge => {
                 self.heard(now);
                 self.handle_acknowledge(&message.payload, now);

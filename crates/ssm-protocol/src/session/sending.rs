@@ -26,7 +26,8 @@ impl Session {
 
     /// Whether data could be sent if the window had room.
     fn may_send(&self) -> bool {
-        self.is_settled() && self.connected && !self.paused && !self.closed
+        let may_probe = self.probe_due && self.outbox.is_empty();
+        self.is_settled() && self.connected && (!self.paused || may_probe) && !self.closed
     }
 
     /// Somebody who sends little waits behind somebody who sends much: for the next 10 s the window

@@ -10,6 +10,8 @@ pub enum Timer {
     Settled,
     /// When the oldest unacknowledged message is sent again.
     Retransmit,
+    /// When one message may be sent although publication is paused.
+    PauseProbe,
     /// When the silent peer counts as dead.
     PeerSilent,
 }

@@ -27,21 +27,40 @@ fn a_pause_stops_new_data() {
 }
 
 #[test]
-fn a_pause_stops_retransmission_timers_and_drops_nothing() {
+fn a_pause_sends_the_oldest_message_once_a_second_and_drops_nothing() {
     let mut client = paused();
-    assert!(
-        client
-            .session
-            .poll_timeout()
-            .is_none_or(|(_, timer)| timer != Timer::Retransmit)
-    );
-    assert_eq!(client.advance(60_000 * MS).numbers(), NOTHING);
+    client.session.send(b"x", client.now).expect_err("paused");
+    for _ in 0..60 {
+        let (waited, timer, output) = client.wake();
+        assert_eq!((waited, timer), (1000 * MS, Timer::PauseProbe));
+        assert_eq!(output.expect("not fatal").numbers(), [1]);
+    }
+    client.advance(500 * MS);
     let output = client.publication(MessageType::StartPublication);
     assert_eq!(output.events, [Event::Started]);
     let (waited, timer, output) = client.wake();
     assert_eq!((waited, timer), (Duration::ZERO, Timer::Retransmit));
     assert_eq!(output.expect("not fatal").numbers(), [1]);
     assert_eq!(client.send("after").numbers(), [2]);
+}
+
+#[test]
+fn a_pause_without_a_start_lets_new_data_out_and_ends_with_its_acknowledgement() {
+    let mut client = paused();
+    client.acknowledge(1);
+    assert_eq!(
+        client.publication(MessageType::PausePublication).events,
+        [Event::Paused]
+    );
+    let (_, timer, output) = client.wake();
+    assert_eq!(timer, Timer::PauseProbe);
+    assert_eq!(output.expect("not fatal").numbers(), NOTHING);
+    assert_eq!(client.session.poll_timeout(), None, "an idle pause rests");
+    client.advance(60_000 * MS);
+    assert_eq!(client.send("new").numbers(), [2]);
+    assert_eq!(client.session.send_room(), 0, "one a second");
+    assert_eq!(client.acknowledge(2).events, [Event::Started]);
+    assert!(client.session.send_room() > 0);
 }
 
 #[test]

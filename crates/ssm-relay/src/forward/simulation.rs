@@ -99,6 +99,7 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
         "cut between connections",
         "cut by count",
         "paused",
+        "paused without a start",
         "processed again",
         "receiving paused",
         "refused",

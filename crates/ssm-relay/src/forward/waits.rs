@@ -5,12 +5,18 @@ use ssm_protocol::Session;
 use super::basic::NO_REPEATS;
 use super::channel::Channel;
 
+/// A pause that lasts longer may be one whose end was lost, with an agent that has nothing to say: it
+/// holds no wait any more. As long as a silent agent is waited for by default.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// Waits for an answer count only while one can arrive.
 #[derive(Debug)]
 pub(super) struct Waits {
     /// How long a half-closed connection waits.
     half_close_quiet: Duration,
     held: Held,
+    /// Since when publication is paused.
+    paused_since: Option<Instant>,
     /// Something broke before the handshake was complete.
     was_away: bool,
     /// When the message with this number is acknowledged, so many bytes of smux have arrived.
@@ -34,8 +40,8 @@ enum Held {
 }
 
 impl Held {
-    fn now(session: &Session, receive_paused: bool) -> Self {
-        if !session.is_connected() || session.is_paused() {
+    fn now(session: &Session, pause: bool, receive_paused: bool) -> Self {
+        if !session.is_connected() || pause {
             Self::Away
         } else if session.stats().reordering > 0 || receive_paused {
             Self::Here
@@ -50,6 +56,7 @@ impl Waits {
         Self {
             half_close_quiet,
             held: Held::No,
+            paused_since: None,
             was_away: false,
             probe: None,
             duplicates: 0,
@@ -75,7 +82,15 @@ impl Waits {
     pub(super) fn update(&mut self, session: &mut Session, channel: &mut Channel, now: Instant) {
         let receive_paused = channel.receive_paused();
         session.set_deaf(receive_paused, now);
-        let held = Held::now(session, receive_paused);
+        self.paused_since = match self.paused_since {
+            _ if !session.is_paused() => None,
+            None => Some(now),
+            since => since,
+        };
+        let pause = self
+            .paused_since
+            .is_some_and(|since| now.saturating_duration_since(since) < LONGEST_PAUSE);
+        let held = Held::now(session, pause, receive_paused);
         let worst = held.max(std::mem::replace(&mut self.held, held));
         let stats = session.stats();
         let repeats = std::mem::replace(&mut self.duplicates, stats.duplicates) != stats.duplicates;

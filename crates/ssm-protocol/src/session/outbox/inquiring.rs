@@ -32,6 +32,13 @@ impl Outbox {
             .is_some_and(|inquiry| inquiry.due().is_some())
     }
 
+    /// What the inquiry has sent counts as lost.
+    pub(in crate::session) fn restart_inquiry_round(&mut self) {
+        if let Some(inquiry) = &mut self.inquiry {
+            inquiry.restart_round();
+        }
+    }
+
     /// The number under which a message without payload, with this id, is to be transmitted now.
     pub(in crate::session) fn poll_inquiry(&mut self, id: MessageId, now: Instant) -> Option<u64> {
         let after_next = self.next_sequence_number() + 1;

@@ -67,6 +67,8 @@ pub(super) enum Incident {
     CutAgent(Duration),
     /// The service says that publication is paused, and says again that it goes on after this long.
     Pause(Duration),
+    /// The same, and nobody says that it goes on.
+    PauseWithoutStart,
     /// Nothing arrives anywhere for this long.
     Silence(Duration),
     /// The agent is gone, and its session with it.
@@ -283,7 +285,8 @@ impl Plan {
             let incident = match dice.usize(first..10) {
                 0..4 => Incident::CutClient(long),
                 4..7 => Incident::CutAgent(long),
-                7..9 => Incident::Pause(long),
+                7 => Incident::Pause(long),
+                8 => Incident::PauseWithoutStart,
                 // As long as nobody can know, a quiet stream may be given up.
                 _ => Incident::Silence(long.min(self.limits.half_close_quiet / 3)),
             };
@@ -329,7 +332,10 @@ impl Plan {
     /// Whether bytes may come twice at a destination that has no other protection.
     pub(super) fn may_double(&self) -> bool {
         let paused = |incident: &(_, Incident)| {
-            matches!(incident.1, Incident::Pause(_) | Incident::CutAgent(_))
+            matches!(
+                incident.1,
+                Incident::Pause(_) | Incident::PauseWithoutStart | Incident::CutAgent(_)
+            )
         };
         self.ssh && self.processes_first() && self.incidents.iter().any(paused)
     }

@@ -25,6 +25,10 @@ impl World {
 
     /// Everything that was written before an orderly end is with its destination.
     pub(super) fn check_uploads(&self) {
+        if self.plan.may_double() {
+            // A connection that may carry bytes twice is reset, also when its local program has left.
+            return;
+        }
         let unwritten = self.agent.as_ref().map_or(0, Agent::unwritten);
         for (number, local) in self.locals.iter().enumerate() {
             let wrote_all = matches!(local.ending(), Some(Ending::Closed | Ending::EndOfFile))
@@ -123,7 +127,11 @@ impl World {
         let sound = [&self.plan.to_agent, &self.plan.to_client]
             .iter()
             .all(|faults| faults.lose_nothing());
-        let Some((most, _)) = self.plan.cuts.filter(|_| sound) else {
+        let Some((most, _)) = self
+            .plan
+            .cuts
+            .filter(|_| sound && self.restarted_at.is_none())
+        else {
             return;
         };
         let stats = self.forward.stats();

@@ -12,6 +12,8 @@ use crate::forward::simulation::local::{Local, Phase};
 const READ_BATCH: usize = 128;
 /// Bytes that the client's socket takes before it is full.
 const SOCKET: usize = 64 << 10;
+/// During a pause it sends one message in so long, at most.
+const PROBES: Duration = Duration::from_secs(1);
 /// Wakes of the client's timer without a message: whoever needs more spins.
 const MOST_WAKES_A_SECOND: usize = 500;
 
@@ -83,11 +85,20 @@ impl World {
             let stats = self.forward.stats();
             let message = self.forward.poll_transmit(self.now);
             let number = message.as_ref().and_then(sequence_number);
-            if number.is_some() && self.paused {
-                panic!("sends during a pause\n{}", self.state());
+            if number.is_some()
+                && let Some(since) = self.paused
+            {
+                assert!(
+                    self.now - since >= PROBES,
+                    "sends during a pause\n{}",
+                    self.state()
+                );
+                self.paused = Some(self.now);
             }
-            let waits =
-                self.resumed && stats.unacknowledged > 0 && !self.paused && self.over.is_none();
+            let waits = self.resumed
+                && stats.unacknowledged > 0
+                && self.paused.is_none()
+                && self.over.is_none();
             if waits && message.is_none() || number.is_some() {
                 let oldest = i64::try_from(stats.confirmed).ok();
                 assert!(
@@ -132,7 +143,7 @@ impl World {
                 }
                 Event::ChannelClosed { output } => self.over = Some(Over::ByService(output)),
                 Event::Paused(paused) => {
-                    self.paused = paused;
+                    self.paused = paused.then_some(self.now);
                     self.events.insert("paused");
                 }
             }

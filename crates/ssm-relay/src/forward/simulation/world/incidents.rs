@@ -121,6 +121,10 @@ impl World {
                 self.announce(publication(MessageType::PausePublication));
                 self.plan_happening(long, Happening::Start);
             }
+            Incident::PauseWithoutStart => {
+                self.events.insert("paused without a start");
+                self.announce(publication(MessageType::PausePublication));
+            }
             Incident::Silence(long) => {
                 for leg in [
                     &mut self.client_to_gateway,
