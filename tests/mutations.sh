@@ -83,10 +83,9 @@ mutation acknowledges-before-it-can-deliver ssm-protocol/src/session/receiving.r
             && let Ok(message) = Message::decode_unverified(frame.clone())
             && message.header.message_type == self.side.receives()
         {
-            let acknowledge = Acknowledge {
-                message_type: message.header.message_type.clone(),
-                message_id: message.header.message_id,
-                sequence_number: message.header.sequence_number,
+            let acknowledge = Taken {
+                id: message.header.message_id,
+                number: message.header.sequence_number,
             };
             self.acknowledge(acknowledge);
         }
@@ -192,9 +191,9 @@ mutation no-reordering ssm-protocol/src/session/inbox.rs <<'EOF'
 EOF
 
 mutation the-reorder-buffer-has-no-limit ssm-protocol/src/session/inbox.rs <<'EOF'
-        if self.kept + cost > self.limit {
+        if self.kept.saturating_add(cost) > self.limit {
 ====
-        if self.kept + cost > self.limit && !crate::mutation("the-reorder-buffer-has-no-limit") {
+        if self.kept.saturating_add(cost) > self.limit && !crate::mutation("the-reorder-buffer-has-no-limit") {
 EOF
 
 mutation digests-are-not-checked ssm-protocol/src/wire/frame.rs <<'EOF'
@@ -361,7 +360,7 @@ mutation one-silent-round-is-believed ssm-protocol/src/session/inquiry.rs <<'EOF
 EOF
 
 mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshaking.rs <<'EOF'
-        let until = now + settling_time(agent_version);
+        let until = now.checked_add(settling_time(agent_version)).unwrap_or(now);
 ====
         let until = if crate::mutation("the-agent-gets-no-time-to-settle") {
             now
