@@ -68,8 +68,9 @@ pub(crate) fn region(name: &str, value: &str) -> Result<String, ConfigError> {
     Ok(value.to_owned())
 }
 
-/// An endpoint: a URL with a host. The SDK panics at an empty one, and takes one without a scheme
-/// for a network failure.
+/// An endpoint: a URL with a host, and what is sent there cannot be read on the way. The SDK panics
+/// at an empty one, takes one without a scheme for a network failure, and signs in to SSO by plain
+/// http without a word.
 ///
 /// # Errors
 /// When it is not.
@@ -89,11 +90,35 @@ pub(crate) fn endpoint_url(name: &str, value: &str) -> Result<String, ConfigErro
         return Err(refuse(
             name,
             format!(
-                "the endpoint URL {shown:?} cannot be used: it must begin with https:// (or http:// for a stand-in) and name a host"
+                "the endpoint URL {shown:?} cannot be used: it must begin with https:// (or http:// for a stand-in on this machine) and name a host"
+            ),
+        ));
+    }
+    let plain = value.get(..5).is_some_and(|it| it.eq_ignore_ascii_case("http:"));
+    if plain && !host.is_some_and(is_loopback) {
+        let shown = crate::error::printable(value);
+        return Err(refuse(
+            name,
+            format!(
+                "the endpoint URL {shown:?} cannot be used: credentials are sent by https:// only, or by http:// to this machine (127.0.0.1, [::1], localhost)"
             ),
         ));
     }
     Ok(value.to_owned())
+}
+
+/// Whether a URL's authority is this machine, in the one way of writing it that means nothing else.
+fn is_loopback(authority: &str) -> bool {
+    // Everything before the last @ is a user's name.
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.rsplit_once(':').map_or(host, |(host, _)| host),
+    };
+    host.eq_ignore_ascii_case("localhost")
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// As botocore reads switches: anything but `true`, in any case, is off.
@@ -128,6 +153,31 @@ mod tests {
         assert_eq!(region("r", "eu-west-1 ").expect("usable"), "eu-west-1");
         for wrong in ["eu west", "-x", "é", "a.b", "x\u{0}"] {
             region("r", wrong).expect_err(wrong);
+        }
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        for url in [
+            "http://localhost:4566",
+            "HTTP://LocalHost",
+            "http://user@127.8.9.1/",
+            "https://localstack:4566",
+        ] {
+            endpoint_url("u", url).expect(url);
+        }
+        for url in [
+            "http://0.0.0.0:1",
+            "http://[::]:1",
+            "http://10.0.0.1",
+            "HTTP://localstack:4566",
+            "http://127.0.0.1.evil.example",
+            "http://127.0.0.1:1@evil.example",
+            "http://127.0.0.1\\@evil.example",
+            "http://2130706433",
+        ] {
+            let error = endpoint_url("u", url).expect_err(url).to_string();
+            assert!(error.contains("are sent by https:// only"), "{error}");
         }
     }
 
