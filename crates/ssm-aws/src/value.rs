@@ -94,7 +94,9 @@ pub(crate) fn endpoint_url(name: &str, value: &str) -> Result<String, ConfigErro
             ),
         ));
     }
-    let plain = value.get(..5).is_some_and(|it| it.eq_ignore_ascii_case("http:"));
+    let plain = value
+        .get(..5)
+        .is_some_and(|it| it.eq_ignore_ascii_case("http:"));
     if plain && !host.is_some_and(is_loopback) {
         let shown = crate::error::printable(value);
         return Err(refuse(
