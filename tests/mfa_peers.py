@@ -665,8 +665,10 @@ def moto_finds_our_requests_well_formed_and_well_signed(stack):
     serial = "arn:aws:iam::123456789012:mfa/taro"
     keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
+    codes = iter(range(123456, 999999))  # no program sends one that another sent
+
     def ours(*more, **changed):
-        argv = [MFA, "login", "--renew", "--mfa-serial", serial, "--mfa-code", "123456", *more]
+        argv = [MFA, "login", "--renew", "--mfa-serial", serial, "--mfa-code", str(next(codes)), *more]
         return Program(argv, {**env, **keys, **changed}, terminal=False).ends()
 
     code, out, err = ours("--output", "json")
