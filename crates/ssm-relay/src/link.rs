@@ -74,6 +74,8 @@ pub(crate) struct Link<'a, H> {
     ping_queued: bool,
     /// Until when a pong must be heard, and how long that was.
     pong_until: Option<(Instant, Duration)>,
+    /// The system has a ping whose pong is owed: a later ping does not extend the time for it.
+    pong_owed: bool,
     /// Closing: when to stop waiting for data on its way.
     drain_until: Option<Instant>,
     /// The session's end, once the last message is written or this time has come.
@@ -103,6 +105,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             ping_at: started,
             ping_queued: false,
             pong_until: None,
+            pong_owed: false,
             drain_until: None,
             ending: None,
             said_all: false,
@@ -196,7 +199,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
         if self.receive_paused {
             // No pong can be heard meanwhile.
-            self.pong_until = None;
+            self.forget_pong();
         }
         if self.is_paused() {
             return Ok(false);
@@ -217,7 +220,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                 // A copy, so that what is kept of it does not keep the websocket's read buffer.
                 Message::Binary(data) => self.inbound.push(Bytes::copy_from_slice(&data)),
                 Message::Text(text) => self.inbound.push(Bytes::copy_from_slice(text.as_bytes())),
-                Message::Pong(_) => self.pong_until = None,
+                Message::Pong(_) => self.forget_pong(),
                 Message::Close(Some(frame)) => {
                     return Err(format!(
                         "the service closed the websocket with {} {}",
@@ -228,7 +231,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                 Message::Close(None) => return Err("the service closed the websocket".to_owned()),
                 Message::Ping(_) | Message::Frame(_) => {}
             }
-            if self.ping_queued {
+            if self.ping_queued && !self.pong_owed {
                 // It waits behind an upload that the peer takes slowly, if at all: what arrives shows
                 // that the peer is there.
                 self.restart_pong_timeout();
@@ -240,7 +243,12 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         Ok(true)
     }
 
-    /// The time for the pong begins now, if one is owed.
+    fn forget_pong(&mut self) {
+        self.pong_until = None;
+        self.pong_owed = false;
+    }
+
+    /// The time for the pong begins now, if there is a limit for it.
     fn restart_pong_timeout(&mut self) {
         let time = self.now();
         if let Some((until, patience)) = &mut self.pong_until {
@@ -400,8 +408,9 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             Poll::Ready(outcome) => {
                 outcome.map_err(|error| lost(&error))?;
                 self.flushed = self.outbound.is_empty();
-                if self.flushed && std::mem::take(&mut self.ping_queued) {
+                if self.flushed && std::mem::take(&mut self.ping_queued) && !self.pong_owed {
                     self.restart_pong_timeout();
+                    self.pong_owed = self.pong_until.is_some();
                 }
                 Ok(wrote || !self.flushed)
             }

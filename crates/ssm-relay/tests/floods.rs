@@ -162,6 +162,25 @@ async fn a_gateway_that_reads_nothing_is_not_read_without_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn later_pings_do_not_extend_the_time_for_a_pong() {
+    let mut often = config();
+    often.limits.ping_interval = often.limits.pong_timeout / 10;
+    let (listener, api) = service_with(works).await;
+    let relay = relay_with(often, Arc::new(api)).await;
+    let mut events = relay.events();
+    let mut agent = Agent::accept(&listener, AGENT).await;
+    agent.ready().await;
+    let (mut reads, _writes) = agent.websocket.into_inner().into_split();
+    tokio::spawn(async move {
+        let mut nowhere = vec![0; 64 << 10];
+        while reads.read(&mut nowhere).await.is_ok_and(|read| read > 0) {}
+    });
+    let reason = interrupted(&mut events).await;
+    assert!(reason.contains("did not answer a ping"), "{reason}");
+    soon("closing", relay.close()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn data_without_a_pong_does_not_keep_a_websocket() {
     let (relay, mut events, tcp) = raw().await;
     let (mut reads, mut writes) = tcp.into_split();

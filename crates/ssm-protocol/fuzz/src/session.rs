@@ -5,7 +5,7 @@
 //! - what is delivered is what the peer sent, in order, once, and nothing before the handshake;
 //! - only what was taken is acknowledged, and what was acknowledged is delivered in the end;
 //! - own messages are numbered without a gap, keep their number and bytes when sent again, and wait
-//!   for the handshake, the websocket and publication;
+//!   for the handshake, the websocket and publication (but for one probe a second);
 //! - what is kept stays below its limits; every timer is in the future once it was handled.
 
 mod plan;
@@ -27,6 +27,8 @@ use ssm_protocol::{Session, SessionConfig, SessionError};
 const STREAM: usize = 24;
 /// Most steps of one run.
 const STEPS: usize = 120;
+/// While publication is paused, at most one message is sent in this time.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 const UNIX_TIME: Duration = Duration::from_secs(1_790_000_000);
 
 /// Nothing recorded has this form: a few runs of equal bytes, which the search takes apart.
@@ -70,6 +72,8 @@ struct World {
     now: Instant,
     connected: bool,
     paused: bool,
+    /// When the next message may be sent during a pause.
+    probe_from: Instant,
     closed: bool,
     /// Numbers of the peer that were handed in at all.
     handed: BTreeSet<i64>,
@@ -107,6 +111,7 @@ impl World {
             now,
             connected: false,
             paused: false,
+            probe_from: now,
             closed: false,
             handed: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
