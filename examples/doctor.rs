@@ -56,7 +56,7 @@ use ssm_tunnel::doctor::{Doctor, Mfa, Report, Status};
 use support::exit;
 use support::login::Login;
 use support::open::or_leave;
-use support::options::Account;
+use support::options::{self, Account};
 use support::output::Output;
 use support::program;
 use support::signals::Signals;
@@ -131,19 +131,24 @@ async fn run(options: Options, output: Output) -> anyhow::Result<ExitCode> {
 /// there are.
 async fn doctor(options: &Options) -> anyhow::Result<Doctor> {
     let deadline = Duration::from_secs(options.timeout);
-    let base = options.account.load().await?;
+    let aws = options.account.load().await?;
+    let base = aws.sdk_config();
     let timeouts = base.timeout_config().map(TimeoutConfig::to_builder);
     let timeouts = timeouts.unwrap_or_default().operation_timeout(deadline);
     let base = base.to_builder().timeout_config(timeouts.build()).build();
-    let doctor = match Login::with(&options.account, base.clone()).await {
+    let aws = aws.with_sdk_config(base);
+    let doctor = match Login::with(&options.account, &aws).await {
         Ok(login) => Doctor::new(login.config()).mfa(mfa(login.session())),
-        Err(error) => Doctor::new(&base).mfa(Mfa::Failed(format!("{error:#}"))),
+        Err(error) => Doctor::new(aws.sdk_config()).mfa(Mfa::Failed(format!("{error:#}"))),
     };
     let mut doctor = doctor
         .credentials_from(credentials_from(options))
         .remote_port(options.port_number)
         .start_session(!options.no_session)
         .deadline(deadline);
+    if let Some(bundle) = options::ca_bundle(&aws)? {
+        doctor = doctor.ca_bundle(bundle);
+    }
     if let Some(target) = options.machine.as_ref().or(options.target.as_ref()) {
         doctor = doctor.target(target);
     }
@@ -181,7 +186,7 @@ fn credentials_from(options: &Options) -> String {
     if variable("AWS_ACCESS_KEY_ID").is_some() {
         return "environment".to_owned();
     }
-    match variable("AWS_PROFILE") {
+    match variable("AWS_DEFAULT_PROFILE").or_else(|| variable("AWS_PROFILE")) {
         Some(profile) => format!("profile {profile}"),
         None => "default chain of sources".to_owned(),
     }

@@ -259,8 +259,8 @@ impl Account {
     async fn builder(&self) -> anyhow::Result<MfaProviderBuilder> {
         let profile = self.profile.as_deref();
         let region = self.region.as_deref();
-        let config = load(profile, region, self.endpoint_url.as_deref()).await?;
-        Ok(MfaProviderBuilder::from_profile(profile, &config).await?)
+        let aws = load(profile, region, self.endpoint_url.as_deref()).await?;
+        Ok(MfaProviderBuilder::from_aws(&aws)?)
     }
 }
 
@@ -349,13 +349,17 @@ fn show(output: Output, session: &SessionInfo) {
         "access_key_id": session.access_key_id,
         "expires": session.expires.and_then(date),
         "code_needed": session.code_needed.and_then(date),
+        "passed_over": session.passed_over,
     });
     output.object("session", &fields);
     let what = match session.kind {
         SessionKind::Mfa => "MFA session".to_owned(),
-        SessionKind::Configured => {
-            "Credentials without MFA: the profile names no device".to_owned()
-        }
+        SessionKind::Configured => match &session.passed_over {
+            Some(profile) => format!(
+                "The keys of AWS_ACCESS_KEY_ID, without MFA: they go before profile {profile}, whose device or role is not in use (--profile {profile} uses it)"
+            ),
+            None => "Credentials as they are configured, without a code".to_owned(),
+        },
         _ => format!("Session {}", session.arn.as_deref().unwrap_or("of a role")),
     };
     let until = |time: Option<SystemTime>| time.and_then(date);

@@ -1,5 +1,6 @@
 //! Exit codes: one for each kind of end, so that scripts can tell them apart.
 
+use ssm_aws::ConfigError;
 use ssm_mfa::MfaError;
 use ssm_tunnel::{
     ConnectError, End, EndKind, Error, NoRdpClient, PasswordError, PrivateKeyError, ProxyError,
@@ -43,8 +44,9 @@ pub fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<PasswordError>() {
             return of_password(error);
         }
-        let proxy = cause.downcast_ref::<ProxyError>().is_some();
-        if proxy || cause.downcast_ref::<PrivateKeyError>().is_some() {
+        let unusable = cause.downcast_ref::<ConfigError>().is_some()
+            || cause.downcast_ref::<ProxyError>().is_some();
+        if unusable || cause.downcast_ref::<PrivateKeyError>().is_some() {
             return 3;
         }
         match cause.downcast_ref::<MfaError>() {
@@ -73,6 +75,7 @@ fn of_tunnel(error: &Error) -> u8 {
         | Error::LocalSocket { .. }
         | Error::NoRegion
         | Error::Proxy(_)
+        | Error::Configuration(_)
         | Error::StreamEndpoint(_) => 3,
         Error::NoCredentials => 4,
         Error::Target(_) => 5,

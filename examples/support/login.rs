@@ -2,10 +2,11 @@
 
 use anyhow::Context as _;
 use aws_config::SdkConfig;
+use ssm_aws::AwsConfig;
 use ssm_mfa::{CliCache, Interaction, MfaCode, MfaProvider, MfaProviderBuilder, SessionInfo};
-use ssm_tunnel::{Error, ServiceError, Tunnel, TunnelBuilder};
+use ssm_tunnel::{CaBundle, Error, ServiceError, Tunnel, TunnelBuilder};
 
-use crate::options::Account;
+use crate::options::{self, Account};
 
 /// A denial, with what may help.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ pub async fn device(
 pub struct Login {
     provider: MfaProvider,
     config: SdkConfig,
+    ca_bundle: Option<CaBundle>,
     session: SessionInfo,
 }
 
@@ -62,16 +64,15 @@ impl Login {
     /// # Errors
     /// Why there are no credentials.
     pub async fn new(options: &Account) -> anyhow::Result<Self> {
-        Self::with(options, options.load().await?).await
+        Self::with(options, &options.load().await?).await
     }
 
     /// The same with a configuration that is made already.
     ///
     /// # Errors
     /// Why there are no credentials.
-    pub async fn with(options: &Account, base: SdkConfig) -> anyhow::Result<Self> {
-        let mut builder = MfaProviderBuilder::from_profile(options.profile.as_deref(), &base)
-            .await?
+    pub async fn with(options: &Account, aws: &AwsConfig) -> anyhow::Result<Self> {
+        let mut builder = MfaProviderBuilder::from_aws(aws)?
             .cli_cache(CliCache::Read)
             .interaction(Interaction::LoginOnly);
         if let Some(serial) = &options.mfa_serial {
@@ -82,10 +83,10 @@ impl Login {
         }
         let provider = builder.build()?;
         let session = provider.login().await.context("no credentials")?;
-        let config = provider.sdk_config(&base);
         Ok(Self {
+            config: provider.sdk_config(aws.sdk_config()),
+            ca_bundle: options::ca_bundle(aws)?,
             provider,
-            config,
             session,
         })
     }
@@ -105,6 +106,10 @@ impl Login {
     /// # Errors
     /// Why it cannot be opened.
     pub async fn open(&self, tunnel: TunnelBuilder) -> anyhow::Result<Tunnel> {
+        let tunnel = match &self.ca_bundle {
+            Some(bundle) => tunnel.ca_bundle(bundle.clone()),
+            None => tunnel,
+        };
         let error = match tunnel.open().await {
             Ok(tunnel) => return Ok(tunnel),
             Err(error) => error,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use clap::{Args, ValueEnum};
+use ssm_aws::{AwsConfig, Loader};
 use ssm_tunnel::{CaBundle, Limits, OnSessionEnd, Proxy, TunnelBuilder};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -99,8 +99,8 @@ impl Account {
     /// Region, credentials and endpoints from the options, environment and profile.
     ///
     /// # Errors
-    /// When `AWS_CA_BUNDLE` names a file without certificates.
-    pub async fn load(&self) -> anyhow::Result<SdkConfig> {
+    /// When the configuration cannot be read, or cannot work.
+    pub async fn load(&self) -> anyhow::Result<AwsConfig> {
         let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
         load(profile, region, self.endpoint_url.as_deref()).await
     }
@@ -142,27 +142,32 @@ impl Aws {
 /// Region, credentials and endpoints from these options, the environment and the profile.
 ///
 /// # Errors
-/// When `AWS_CA_BUNDLE` names a file without certificates, or a proxy variable cannot be read.
+/// When the configuration cannot be read or cannot work, or a proxy variable cannot be read.
 pub async fn load(
     profile: Option<&str>,
     region: Option<&str>,
     endpoint_url: Option<&str>,
-) -> anyhow::Result<SdkConfig> {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-    if let Some(profile) = profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region.to_owned()));
-    }
-    if let Some(url) = endpoint_url {
-        loader = loader.endpoint_url(url);
-    }
+) -> anyhow::Result<AwsConfig> {
     let proxy = Proxy::from_env();
     proxy.check()?;
-    let bundle = CaBundle::from_env()?;
-    let client = ssm_tunnel::http_client_through(&proxy, bundle.as_ref());
-    Ok(loader.http_client(client).load().await)
+    let loader = Loader::new()
+        .profile(profile)
+        .region(region)
+        .endpoint_url(endpoint_url)
+        .http_client(move |pem| {
+            // What is no certificate is an error of `ca_bundle`.
+            let bundle = pem.and_then(|pem| CaBundle::from_pem(pem).ok());
+            ssm_tunnel::http_client_through(&proxy, bundle.as_ref())
+        });
+    Ok(loader.load().await?)
+}
+
+/// The certificates of the configuration, for the data channel.
+///
+/// # Errors
+/// When one cannot be used.
+pub fn ca_bundle(aws: &AwsConfig) -> anyhow::Result<Option<CaBundle>> {
+    Ok(aws.ca_bundle_pem().map(CaBundle::from_pem).transpose()?)
 }
 
 /// Appends a log to this file, without secrets.

@@ -23,19 +23,23 @@
 //! Where it departs from botocore on purpose, and why, is a table in the crate's README;
 //! `tests/botocore.sh` holds everything else to botocore itself, by generated files and environments.
 
+mod caught;
 mod credentials;
 mod environment;
 mod error;
 mod keys;
 mod loader;
 mod resolve;
+mod secret_variables;
 mod shared_config;
 mod value;
 
+pub use caught::{Panicked, caught};
 pub use credentials::SourceError;
 pub use environment::Environment;
 pub use error::ConfigError;
 pub use keys::Keys;
 pub use loader::{AwsConfig, Loader, http_client};
 pub use resolve::{PassedOver, Request, RetryMode, Role, Settings, Source, Sso, resolve};
+pub use secret_variables::{keep_from_children, secret_variables};
 pub use shared_config::{ConfigFiles, File};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::environment::Environment;
 use crate::error::ConfigError;
@@ -16,10 +17,23 @@ use crate::resolve::{Request, Settings, resolve};
 pub use ca_bundle::http_client;
 
 /// Reads the AWS configuration as the AWS CLI does.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[must_use = "nothing is read until `load` is called"]
 pub struct Loader {
     request: Request,
+    client: Option<Client>,
+}
+
+/// Makes the HTTP client, given the certificates to trust instead of the system's.
+type Client = Arc<dyn Fn(Option<&[u8]>) -> SharedHttpClient + Send + Sync>;
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Loader");
+        debug
+            .field("request", &self.request)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Loader {
@@ -47,6 +61,16 @@ impl Loader {
         self
     }
 
+    /// The HTTP client of every call, given the PEM text of the certificates that the configuration
+    /// names, if it does. Default: the SDK's own, or [`http_client`] where certificates are named.
+    pub fn http_client(
+        mut self,
+        make: impl Fn(Option<&[u8]>) -> SharedHttpClient + Send + Sync + 'static,
+    ) -> Self {
+        self.client = Some(Arc::new(make));
+        self
+    }
+
     /// Reads everything. No service is called; credentials are fetched when they are asked for.
     ///
     /// # Errors
@@ -58,7 +82,7 @@ impl Loader {
         let environment = Environment::of_process();
         let files = files::read().await?;
         let settings = resolve(&files, &environment, &self.request)?;
-        AwsConfig::new(settings).await
+        AwsConfig::with_client(settings, self.client).await
     }
 }
 
@@ -77,8 +101,15 @@ impl AwsConfig {
     /// # Errors
     /// When the bundle cannot be read.
     pub async fn new(settings: Settings) -> Result<Self, ConfigError> {
+        Self::with_client(settings, None).await
+    }
+
+    async fn with_client(settings: Settings, make: Option<Client>) -> Result<Self, ConfigError> {
         let ca_bundle = ca_bundle::read(&settings).await?;
-        let client = ca_bundle.clone().map(http_client);
+        let client = match make {
+            Some(make) => Some(make(ca_bundle.as_deref())),
+            None => ca_bundle.clone().map(http_client),
+        };
         let without = sdk_config::build(&settings, client).await?;
         let source = crate::credentials::source(&settings, &without);
         let provider = crate::credentials::roles(&settings, &without, source.clone());
@@ -99,6 +130,14 @@ impl AwsConfig {
     /// MFA; they are fetched once, however many clients share them.
     pub fn sdk_config(&self) -> &SdkConfig {
         &self.sdk_config
+    }
+
+    /// The same with another SDK configuration, such as one with other timeouts, for what is made
+    /// of it.
+    #[must_use]
+    pub fn with_sdk_config(mut self, config: SdkConfig) -> Self {
+        self.sdk_config = config;
+        self
     }
 
     /// What the roles are assumed with: fetched once, shared with [`sdk_config`](Self::sdk_config).

@@ -9,7 +9,6 @@ mod source;
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::shared_config::{ConfigFiles, DEFAULT_PROFILE, SharedConfig, missing};
-use crate::value;
 use profile::View;
 pub use settings::{RetryMode, Settings};
 pub use source::{PassedOver, Role, Source, Sso};
@@ -18,7 +17,8 @@ pub use source::{PassedOver, Role, Source, Sso};
 const PROFILE_VARIABLES: [&str; 2] = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"];
 
 /// What a program asks for, as by `--profile`, `--region` and `--endpoint-url` of the AWS CLI.
-/// What is left out, or empty, comes from the environment and the files.
+/// What is left out comes from the environment and the files. An empty profile counts as left out;
+/// an empty region is none, and an empty URL an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// The profile. Naming one takes the keys of the environment out of the search.
@@ -95,14 +95,6 @@ fn another(
 
 fn trimmed(text: &str) -> &str {
     text.trim_end_matches(['\r', '\n'])
-}
-
-/// A text of the request, unless it is empty.
-fn asked(name: &str, text: Option<&String>) -> Result<Option<String>, ConfigError> {
-    match text {
-        Some(text) if !text.trim().is_empty() => value::line(name, text).map(Some),
-        _ => Ok(None),
-    }
 }
 
 #[cfg(test)]

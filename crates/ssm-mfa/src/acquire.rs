@@ -45,8 +45,8 @@ pub enum Strategy {
 pub(crate) enum SerialOf {
     /// The role's, or the program.
     Role,
-    /// The source profile only. It is not inherited by the role, as in botocore; the source's own
-    /// session can be started with it.
+    /// The profile of the keys, or AWS_MFA_SERIAL. No role inherits it, as in botocore; a session
+    /// of the keys' own user can be started with it, unless the keys are a session's already.
     Source,
 }
 
@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) profile: Option<String>,
     pub(crate) region: Option<Region>,
     pub(crate) serial: Option<(MfaSerial, SerialOf)>,
+    /// The profile whose device or role the environment's keys go before.
+    pub(crate) passed_over: Option<String>,
     /// In the order in which they are taken on.
     pub(crate) roles: Vec<RoleSpec>,
     pub(crate) strategy: Strategy,
@@ -130,9 +132,18 @@ impl Inner {
     /// The whole way to the credentials that are handed out.
     pub(crate) async fn obtain(&self, how: How) -> Result<Session, MfaError> {
         let base = self.sts.base().await?;
-        let Some((serial, _)) = &self.serial else {
+        let Some((serial, of)) = &self.serial else {
             return self.without_mfa(&base).await;
         };
+        // Keys of a session beside a device that is for their user: used as they are, as the AWS
+        // CLI does. They may be under MFA already.
+        let as_they_are = base.temporary
+            && *of == SerialOf::Source
+            && self.strategy == Strategy::Auto
+            && !how.anew;
+        if as_they_are {
+            return self.without_mfa(&base).await;
+        }
         let identity = self.identity(&base);
         if !how.anew
             && let Some(found) = self.find(&identity).await
@@ -142,6 +153,14 @@ impl Inner {
         let root = self.root(&base, serial)?;
         self.over(root, &base, &identity, how, Reason::NoSession)
             .await
+    }
+
+    /// What is said of a session.
+    pub(crate) fn told(&self, session: &Session) -> SessionInfo {
+        SessionInfo {
+            passed_over: self.passed_over.clone(),
+            ..session.info()
+        }
     }
 
     /// What is handed out, if the store has it.

@@ -5,6 +5,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::region::Region;
 use aws_types::sdk_config::{SharedTimeSource, TimeSource};
+use ssm_aws::{AwsConfig, Settings};
 
 use crate::acquire::{Inner, SerialOf, State, Strategy};
 use crate::code::MfaCode;
@@ -33,6 +34,7 @@ pub struct MfaProviderBuilder {
     strategy: Strategy,
     duration: Option<Duration>,
     mfa_process: Option<String>,
+    passed_over: Option<String>,
     code: Option<MfaCode>,
     #[cfg(feature = "totp")]
     totp: Option<crate::Totp>,
@@ -70,19 +72,36 @@ impl MfaProviderBuilder {
     /// # Errors
     /// When the configuration cannot be read, or the profile cannot be used.
     pub async fn from_profile(name: Option<&str>, base: &SdkConfig) -> Result<Self, MfaError> {
-        let found = profile::load(name).await?;
-        let mut builder = Self::default().sts_config(base);
-        builder.base = found.base.provider().await;
-        builder.profile = found.name;
-        builder.region = found.region.map(Region::new);
-        builder.serial = found.serial;
-        builder.roles = found.roles;
-        builder.mfa_process = found.mfa_process;
-        #[cfg(feature = "cli-cache")]
-        {
-            builder.cli_key = found.cli_key;
-        }
+        let aws = profile::load(name).await?;
+        let mut builder = Self::of(aws.settings())?.sts_config(base);
+        builder.base = profile::base(&aws, name.is_some());
         Ok(builder)
+    }
+
+    /// The same of a configuration that is read already: its files are not read again, and its
+    /// credentials not fetched again.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn from_aws(aws: &AwsConfig) -> Result<Self, MfaError> {
+        let mut builder = Self::of(aws.settings())?.sts_config(aws.sdk_config());
+        builder.base = Some(aws.source_credentials().clone());
+        Ok(builder)
+    }
+
+    fn of(settings: &Settings) -> Result<Self, MfaError> {
+        let found = profile::resolve(settings)?;
+        Ok(Self {
+            profile: found.name,
+            region: found.region.map(Region::new),
+            serial: found.serial,
+            roles: found.roles,
+            mfa_process: found.mfa_process,
+            passed_over: found.passed_over,
+            #[cfg(feature = "cli-cache")]
+            cli_key: found.cli_key,
+            ..Self::default()
+        })
     }
 
     /// Region, endpoint and transport of STS, and the long-term keys unless
@@ -263,6 +282,7 @@ impl MfaProviderBuilder {
             profile: self.profile,
             region: self.region,
             serial: self.serial,
+            passed_over: self.passed_over,
             roles: self.roles,
             strategy: self.strategy,
             duration,

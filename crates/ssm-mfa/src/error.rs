@@ -210,6 +210,16 @@ pub enum MfaError {
         /// What went wrong.
         problem: String,
     },
+    /// The AWS SDK panicked.
+    #[error(
+        "the AWS SDK failed with {given}: {reason}; check the region, the endpoint and the keys for characters that do not belong there"
+    )]
+    Sdk {
+        /// What it was given.
+        given: String,
+        /// What it panicked with.
+        reason: String,
+    },
     /// The task that logs in ended with its runtime.
     #[error("the login was interrupted: its runtime ended")]
     Interrupted,

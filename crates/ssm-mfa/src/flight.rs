@@ -52,7 +52,13 @@ impl Flight {
             sender,
         };
         tokio::spawn(async move {
-            let outcome = landing.inner.obtain(how).await;
+            let outcome = match ssm_aws::caught(landing.inner.obtain(how)).await {
+                Ok(outcome) => outcome,
+                Err(panicked) => Err(MfaError::Sdk {
+                    given: landing.inner.sts.given(),
+                    reason: panicked.to_string(),
+                }),
+            };
             landing.land(outcome);
         });
         flight

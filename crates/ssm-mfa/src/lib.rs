@@ -26,7 +26,7 @@
 //! | key | meaning |
 //! |---|---|
 //! | `mfa_serial` | the device. In a role's profile, for the role; in its source profile only, for the source's own session (it is not inherited, as in botocore). Where there is none, `AWS_MFA_SERIAL` |
-//! | `aws_access_key_id`, … | the keys; SSO, `credential_process` and web identity too, as far as the program's `aws-config` has their features |
+//! | `aws_access_key_id`, … | the keys; `credential_process`, web identity, SSO and `aws login` too, the last two with the features `sso` and `login` of `ssm-aws` |
 //! | `role_arn` with `source_profile` or `credential_source` | the role, and what it is taken on with: a chain of profiles, the profile's own keys, `Environment`, `Ec2InstanceMetadata`, `EcsContainer` |
 //! | `external_id`, `role_session_name` | passed on |
 //! | `duration_seconds` | 900 to 43200; more than 3600 makes the role take the code itself |
@@ -134,7 +134,6 @@ mod keeper;
 mod profile;
 mod provider;
 mod role;
-mod secret_variables;
 mod serial;
 mod session;
 mod source;
@@ -159,7 +158,6 @@ pub use discover::Devices;
 pub use error::{CallContext, CodeFate, MfaError};
 pub use provider::{Interaction, MfaProvider};
 pub use role::RoleSpec;
-pub use secret_variables::secret_variables;
 pub use serial::{InvalidSerial, MfaSerial};
 pub use session::{SessionInfo, SessionKind, SessionSource};
 pub use source::askpass::Askpass;
@@ -170,6 +168,7 @@ pub use source::terminal::{TerminalPrompt, choose_device};
 #[cfg(feature = "totp")]
 pub use source::totp::{InvalidSeed, Totp};
 pub use source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason, StaticCode, from_fn};
+pub use ssm_aws::secret_variables;
 pub use store::file::FileStore;
 #[cfg(feature = "keyring")]
 pub use store::keyring::KeyringStore;

@@ -64,6 +64,15 @@ impl MfaProvider {
         self.inner.cli.is_some()
     }
 
+    /// The same of a configuration that is read already, as [`MfaProviderBuilder::from_aws`] takes
+    /// it.
+    ///
+    /// # Errors
+    /// When the profile cannot be used.
+    pub fn from_aws(aws: &ssm_aws::AwsConfig) -> Result<Self, MfaError> {
+        MfaProviderBuilder::from_aws(aws)?.build()
+    }
+
     pub(crate) fn new(inner: Inner) -> Self {
         Self {
             inner: Arc::new(inner),
@@ -83,7 +92,7 @@ impl MfaProvider {
             ask: self.inner.interaction != Interaction::Never,
             anew: false,
         };
-        let info = self.session(how).await?.info();
+        let info = self.inner.told(&self.session(how).await?);
         if let Some(needed) = info.code_needed {
             let left = needed.duration_since(self.inner.now()).unwrap_or_default();
             if left < SOON {
@@ -108,7 +117,7 @@ impl MfaProvider {
             ask: self.inner.interaction != Interaction::Never,
             anew: true,
         };
-        Ok(Flight::fly(&self.inner, how).await?.info())
+        Ok(self.inner.told(&Flight::fly(&self.inner, how).await?))
     }
 
     /// The session there is, here or in the store, if any; never asks, never calls STS.
@@ -118,19 +127,19 @@ impl MfaProvider {
     pub async fn peek(&self) -> Result<Option<SessionInfo>, MfaError> {
         let now = self.inner.now();
         if let Some(session) = self.usable() {
-            return Ok(Some(session.info()));
+            return Ok(Some(self.inner.told(&session)));
         }
         if self.inner.serial.is_some() {
             let base = self.inner.sts.base().await?;
             let identity = self.inner.identity(&base);
             if let Some(found) = self.inner.find(&identity).await {
-                return Ok(Some(found.info()));
+                return Ok(Some(self.inner.told(&found)));
             }
         }
         let last = self.inner.lock().session.clone();
         Ok(last
             .filter(|last| last.is_valid(now))
-            .map(|last| last.info()))
+            .map(|last| self.inner.told(&last)))
     }
 
     /// Forgets the session, here and in the store. AWS accepts it until it expires all the same:
@@ -174,12 +183,13 @@ impl MfaProvider {
     /// What may help after a service denied a call made with these credentials: `None` when they
     /// are under MFA already. It is a guess, since a denial does not say what it is for.
     pub fn hint_after_denial(&self) -> Option<String> {
-        let kind = self
-            .inner
-            .lock()
-            .session
-            .as_ref()
-            .map(|session| session.kind);
+        let (kind, temporary) = match &self.inner.lock().session {
+            Some(session) => (
+                Some(session.kind),
+                session.credentials.session_token().is_some(),
+            ),
+            None => (None, false),
+        };
         let without = matches!(
             kind,
             None | Some(SessionKind::Configured | SessionKind::RoleWithoutMfa)
@@ -187,11 +197,22 @@ impl MfaProvider {
         if !without {
             return None;
         }
-        let section = match self.inner.profile.as_deref() {
+        let profile = self.inner.passed_over.as_deref();
+        let section = match profile.or(self.inner.profile.as_deref()) {
             Some("default") => "[default]".to_owned(),
             Some(name) => format!("[profile {name}]"),
             None => "the profile".to_owned(),
         };
+        if let Some(profile) = &self.inner.passed_over {
+            return Some(format!(
+                "the keys are those of AWS_ACCESS_KEY_ID, which go before {section}: its MFA device or role is not in use; ask for profile {profile} by name, or unset the variables"
+            ));
+        }
+        if temporary && kind == Some(SessionKind::Configured) {
+            return Some(
+                "the policy may demand MFA, and these are the keys of a session that may have been started without: start it with a code, or use the user's own keys".to_owned(),
+            );
+        }
         Some(match &self.inner.serial {
             Some((serial, _)) => {
                 format!("the policy may demand MFA: log in with a code of {serial} first")

@@ -26,6 +26,9 @@ pub struct SessionInfo {
     pub code_needed: Option<SystemTime>,
     /// Where they came from.
     pub source: SessionSource,
+    /// The profile whose `mfa_serial` or role is not in use: keys in the environment go before a
+    /// profile that is not asked for by name.
+    pub passed_over: Option<String>,
 }
 
 /// What kind of credentials these are.
@@ -76,6 +79,7 @@ impl Session {
             expires: self.credentials.expiry(),
             code_needed: self.code_needed,
             source: self.source,
+            passed_over: None,
         }
     }
 

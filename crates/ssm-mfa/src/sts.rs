@@ -103,6 +103,16 @@ impl Sts {
         })
     }
 
+    /// What calls are made with, for errors.
+    pub(crate) fn given(&self) -> String {
+        let profile = self.profile.as_deref().unwrap_or("none");
+        let endpoint = self.endpoint.as_deref().unwrap_or("AWS's own");
+        format!(
+            "profile {profile}, region {}, endpoint {endpoint}",
+            self.region
+        )
+    }
+
     /// Custom URL of STS, if there is one.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()

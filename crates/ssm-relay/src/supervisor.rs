@@ -60,7 +60,10 @@ pub(crate) async fn begin(parts: &Parts) -> Result<(Ticket, TerminateGuard), Api
     });
     match call.await {
         Ok(outcome) => outcome,
-        Err(_) => Err(ApiError::fatal("StartSession was interrupted")),
+        // With its runtime, or in a panic.
+        Err(error) => Err(ApiError::fatal(format!(
+            "StartSession did not end: {error}"
+        ))),
     }
 }
 

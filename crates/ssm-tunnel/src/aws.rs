@@ -55,26 +55,24 @@ impl SystemsManager {
     }
 
     async fn terminate_by(&self, client: &Client, session_id: &str) -> Result<(), ApiError> {
-        match client
-            .terminate_session()
-            .session_id(session_id)
-            .send()
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(error) => match self.failure("TerminateSession", &error) {
-                ServiceError::NoSuchSession { .. } => Ok(()),
-                error if error.is_retryable() => Err(ApiError::retryable(error)),
-                error => Err(ApiError::fatal(error)),
-            },
+        let call = client.terminate_session().session_id(session_id);
+        match self.call("TerminateSession", call.send()).await {
+            Ok(_) | Err(ServiceError::NoSuchSession { .. }) => Ok(()),
+            Err(error) if error.is_retryable() => Err(ApiError::retryable(error)),
+            Err(error) => Err(ApiError::fatal(error)),
         }
     }
 
-    fn failure<E, R>(&self, action: &'static str, error: &SdkError<E, R>) -> ServiceError
+    async fn call<T, E, R>(
+        &self,
+        action: &'static str,
+        call: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, ServiceError>
     where
         SdkError<E, R>: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     {
-        failure(action, error, &self.target, &self.document_name)
+        let given = || given(&self.sdk_config, self.endpoint_url.as_deref());
+        answer(action, given, (&self.target, &self.document_name), call).await
     }
 }
 
@@ -88,8 +86,8 @@ impl SessionApi for SystemsManager {
                 .document_name(&self.document_name)
                 .set_parameters(Some(self.parameters.clone()))
                 .set_reason(self.reason.clone());
-            let answer = call.send().await.map_err(|error| {
-                let error = self.failure("StartSession", &error);
+            let answer = self.call("StartSession", call.send()).await;
+            let answer = answer.map_err(|error| {
                 // Whoever waits for a tunnel is told at once; a tunnel that is to go on tries
                 // again, also while its target restarts.
                 match error {
@@ -119,13 +117,8 @@ impl SessionApi for SystemsManager {
         session_id: &'a str,
     ) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
         Box::pin(async move {
-            match self
-                .client
-                .resume_session()
-                .session_id(session_id)
-                .send()
-                .await
-            {
+            let call = self.client.resume_session().session_id(session_id);
+            match self.call("ResumeSession", call.send()).await {
                 // No URL stands for the one before, and the session's id is known.
                 Ok(answer) => ticket(
                     "ResumeSession",
@@ -134,11 +127,9 @@ impl SessionApi for SystemsManager {
                     answer.token_value,
                 )
                 .map_err(ApiError::fatal),
-                Err(error) => match self.failure("ResumeSession", &error) {
-                    ServiceError::NoSuchSession { .. } => Ok(None),
-                    error if error.is_retryable() => Err(ApiError::retryable(error)),
-                    error => Err(ApiError::fatal(error)),
-                },
+                Err(ServiceError::NoSuchSession { .. }) => Ok(None),
+                Err(error) if error.is_retryable() => Err(ApiError::retryable(error)),
+                Err(error) => Err(ApiError::fatal(error)),
             }
         })
     }
@@ -154,6 +145,44 @@ impl SessionApi for SystemsManager {
             self.terminate_by(&client, session_id).await
         })
     }
+}
+
+/// What the SDK answers to a call for a target and document. A panic of the SDK is an error of the
+/// call, and so is a request that it cannot make.
+async fn answer<T, E, R>(
+    action: &'static str,
+    given: impl Fn() -> String,
+    (target, document): (&str, &str),
+    call: impl Future<Output = Result<T, SdkError<E, R>>>,
+) -> Result<T, ServiceError>
+where
+    SdkError<E, R>: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
+{
+    let unasked = |reason| ServiceError::Sdk {
+        action,
+        given: given(),
+        reason,
+    };
+    match ssm_aws::caught(call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error @ SdkError::ConstructionFailure(_)))
+            if !crate::error::is_about_credentials(&error) =>
+        {
+            Err(unasked(chain(&error)))
+        }
+        Ok(Err(error)) => Err(failure(action, &error, target, document)),
+        Err(panicked) => Err(unasked(panicked.to_string())),
+    }
+}
+
+/// What calls are made with, for errors.
+fn given(sdk_config: &SdkConfig, endpoint_url: Option<&str>) -> String {
+    let region = sdk_config.region().map_or("none", AsRef::as_ref);
+    let endpoint = endpoint_url.or(sdk_config.endpoint_url());
+    format!(
+        "region {region}, endpoint {}",
+        endpoint.unwrap_or("AWS's own")
+    )
 }
 
 /// What an SDK error says, told by who caused it.

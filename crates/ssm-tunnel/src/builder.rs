@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
+use ssm_aws::{AwsConfig, Loader};
 use ssm_relay::{
     CaBundle, Limits, Listener, OnSessionEnd, Proxy, Relay, RelayConfig, SessionApi, Signer,
     StreamEndpoint,
@@ -44,6 +45,7 @@ pub struct TunnelBuilder {
     document_name: Option<String>,
     parameters: BTreeMap<String, Vec<String>>,
     reason: Option<String>,
+    aws: Option<AwsConfig>,
     sdk_config: Option<SdkConfig>,
     endpoint_url: Option<String>,
     stream_endpoint: Option<String>,
@@ -74,6 +76,7 @@ impl TunnelBuilder {
             document_name: None,
             parameters: BTreeMap::new(),
             reason: None,
+            aws: None,
             sdk_config: None,
             endpoint_url: None,
             stream_endpoint: None,
@@ -163,7 +166,8 @@ impl TunnelBuilder {
         self
     }
 
-    /// Region, credentials and transport. Unset, the default chain of `aws-config` is loaded.
+    /// Region, credentials and transport. Unset, `ssm_aws::Loader` reads the
+    /// environment and the files as the AWS CLI does.
     pub fn sdk_config(mut self, config: &SdkConfig) -> Self {
         self.sdk_config = Some(config.clone());
         self
@@ -180,6 +184,13 @@ impl TunnelBuilder {
     /// endpoint of `ssmmessages`: `wss://HOST[:PORT]`, or `ws://` on loopback.
     pub fn stream_endpoint(mut self, url: impl Into<String>) -> Self {
         self.stream_endpoint = Some(url.into());
+        self
+    }
+
+    /// The AWS configuration as `ssm_aws::Loader` read it: SDK configuration and certificates.
+    /// [`sdk_config`](Self::sdk_config) and [`ca_bundle`](Self::ca_bundle) go before it.
+    pub fn aws(mut self, aws: &AwsConfig) -> Self {
+        self.aws = Some(aws.clone());
         self
     }
 
@@ -263,21 +274,7 @@ impl TunnelBuilder {
             Some(_) => REMOTE_HOST,
             None => PORT,
         };
-        let ca_bundle = match self.ca_bundle {
-            Some(bundle) => Some(bundle),
-            None => CaBundle::from_env().map_err(Error::CaBundle)?,
-        };
-        let http_client = network::http_client_through(&self.proxy, ca_bundle.as_ref());
-        let sdk_config = match self.sdk_config {
-            Some(config) if config.http_client().is_none() => {
-                config.to_builder().http_client(http_client).build()
-            }
-            Some(config) => config,
-            None => {
-                let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-                loader.http_client(http_client).load().await
-            }
-        };
+        let (sdk_config, ca_bundle) = self.configuration().await?;
         let region = sdk_config.region().ok_or(Error::NoRegion)?.to_string();
         settings::region(&region)?;
         let credentials = sdk_config
@@ -334,6 +331,45 @@ impl TunnelBuilder {
             Ok(relay) => Ok(Tunnel::new(relay, local_addr, target)),
             Err(error) => Err(explained(error.into(), &nodes, patience).await),
         }
+    }
+
+    /// The configuration that is given, or else that of the environment and the files; with the
+    /// certificates for the data channel.
+    async fn configuration(&self) -> Result<(SdkConfig, Option<CaBundle>), Error> {
+        let given = match &self.aws {
+            Some(aws) => Some(aws.clone()),
+            None if self.sdk_config.is_some() => None,
+            None => {
+                let proxy = self.proxy.clone();
+                let loader = Loader::new().http_client(move |pem| {
+                    let bundle = pem.and_then(|pem| CaBundle::from_pem(pem).ok());
+                    network::http_client_through(&proxy, bundle.as_ref())
+                });
+                Some(loader.load().await.map_err(Error::Configuration)?)
+            }
+        };
+        let of_given = given.as_ref().map(AwsConfig::ca_bundle_pem);
+        let ca_bundle = match (&self.ca_bundle, of_given) {
+            (Some(bundle), _) => Some(bundle.clone()),
+            (None, Some(pem)) => pem
+                .map(CaBundle::from_pem)
+                .transpose()
+                .map_err(Error::CaBundle)?,
+            (None, None) => CaBundle::from_env().map_err(Error::CaBundle)?,
+        };
+        let config = match (&self.sdk_config, &given) {
+            (Some(config), _) => config.clone(),
+            (None, Some(aws)) => aws.sdk_config().clone(),
+            (None, None) => return Err(Error::NoCredentials),
+        };
+        // What the program asks for goes before what is configured, but not before a client of
+        // the program's own.
+        let own = self.sdk_config.is_some() && config.http_client().is_some();
+        if own {
+            return Ok((config, ca_bundle));
+        }
+        let client = network::http_client_through(&self.proxy, ca_bundle.as_ref());
+        Ok((config.to_builder().http_client(client).build(), ca_bundle))
     }
 
     async fn listen(&self) -> Result<Option<Listener>, Error> {

@@ -40,6 +40,9 @@ pub enum Error {
     /// No region is configured.
     #[error("no AWS region: give one, or set AWS_REGION or `region` in the profile")]
     NoRegion,
+    /// The AWS configuration cannot be used.
+    #[error(transparent)]
+    Configuration(ssm_aws::ConfigError),
     /// No credentials are configured.
     #[error("no AWS credentials: set a profile, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
     NoCredentials,
@@ -174,6 +177,18 @@ pub enum ServiceError {
         action: &'static str,
         /// For AWS support.
         request_id: Option<String>,
+    },
+    /// The AWS SDK could not make the request, or panicked at it.
+    #[error(
+        "{action} could not be asked, with {given}: {reason}; check the region, the endpoint and the credentials for characters that do not belong there"
+    )]
+    Sdk {
+        /// The API call.
+        action: &'static str,
+        /// What the call was to be made with.
+        given: String,
+        /// What the SDK said.
+        reason: String,
     },
     /// No answer came in time.
     #[error("{action} was not answered in time: check the network")]

@@ -95,14 +95,15 @@
 //!
 //! # MFA
 //!
-//! Any credentials that an [`aws_config::SdkConfig`] can carry work. For IAM users who must use MFA, the crate
+//! Any credentials that an [`aws_config::SdkConfig`] can carry work. The crate `ssm-aws` reads the
+//! configuration as the AWS CLI does ([`TunnelBuilder::aws`]); for IAM users who must use MFA, the crate
 //! `ssm-mfa` turns a serial number and a code into such credentials.
 //!
 //! # Corporate networks
 //!
 //! Calls and data channel go through the proxy of `HTTPS_PROXY` or `ALL_PROXY` (CONNECT or SOCKS 5,
 //! with credentials if they stand in it) except for what `NO_PROXY` lists ([`Proxy`]), and trust the
-//! certificates of `AWS_CA_BUNDLE` where it is set ([`CaBundle`]). A program that makes its SDK
+//! certificates of `AWS_CA_BUNDLE` or the profile's `ca_bundle` ([`TunnelBuilder::aws`], [`CaBundle`]). A program that makes its SDK
 //! configuration itself gives it the same client ([`http_client_through`]). VPC endpoints:
 //! [`TunnelBuilder::endpoint_url`] or `AWS_ENDPOINT_URL_SSM` for Systems Manager,
 //! `AWS_ENDPOINT_URL_STS` for STS, [`TunnelBuilder::stream_endpoint`] for the data channel; with

@@ -34,8 +34,9 @@ const MOST_POOLS: usize = 4;
 /// An HTTP client for the AWS SDK that trusts these root certificates instead of the system's, and
 /// goes through the proxies of the environment.
 ///
-/// The AWS SDK for Rust does not read `AWS_CA_BUNDLE`. A program that makes its SDK configuration
-/// itself gives it this client, so that signing in (SSO, AssumeRole, MFA) gets through as well:
+/// The AWS SDK for Rust does not read `AWS_CA_BUNDLE`; `ssm_aws::Loader` does. A program that makes
+/// its SDK configuration otherwise gives it this client, so that signing in (SSO, AssumeRole, MFA)
+/// gets through as well:
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), ssm_tunnel::CaBundleError> {

@@ -12,12 +12,11 @@ use tokio::process::Command;
 
 use super::expiration;
 use crate::error::printable;
+use crate::secret_variables::secret_variables;
 use crate::shared_config;
 
 /// Most bytes of an answer, and of what the process says of its failure.
 const LONGEST: u64 = 256 << 10;
-/// Variables with secrets that the process has no business with.
-const OURS: [&str; 1] = ["SSM_TUNNEL_MFA_CODE"];
 
 /// Runs the command and reads its answer.
 ///
@@ -38,7 +37,7 @@ pub(super) async fn run(command: &str) -> Result<Credentials, CredentialsError> 
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    for variable in OURS {
+    for variable in secret_variables() {
         process.env_remove(variable);
     }
     let shown = printable(program);

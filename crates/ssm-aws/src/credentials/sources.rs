@@ -14,14 +14,12 @@ use crate::error::printable;
 use crate::resolve::Source;
 
 /// A source with its name for errors, and what helps when it has no credentials.
-#[derive(Debug)]
 pub(super) struct Given {
     pub(super) name: String,
     pub(super) hint: Option<String>,
     way: Way,
 }
 
-#[derive(Debug)]
 enum Way {
     Process(String),
     Provider(SharedCredentialsProvider),
@@ -29,6 +27,13 @@ enum Way {
     Machine(Box<EcsCredentialsProvider>, Box<ImdsCredentialsProvider>),
     #[cfg(not(all(feature = "sso", feature = "login")))]
     Missing(&'static str),
+}
+
+impl std::fmt::Debug for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Given");
+        debug.field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Given {

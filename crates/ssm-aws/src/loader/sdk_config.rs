@@ -108,3 +108,65 @@ fn profile(settings: &Settings) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_types::service_config::ServiceConfigKey;
+
+    use super::*;
+    use crate::{ConfigFiles, Environment, File, Request};
+
+    async fn built(config: &str, variables: &[(&str, &str)]) -> SdkConfig {
+        let files = ConfigFiles {
+            config: Some(File::new("/aws/config", config)),
+            credentials: None,
+        };
+        let environment: Environment = variables.iter().copied().collect();
+        let settings = crate::resolve(&files, &environment, &Request::default());
+        build(&settings.expect("usable"), None)
+            .await
+            .expect("built")
+    }
+
+    /// As a client of the SDK finds its endpoint.
+    fn endpoint(config: &SdkConfig, service_id: &str) -> Option<String> {
+        let key = ServiceConfigKey::builder()
+            .service_id(service_id)
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build()
+            .expect("complete");
+        config
+            .service_config()
+            .and_then(|service| service.load_config(key))
+            .or_else(|| config.endpoint_url().map(str::to_owned))
+    }
+
+    #[tokio::test]
+    async fn the_sdk_gets_the_settings_in_use_and_nothing_else() {
+        let config = built(
+            "[default]\n  region : eu-west-1\nretry_mode = legacy\nservices = s\nendpoint_url = https://all\nuse_fips_endpoint = TRUE\n[services s]\nssm =\n  endpoint_url = https://ssm\n[broken] /* x */\n",
+            &[("AWS_ENDPOINT_URL_STS", "https://sts")],
+        )
+        .await;
+        assert_eq!(config.region().map(AsRef::as_ref), Some("eu-west-1"));
+        assert_eq!(endpoint(&config, "SSM").as_deref(), Some("https://ssm"));
+        assert_eq!(endpoint(&config, "STS").as_deref(), Some("https://sts"));
+        assert_eq!(endpoint(&config, "EC2").as_deref(), Some("https://all"));
+        assert_eq!(config.use_fips(), Some(true));
+        let retries = config.retry_config().expect("configured");
+        assert_eq!(retries.max_attempts(), 5);
+    }
+
+    #[tokio::test]
+    async fn nothing_configured_is_nothing_for_the_sdk_either() {
+        let config = built("", &[]).await;
+        assert_eq!(config.region(), None);
+        assert_eq!(endpoint(&config, "SSM"), None);
+        let ignored = built(
+            "[default]\nignore_configured_endpoint_urls = true\nendpoint_url = https://all\n",
+            &[("AWS_ENDPOINT_URL_SSM", "https://ssm")],
+        );
+        assert_eq!(endpoint(&ignored.await, "SSM"), None);
+    }
+}

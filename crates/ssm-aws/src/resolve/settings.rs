@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::Request;
 use super::profile::View;
 use super::source::{PassedOver, Role, Source};
-use super::{Request, asked};
 use crate::environment::Environment;
 use crate::error::ConfigError;
 use crate::shared_config::{Keys, SharedConfig, Value};
@@ -74,8 +74,8 @@ impl Settings {
                     None => Ok(None),
                 },
             };
-        let region = match asked("the region", request.region.as_ref())? {
-            Some(region) => Some(("the region".to_owned(), region)),
+        let region = match &request.region {
+            Some(region) => Some(("the region".to_owned(), region.clone())),
             None => find(&["AWS_REGION", "AWS_DEFAULT_REGION"], "region")?,
         };
         let region = region
@@ -97,8 +97,10 @@ impl Settings {
             "ignore_configured_endpoint_urls",
         )?;
         let mut endpoints = Endpoints {
-            fixed: asked("the endpoint URL", request.endpoint_url.as_ref())?
-                .map(|url| value::endpoint_url("the endpoint URL", &url))
+            fixed: request
+                .endpoint_url
+                .as_deref()
+                .map(|url| value::endpoint_url("the endpoint asked for", url))
                 .transpose()?,
             ..Endpoints::default()
         };

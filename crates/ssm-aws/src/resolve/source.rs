@@ -1,5 +1,6 @@
 //! Where credentials begin, and the roles that are assumed from there.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::keys::Keys;
@@ -39,7 +40,7 @@ impl Role {
 }
 
 /// What the credentials of a chain of roles begin with, or are, where there is no role.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {
     /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
@@ -85,6 +86,39 @@ pub enum Source {
         /// The profile that has no credentials of its own.
         profile: Option<String>,
     },
+}
+
+/// Without the arguments of a process, which may hold secrets.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment(keys) => f.debug_tuple("Environment").field(keys).finish(),
+            Self::Profile { name, keys } => {
+                let mut debug = f.debug_struct("Profile");
+                debug.field("name", name).field("keys", keys).finish()
+            }
+            Self::Process { profile, .. } => {
+                let mut debug = f.debug_struct("Process");
+                debug.field("profile", profile).finish_non_exhaustive()
+            }
+            Self::WebIdentity { role_arn, .. } => {
+                let mut debug = f.debug_struct("WebIdentity");
+                debug.field("role_arn", role_arn).finish_non_exhaustive()
+            }
+            Self::Sso(sso) => f.debug_tuple("Sso").field(sso).finish(),
+            Self::Login { profile, session } => {
+                let mut debug = f.debug_struct("Login");
+                debug.field("profile", profile).field("session", session);
+                debug.finish()
+            }
+            Self::Ec2Instance => f.write_str("Ec2Instance"),
+            Self::Container => f.write_str("Container"),
+            Self::Machine { profile } => {
+                let mut debug = f.debug_struct("Machine");
+                debug.field("profile", profile).finish()
+            }
+        }
+    }
 }
 
 impl Source {

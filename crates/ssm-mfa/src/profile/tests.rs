@@ -2,41 +2,78 @@
 
 mod files;
 
+use ssm_aws::{ConfigFiles, Environment, File, Request};
+
 use super::*;
 use files::{CONFIG, CREDENTIALS, SHARED};
 
-async fn resolved(name: Option<&str>, variables: &[(&str, &str)]) -> Result<Resolved, MfaError> {
-    let at_home = |name: &str| {
-        let folder = std::path::Path::new("/home").join(".aws");
-        folder.join(name).display().to_string()
+/// Reads the files that the variables name, out of a few.
+async fn resolved(name: Option<&str>, variables: &[(&str, &str)]) -> Result<Found, MfaError> {
+    let named = |variable: &str| variables.iter().find(|(name, _)| *name == variable);
+    let text = |variable: &str, default| match named(variable).map(|(_, path)| *path) {
+        None => default,
+        Some("/other/config") => "[profile there]\nregion = us-west-2\n",
+        Some("/other/credentials") => {
+            "[there]\naws_access_key_id = AKIATHERE\naws_secret_access_key = x\n"
+        }
+        Some("/broken") => "[profile\n",
+        Some("/shared") => SHARED,
+        Some(path) => panic!("{path}"),
     };
-    let fs = Fs::from_slice(&[
-        (&at_home("config"), CONFIG),
-        (&at_home("credentials"), CREDENTIALS),
-        ("/other/config", "[profile there]\nregion = us-west-2\n"),
-        (
-            "/other/credentials",
-            "[there]\naws_access_key_id = AKIATHERE\naws_secret_access_key = x\n",
-        ),
-        ("/broken", "[profile\n"),
-        ("/shared", SHARED),
-    ]);
-    let variables: Vec<_> = [("HOME", "/home")]
-        .iter()
-        .chain(variables)
-        .copied()
-        .collect();
-    load_from(&fs, &Env::from_slice(&variables), name).await
+    let file = |variable, default| Some(File::new(variable, text(variable, default)));
+    let files = ConfigFiles {
+        config: file("AWS_CONFIG_FILE", CONFIG),
+        credentials: file("AWS_SHARED_CREDENTIALS_FILE", CREDENTIALS),
+    };
+    let environment: Environment = variables.iter().copied().collect();
+    let request = Request {
+        profile: name.map(str::to_owned),
+        ..Request::default()
+    };
+    let settings = ssm_aws::resolve(&files, &environment, &request).map_err(refused)?;
+    let found = resolve(&settings)?;
+    let aws = AwsConfig::new(settings).await.map_err(refused)?;
+    Ok(Found {
+        own: base(&aws, name.is_some()).is_some(),
+        source: aws.settings().source().clone(),
+        resolved: found,
+    })
+}
+
+#[derive(Debug)]
+struct Found {
+    resolved: Resolved,
+    source: Source,
+    own: bool,
+}
+
+impl std::ops::Deref for Found {
+    type Target = Resolved;
+
+    fn deref(&self) -> &Resolved {
+        &self.resolved
+    }
 }
 
 /// What a profile comes to, in a line.
-fn told(found: &Resolved) -> String {
+fn told(found: &Found) -> String {
+    let base = match &found.source {
+        _ if !found.own => "Program".to_owned(),
+        Source::Profile { keys, .. } => format!("Keys({})", keys.access_key_id()),
+        Source::Environment(_) => "Environment".to_owned(),
+        Source::Ec2Instance => "Ec2".to_owned(),
+        Source::Container => "Ecs".to_owned(),
+        Source::Sso(sso) => format!("Sso({})", sso.profile),
+        Source::WebIdentity { token_file, .. } => format!("Web({token_file})"),
+        Source::Machine { profile } => format!("Machine({})", profile.as_deref().unwrap_or("-")),
+        other => format!("{other:?}"),
+    };
     let roles: Vec<_> = found.roles.iter().map(|role| role.arn.as_str()).collect();
     let device = match &found.serial {
         None => "none".to_owned(),
         Some((serial, of)) => format!("{} of {of:?}", serial.as_str()),
     };
-    format!("{:?} | {} | {device}", found.base, roles.join(" > "))
+    format!("{base} | {} | {device}", roles.join(" > "))
 }
 
 #[tokio::test]
@@ -48,13 +85,13 @@ async fn every_profile_comes_to_its_base_its_roles_and_its_device() {
             "user",
             "Keys(AKIAUSER)",
             String::new(),
-            format!("{taro} of Role"),
+            format!("{taro} of Source"),
         ),
         (
             "in-credentials",
             "Keys(AKIAIN)",
             String::new(),
-            format!("{taro} of Role"),
+            format!("{taro} of Source"),
         ),
         ("keys", "Keys(AKIAKEYS)", String::new(), "none".to_owned()),
         (
@@ -110,22 +147,27 @@ async fn every_profile_comes_to_its_base_its_roles_and_its_device() {
         ("environment", "Environment", role("env"), "none".to_owned()),
         ("ec2", "Ec2", role("ec2"), "none".to_owned()),
         ("ecs", "Ecs", role("ecs"), "none".to_owned()),
-        ("sso", "Profile(sso)", String::new(), "none".to_owned()),
-        ("over-sso", "Profile(sso)", role("dev"), "none".to_owned()),
+        ("sso", "Sso(sso)", String::new(), "none".to_owned()),
+        ("over-sso", "Sso(sso)", role("dev"), "none".to_owned()),
         (
             "web",
-            "Profile(web)",
+            "Web(/token)",
             String::new(),
-            format!("{taro} of Role"),
+            format!("{taro} of Source"),
         ),
         (
             "default",
-            "Profile(default)",
+            "Machine(default)",
             String::new(),
             "none".to_owned(),
         ),
     ] {
-        let found = resolved(Some(name), &[]).await.expect(name);
+        // A profile that is asked for goes before these, unless it asks for them.
+        let keys = [
+            ("AWS_ACCESS_KEY_ID", "AKIAENV"),
+            ("AWS_SECRET_ACCESS_KEY", "env-secret"),
+        ];
+        let found = resolved(Some(name), &keys).await.expect(name);
         assert_eq!(
             told(&found),
             format!("{base} | {roles} | {device}"),
@@ -265,7 +307,7 @@ async fn the_environment_is_heeded_as_by_every_aws_tool() {
         ("AWS_SECRET_ACCESS_KEY", "env-secret"),
     ];
     let device = ("AWS_MFA_SERIAL", "arn:aws:iam::123456789012:mfa/env");
-    let of = |found: Result<Resolved, MfaError>| told(&found.expect("complete"));
+    let of = |found: Result<Found, MfaError>| told(&found.expect("complete"));
 
     let found = of(resolved(None, &[("AWS_PROFILE", "dev")]).await);
     assert!(
@@ -278,23 +320,25 @@ async fn the_environment_is_heeded_as_by_every_aws_tool() {
         of(resolved(None, &with_keys).await),
         "Environment |  | none"
     );
+    let passed = resolved(None, &with_keys).await.expect("complete");
+    assert_eq!(passed.passed_over.as_deref(), Some("dev"));
     let found = of(resolved(Some("keys"), &with_keys).await);
     assert_eq!(found, "Keys(AKIAKEYS) |  | none");
     // The device of the environment is for those who name none.
     let found = of(resolved(None, &[keys[0], keys[1], device]).await);
     assert_eq!(
         found,
-        "Environment |  | arn:aws:iam::123456789012:mfa/env of Role"
+        "Environment |  | arn:aws:iam::123456789012:mfa/env of Source"
     );
     let found = of(resolved(Some("keys"), &[device]).await);
     assert_eq!(
         found,
-        "Keys(AKIAKEYS) |  | arn:aws:iam::123456789012:mfa/env of Role"
+        "Keys(AKIAKEYS) |  | arn:aws:iam::123456789012:mfa/env of Source"
     );
     let found = of(resolved(Some("user"), &[device]).await);
     assert_eq!(
         found,
-        "Keys(AKIAUSER) |  | arn:aws:iam::123456789012:mfa/taro of Role"
+        "Keys(AKIAUSER) |  | arn:aws:iam::123456789012:mfa/taro of Source"
     );
     let bad = resolved(Some("keys"), &[("AWS_MFA_SERIAL", "x")]).await;
     assert!(matches!(bad, Err(MfaError::Serial(_))), "{bad:?}");

@@ -8,7 +8,6 @@ use tokio::process::{Child, Command as Process};
 use zeroize::Zeroizing;
 
 use super::{CodeError, terminal};
-use crate::secret_variables::secret_variables;
 
 /// More than a code or a seed; what a program prints beyond it is an error.
 const MAX_OUTPUT: usize = 4096;
@@ -78,7 +77,7 @@ impl Command {
         timeout: Duration,
     ) -> Result<Zeroizing<String>, CodeError> {
         let mut process = Process::new(&self.program);
-        for name in secret_variables() {
+        for name in ssm_aws::secret_variables() {
             process.env_remove(name);
         }
         process

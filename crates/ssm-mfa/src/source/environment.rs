@@ -4,7 +4,9 @@ use zeroize::Zeroizing;
 
 use super::{BoxFuture, Challenge, CodeError, MfaCodeSource};
 use crate::code::MfaCode;
-use crate::secret_variables::CODE_VARIABLE;
+
+/// A code, for one request. `ssm_aws::secret_variables` names it too.
+pub(crate) const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
 
 /// The code in the environment variable `SSM_TUNNEL_MFA_CODE`, good for one request.
 pub(crate) struct EnvironmentCode(Mutex<Option<Zeroizing<String>>>);

@@ -12,7 +12,6 @@ use zeroize::Zeroizing;
 use super::command::{Command, InvalidCommand};
 use super::{BoxFuture, Challenge, CodeError, MfaCodeSource, wait};
 use crate::code::MfaCode;
-use crate::secret_variables::keep_from_children;
 
 /// RFC 6238, section 5.2; AWS's virtual devices use it too.
 const STEP_SECS: u64 = 30;
@@ -58,7 +57,7 @@ impl Totp {
     /// # Errors
     /// When it is not Base32.
     pub fn from_env(variable: &str) -> Result<Option<Self>, InvalidSeed> {
-        keep_from_children(variable.as_ref());
+        ssm_aws::keep_from_children(variable.as_ref());
         match std::env::var(variable).map(Zeroizing::new) {
             Ok(text) => Self::from_base32(&text).map(Some),
             Err(VarError::NotPresent) => Ok(None),

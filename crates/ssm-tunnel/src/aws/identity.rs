@@ -17,11 +17,9 @@ pub(crate) struct Identity {
 
 /// Asks STS. It takes no permission.
 pub(crate) async fn caller(sdk_config: &SdkConfig) -> Result<Identity, ServiceError> {
-    let answer = aws_sdk_sts::Client::new(sdk_config)
-        .get_caller_identity()
-        .send()
-        .await
-        .map_err(|error| super::failure(ACTION, &error, "", ""))?;
+    let call = aws_sdk_sts::Client::new(sdk_config).get_caller_identity();
+    let given = || super::given(sdk_config, None);
+    let answer = super::answer(ACTION, given, ("", ""), call.send()).await?;
     Ok(Identity {
         account: answer.account.unwrap_or_default(),
         arn: answer.arn.unwrap_or_default(),

@@ -21,6 +21,7 @@ const MOST_PAGES: usize = 100;
 pub(crate) struct Nodes {
     client: Client,
     region: String,
+    given: String,
 }
 
 /// Managed nodes, and whether these are all.
@@ -33,6 +34,7 @@ impl Nodes {
     pub(crate) fn new(sdk_config: &SdkConfig, endpoint_url: Option<&str>) -> Self {
         Self {
             client: super::client(sdk_config, endpoint_url),
+            given: super::given(sdk_config, endpoint_url),
             region: sdk_config
                 .region()
                 .map(ToString::to_string)
@@ -77,15 +79,14 @@ impl Nodes {
         let mut nodes = Vec::new();
         let mut token = None::<String>;
         for _ in 0..MOST_PAGES {
-            let answer = self
+            let call = self
                 .client
                 .describe_instance_information()
                 .set_filters(filter.clone().map(|filter| vec![filter]))
                 .max_results(PAGE)
-                .set_next_token(token.clone())
-                .send()
-                .await
-                .map_err(|error| super::failure(DESCRIBE, &error, target, ""))?;
+                .set_next_token(token.clone());
+            let given = || self.given.clone();
+            let answer = super::answer(DESCRIBE, given, (target, ""), call.send()).await?;
             let next = answer.next_token().filter(|next| !next.is_empty());
             let next = next.map(str::to_owned);
             let list = answer.instance_information_list.unwrap_or_default();
@@ -108,11 +109,9 @@ impl Nodes {
     /// Whether the target's agent can be reached for a session. The service does not tell an
     /// unknown target from one that is off.
     pub(crate) async fn is_connected(&self, target: &str) -> Result<bool, ServiceError> {
-        let answer = self.client.get_connection_status().target(target);
-        let answer = answer
-            .send()
-            .await
-            .map_err(|error| super::failure(STATUS, &error, target, ""))?;
+        let call = self.client.get_connection_status().target(target);
+        let given = || self.given.clone();
+        let answer = super::answer(STATUS, given, (target, ""), call.send()).await?;
         let status = answer.status().ok_or(ServiceError::Unreadable {
             action: STATUS,
             request_id: None,

@@ -73,6 +73,10 @@ sso_session = company
 sso_account_id = 123456789012
 sso_role_name = dev
 
+[sso-session company]
+sso_start_url = https://company.awsapps.com/start
+sso_region = eu-west-1
+
 [profile over-sso]
 role_arn = arn:aws:iam::123456789012:role/dev
 source_profile = sso

@@ -1,11 +1,11 @@
-//! Environment variables that hold secrets of this program.
+//! Environment variables that hold secrets of this program, and are kept from the programs it runs.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::sync::{Mutex, PoisonError};
 
-/// A code, for one request.
-pub(crate) const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
+/// An MFA code, for one request (`ssm-mfa`).
+const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
 /// Where the AWS CLI hands a session, token included, to its plugin: this, or with something behind it
 /// (`awscli/customizations/sessionmanager.py` of `aws/aws-cli`).
 const SESSION_VARIABLES: &str = "AWS_SSM_START_SESSION_RESPONSE";
@@ -19,7 +19,7 @@ static OTHERS: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
 ///
 /// ```
 /// let mut command = std::process::Command::new("psql");
-/// for name in ssm_mfa::secret_variables() {
+/// for name in ssm_aws::secret_variables() {
 ///     command.env_remove(name);
 /// }
 /// ```
@@ -32,9 +32,8 @@ pub fn secret_variables() -> Vec<OsString> {
     names
 }
 
-/// From now on no child process gets it.
-#[cfg(feature = "totp")]
-pub(crate) fn keep_from_children(name: &OsStr) {
+/// From now on a variable is one of [`secret_variables`].
+pub fn keep_from_children(name: &OsStr) {
     let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
     others.insert(name.to_owned());
 }
@@ -62,15 +61,13 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "totp")]
     #[test]
-    fn the_variable_of_a_seed_is_kept_from_children() {
-        let names = || secret_variables();
+    fn a_variable_that_is_kept_stays_so() {
         let name = OsStr::new("A_SEED_THAT_IS_NOT_SET");
-        assert!(!names().iter().any(|it| it == name));
-        let none = crate::Totp::from_env("A_SEED_THAT_IS_NOT_SET").expect("no seed");
-        assert!(none.is_none());
-        assert!(names().iter().any(|it| it == name));
-        assert!(names().iter().any(|it| it == CODE_VARIABLE));
+        assert!(!secret_variables().iter().any(|it| it == name));
+        keep_from_children(name);
+        let names = secret_variables();
+        assert!(names.iter().any(|it| it == name));
+        assert!(names.iter().any(|it| it == CODE_VARIABLE));
     }
 }
