@@ -161,18 +161,16 @@ impl World {
         assert!((0..STREAM as i64).all(|number| self.acknowledged.contains(&number)));
         // And nothing is left once the peer acknowledged ours. A resumption starts with a few messages
         // and sends more for each acknowledgement.
-        let mut acknowledged = 0;
-        while acknowledged < self.own.len() {
-            for number in acknowledged..self.own.len() {
-                if self
-                    .hand_acknowledgement(self.own_sends(), number as i64)
-                    .is_err()
-                {
-                    return;
-                }
-                acknowledged = number + 1;
+        let mut number = 0;
+        while number < self.own.len() {
+            if self
+                .hand_acknowledgement(self.own_sends(), number as i64)
+                .is_err()
+            {
+                return;
             }
             self.transmit(usize::MAX);
+            number += 1;
         }
         assert_eq!(self.session.stats().unacknowledged, 0);
         assert_eq!(self.session.poll_transmit(self.now), None);
