@@ -92,10 +92,11 @@ async fn programs_that_give_keys_and_codes_see_neither_code_nor_session() {
     // Empty is no code.
     succeed("mfa", right.env("SSM_TUNNEL_MFA_CODE", "")).await;
     assert_saw_no_secret(&code);
+    assert_saw_no_secret(&keys);
 }
 
-/// Everything that means something to some shell, without what is refused for it.
-const HOSTILE: &str = "a'b\"c$d`e\\f!g%h&i|j;k<l>m^n o#p~q*r?s(t)u[v]w{x}y'$(touch pwned)'\\''z\\";
+/// Everything that means something to some shell, but blanks, which no key may have.
+const HOSTILE: &str = "a'b\"c$d`e\\f!g%h&i|j;k<l>m^n#o~p*q?r(s)t[u]v{w}x'$(touch${IFS}pwned)'\\''z\\";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs bash, dash, zsh and fish"]

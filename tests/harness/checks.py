@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import os
-import pathlib
 import sys
 import time
 import traceback
@@ -51,18 +50,8 @@ def _run(function):
     return function, "ok", ""
 
 
-def _known_failures():
-    """Names in the file `known_failures` beside the program, each on a line with its reason."""
-    path = pathlib.Path(sys.argv[0]).with_name("known_failures")
-    lines = path.read_text().splitlines() if path.exists() else []
-    return {line.split()[0] for line in lines if line.strip() and not line.startswith("#")}
-
-
 def main(jobs):
-    """Runs the checks that are named on the command line, or all of them; never returns.
-
-    Of all of them, those that are known to fail are left out: their names still run them.
-    """
+    """Runs the checks that are named on the command line, or all of them; never returns."""
     names = sys.argv[1:]
     if names == ["--list"]:
         print("\n".join(function.__name__ for function in _checks))
@@ -70,8 +59,7 @@ def main(jobs):
     unknown = set(names) - {function.__name__ for function in _checks}
     if unknown:
         sys.exit(f"there is no check {', '.join(sorted(unknown))}; --list lists them")
-    known = set() if names else _known_failures()
-    chosen = [it for it in _checks if it.__name__ not in known and (not names or it.__name__ in names)]
+    chosen = [it for it in _checks if not names or it.__name__ in names]
     counts = {"ok": 0, "FAILED": 0, "skipped": 0}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for function, outcome, text in pool.map(_run, chosen):
@@ -80,8 +68,7 @@ def main(jobs):
             if text:
                 print("        | " + "\n        | ".join(text.strip().splitlines()[:25]), flush=True)
     skipped = f", {counts['skipped']} skipped" if counts["skipped"] else ""
-    left_out = f", {len(known)} known failures left out" if known else ""
-    print(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}{left_out}", flush=True)
+    print(f"{counts['ok']} passed, {counts['FAILED']} failed{skipped}", flush=True)
     # Threads that read from a program that hangs do not keep this one.
     sys.stdout.flush()
     os._exit(1 if counts["FAILED"] or not chosen else 0)
