@@ -96,7 +96,8 @@ async fn programs_that_give_keys_and_codes_see_neither_code_nor_session() {
 }
 
 /// Everything that means something to some shell, but blanks, which no key may have.
-const HOSTILE: &str = "a'b\"c$d`e\\f!g%h&i|j;k<l>m^n#o~p*q?r(s)t[u]v{w}x'$(touch${IFS}pwned)'\\''z\\";
+const HOSTILE: &str =
+    "a'b\"c$d`e\\f!g%h&i|j;k<l>m^n#o~p*q?r(s)t[u]v{w}x'$(touch${IFS}pwned)'\\''z\\";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs bash, dash, zsh and fish"]

@@ -1,19 +1,26 @@
 //! The one AWS account: its users, devices, roles, sessions, instances and policy.
 
+pub(crate) mod document;
+pub(crate) mod instance;
+mod resolver;
+pub(crate) mod role;
+pub(crate) mod session_control;
+mod totp;
+pub(crate) mod user;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::document::Document;
-use crate::instance::Instance;
-use crate::role::{self, Role};
 use crate::sigv4::{Claim, SignatureError};
-use crate::totp;
-use crate::user::{AccessKey, User};
+use document::Document;
+use instance::Instance;
+use role::Role;
+use session_control::SessionControl;
+pub(crate) use user::ACCOUNT_ID;
+use user::{AccessKey, User};
 
 /// Sessions that are over and still listed.
 const MOST_HISTORY: usize = 10_000;
-
-pub(crate) const ACCOUNT_ID: &str = "123456789012";
 
 /// What the APIs know, behind one lock.
 pub(crate) struct Account {
@@ -73,7 +80,7 @@ pub(crate) struct Session {
     pub(crate) cell: Option<String>,
     /// It cannot be resumed.
     pub(crate) forgotten: bool,
-    pub(crate) control: crate::gateway::SessionControl,
+    pub(crate) control: SessionControl,
 }
 
 /// A [`Session`]'s state.

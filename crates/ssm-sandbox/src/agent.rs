@@ -1,10 +1,52 @@
-//! The agent of one session, by what `aws/amazon-ssm-agent` does: its own reliability and its own
-//! smux, not our client's turned round. No I/O and no clock: whoever drives it brings the messages,
-//! the time and the connections. The sandbox does so with sockets, the simulator of `ssm-relay` in
+//! The SSM Agent's end of one session, as a state machine without I/O or a clock.
+//!
+//! It follows the behaviour of `aws/amazon-ssm-agent`, with a reliability layer and an smux of its
+//! own that share no code with this workspace's client. Its driver passes in messages, the time and
+//! the destinations' bytes: the sandbox drives it with sockets, and a simulation can drive it in
 //! virtual time.
+//!
+//! After every call that changes the agent, its driver
+//!
+//! - sends what [`Agent::poll_transmit`] returns, until that is `None`,
+//! - makes the connections that [`Agent::poll_dial`] asks for and reports each with [`Agent::dialled`],
+//! - serves the connections that [`Agent::poll_ready`] names, with [`Agent::next_for_destination`],
+//! - calls [`Agent::handle_timeout`] at [`Agent::poll_timeout`], and
+//! - stops once [`Agent::ended`] is `Some`.
+//!
+//! ```
+//! use std::time::{Duration, Instant};
+//!
+//! use ssm_sandbox::agent::{Agent, AgentConfig};
+//!
+//! let properties = [("portNumber", "3389"), ("type", "LocalPortForwarding")];
+//! let config = AgentConfig::new("3.3.5068.0", properties.into_iter().collect());
+//! // The driver owns the clock: this start is real, but every later moment is made up.
+//! let start = Instant::now();
+//! let mut agent = Agent::new(config, 1, start, Duration::from_secs(1_795_000_000));
+//!
+//! // A port session begins with the agent's handshake request,
+//! let mut sent = 0;
+//! while agent.poll_transmit(start, true).is_some() {
+//!     sent += 1;
+//! }
+//! assert!(sent > 0);
+//! // which the agent repeats until the client acknowledges it.
+//! let (mut now, mut repeated) = (start, 0);
+//! for _ in 0..10 {
+//!     now = agent.poll_timeout(now);
+//!     agent.handle_timeout(now);
+//!     while agent.poll_transmit(now, true).is_some() {
+//!         repeated += 1;
+//!     }
+//! }
+//! assert!(repeated > 0);
+//! ```
 
 mod basic;
 mod channel;
+mod config;
+mod connection;
+pub(crate) mod deadline;
 mod denylist;
 mod mux;
 mod port;
@@ -13,17 +55,19 @@ mod smux;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ssm_protocol::payload::{Flag, SessionProperties};
+use ssm_protocol::payload::Flag;
 
 use basic::Basic;
 use channel::Channel;
+use config::parse_version;
+pub use config::{AgentConfig, SessionType};
+pub use connection::{ConnectionId, ToDestination};
 pub use denylist::Vpc;
 use mux::MuxPort;
-pub use port::{ConnectionId, ToDestination};
 use port::{Plugin, Port};
 use shell::Shell;
 
@@ -38,87 +82,6 @@ const CATCH_UP: Duration = Duration::from_millis(5);
 const FIRST_MUX_CLIENT: [u32; 4] = [1, 1, 70, 0];
 /// The last client version that wants smux keep-alives.
 const LAST_KEEPALIVE_CLIENT: [u32; 4] = [1, 2, 331, 0];
-
-/// How long the client may take to answer the handshake (`agent/session/datachannel/datachannel.go`
-/// @1c217c89).
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The plugin that the session's document asks for (`agent/appconfig/constants.go` @1c217c89).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionType {
-    /// Port forwarding and SSH.
-    Port,
-    /// A shell.
-    StandardStream,
-    /// One command on a terminal.
-    InteractiveCommands,
-    /// One command without a terminal.
-    NonInteractiveCommands,
-}
-
-impl SessionType {
-    /// Its name on the wire.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Port => "Port",
-            Self::StandardStream => "Standard_Stream",
-            Self::InteractiveCommands => "InteractiveCommands",
-            Self::NonInteractiveCommands => "NonInteractiveCommands",
-        }
-    }
-
-    /// Whether the agent asks for a handshake without a KMS key.
-    pub fn requires_handshake(self) -> bool {
-        matches!(self, Self::Port | Self::NonInteractiveCommands)
-    }
-}
-
-/// What an agent is like.
-#[derive(Debug, Clone)]
-pub struct AgentConfig {
-    /// Decides what it can do.
-    pub version: String,
-    /// The session document's.
-    pub properties: SessionProperties,
-    /// The session document's too.
-    pub session_type: SessionType,
-    /// What the instance's resolver answers for the `host` of the properties.
-    pub addresses: Vec<IpAddr>,
-    /// The VPC that the instance is in.
-    pub vpc: Vpc,
-    /// How long the client may take to answer the handshake.
-    pub handshake_timeout: Duration,
-    /// At most one message a millisecond.
-    pub paced: bool,
-    /// HandshakeComplete waits for [`Agent::release_handshake`].
-    pub handshake_held: bool,
-    /// It says that the handshake is complete before it knows so itself, for this long. What comes
-    /// meanwhile is early, as everything before.
-    pub notices_after: Duration,
-    /// Bytes received and not taken by destinations, of all streams, with which it stops reading.
-    pub receive_buffer: usize,
-}
-
-impl AgentConfig {
-    /// One that works as the real one.
-    pub fn new(version: impl Into<String>, properties: SessionProperties) -> Self {
-        Self {
-            version: version.into(),
-            properties,
-            session_type: SessionType::Port,
-            addresses: Vec::new(),
-            vpc: Vpc {
-                network: Ipv4Addr::new(10, 0, 0, 0),
-                prefix: 16,
-            },
-            handshake_timeout: HANDSHAKE_TIMEOUT,
-            paced: true,
-            handshake_held: false,
-            notices_after: Duration::from_millis(10),
-            receive_buffer: 4 << 20,
-        }
-    }
-}
 
 /// The agent's end of one session.
 #[derive(Debug)]
@@ -277,7 +240,7 @@ impl Agent {
         self.port.next_for_destination(id)
     }
 
-    /// Bytes to be read from the destination now; `None` when nobody wants any more.
+    /// Bytes to be read from the destination now; `None` once no more is wanted.
     pub fn room(&self, id: ConnectionId) -> Option<usize> {
         self.port.room(id)
     }
@@ -287,7 +250,7 @@ impl Agent {
         self.port.destination_sent(id, data);
     }
 
-    /// The connection is closed, by whomever.
+    /// The connection is closed, on either side's initiative.
     pub fn closed(&mut self, id: ConnectionId) {
         self.port.closed(id);
     }
@@ -345,16 +308,4 @@ impl Agent {
             self.ended = Some("The handshake timed out.".to_owned());
         }
     }
-}
-
-/// Four numbers; what cannot be read counts as old.
-fn parse_version(version: &str) -> [u32; 4] {
-    let mut numbers = [0; 4];
-    for (number, part) in numbers.iter_mut().zip(version.split('.')) {
-        match part.parse() {
-            Ok(parsed) => *number = parsed,
-            Err(_) => return [0; 4],
-        }
-    }
-    numbers
 }

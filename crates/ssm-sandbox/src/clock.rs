@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How far it can be ahead, at most: years have four digits.
 pub(crate) const FURTHEST: Duration = Duration::from_secs(1_000 * 366 * 24 * 3600);
@@ -32,12 +32,6 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO)
     }
-}
-
-/// `at + wait`, or in thirty years where that is later or the clock cannot express it.
-pub(crate) fn after(at: Instant, wait: Duration) -> Instant {
-    const NEVER: Duration = Duration::from_secs(30 * 365 * 86_400);
-    at.checked_add(wait.min(NEVER)).unwrap_or(at)
 }
 
 /// A moment as calendar fields, in UTC (days to civil date: Hinnant, "chrono-compatible

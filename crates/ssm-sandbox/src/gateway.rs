@@ -1,35 +1,26 @@
 //! The message gateway: websockets of clients, joined to the agents of their sessions.
 
 mod connections;
-mod control;
 mod messages;
 mod session;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use ssm_protocol::payload::SessionProperties;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
-use crate::agent::SessionType;
-use crate::api::authenticate;
-use crate::instance::Instance;
-use crate::requests::{Asked, Outcome};
+use crate::account::session_control::{Command, NewSession, SessionControl};
 use crate::sigv4;
 use crate::state::State;
-pub(crate) use control::{Command, SessionControl};
-
-pub(crate) type WebSocket = WebSocketStream<TcpStream>;
+use crate::state::requests::{Asked, Outcome};
 
 /// How long a client may take for its upgrade and its first message.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,15 +31,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Largest message of a client. A real one's payloads have at most 1024 bytes.
 const MAX_MESSAGE: usize = 1 << 20;
 const PATH: &str = "/v1/data-channel/";
-
-/// A session that was just started.
-pub(crate) struct NewSession {
-    pub(crate) id: String,
-    pub(crate) instance: Instance,
-    pub(crate) session_type: SessionType,
-    pub(crate) properties: SessionProperties,
-    pub(crate) control: SessionControl,
-}
 
 /// Starts a session's agent, and its end of the gateway.
 pub(crate) fn launch(state: Arc<State>, session: NewSession) {
@@ -183,7 +165,7 @@ fn authorize(state: &State, request: &Request) -> Result<String, ErrorResponse> 
         service: "ssmmessages",
     };
     let mut key = None;
-    let caller = authenticate(state, &signed, &mut key).map_err(|_| {
+    let caller = state.authenticate(&signed, &mut key).map_err(|_| {
         state.record(
             "OpenDataChannel",
             key.clone(),
@@ -205,13 +187,4 @@ fn authorize(state: &State, request: &Request) -> Result<String, ErrorResponse> 
         return Err(refuse(StatusCode::FORBIDDEN, "Forbidden"));
     }
     Ok(session_id.to_owned())
-}
-
-/// Bytes of one binary or text message.
-pub(crate) fn payload(message: Message) -> Option<Bytes> {
-    match message {
-        Message::Binary(data) => Some(data),
-        Message::Text(text) => Some(text.into()),
-        _ => None,
-    }
 }

@@ -2,18 +2,36 @@
 //! MFA, Systems Manager, the message gateway and the agent. Pure Rust, no account, no privileges.
 //!
 //! ```
-//! use ssm_sandbox::{Instance, Sandbox};
+//! use std::time::Duration;
 //!
-//! # #[tokio::main]
+//! use ssm_sandbox::{ApiFault, Faults, Instance, Lossy, Role, Sandbox, User};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
+//! let lossy = Lossy { drop: 0.01, delay: Duration::from_millis(20), ..Lossy::default() };
 //! let sandbox = Sandbox::builder()
 //!     // Port 3389 of this instance is really port 5900 of this machine.
 //!     .instance(Instance::new("i-0123456789abcdef0").destination(([127, 0, 0, 1], 5900).into()))
+//!     // Two MFA devices; the role is assumed with a code that is at most 15 minutes old.
+//!     .user(User::new("taro").virtual_device("phone").virtual_device("tablet"))
+//!     .role(Role::new("ops").max_mfa_age(Duration::from_secs(900)))
+//!     // The network loses messages, the same ones for the same seed, and cuts the websocket.
+//!     .faults(Faults { seed: 7, to_client: lossy, cut_after: Some(500), ..Faults::default() })
 //!     .start()
 //!     .await?;
 //! println!("endpoint {}", sandbox.endpoint_url()); // for STS, IAM, EC2 and SSM
 //! println!("keys {} {}", sandbox.access_key_id(), sandbox.secret_access_key());
-//! println!("device {} shows {}", sandbox.mfa_serial(), sandbox.next_unused_code());
+//!
+//! // What each MFA device shows now. STS accepts a code once, as AWS does.
+//! for serial in sandbox.mfa_serials_of("taro") {
+//!     println!("{serial} shows {}", sandbox.next_unused_code_of(&serial).unwrap_or_default());
+//! }
+//!
+//! // The next StartSession is throttled; the test then sees what its tool made of it.
+//! sandbox.fail_next("StartSession", ApiFault::Throttle);
+//! // ... run the tool here ...
+//! sandbox.cut_websockets();
+//! assert_eq!(sandbox.repeated_codes(), 0, "a code was sent twice");
 //! # Ok(())
 //! # }
 //! ```
@@ -48,39 +66,23 @@
 //! commands, and has no KMS encryption, no S3 or CloudWatch logging.
 
 mod account;
-// Not an interface: the simulator of `ssm-relay` runs the same agent in virtual time.
-#[doc(hidden)]
 pub mod agent;
-mod api;
 mod clock;
-mod control;
-mod document;
-mod ec2;
-mod faults;
 mod gateway;
-mod iam;
-mod instance;
-mod query;
-mod requests;
-mod resolver;
-mod role;
-mod sandbox;
+mod server;
+mod services;
 mod sigv4;
-mod ssm;
 mod state;
-mod sts;
-mod totp;
-mod user;
 
 /// The README's example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use account::instance::Instance;
+pub use account::role::Role;
+pub use account::user::{AccessKey, User};
 pub use clock::Clock;
-pub use faults::{ApiFault, Faults, Lossy, ResumeUrl};
-pub use instance::Instance;
-pub use requests::{Outcome, RecordedRequest};
-pub use role::Role;
-pub use sandbox::{Sandbox, SandboxBuilder};
-pub use user::{AccessKey, User};
+pub use server::sandbox::{Sandbox, SandboxBuilder};
+pub use state::faults::{ApiFault, Faults, Lossy, ResumeUrl};
+pub use state::requests::{Outcome, RecordedRequest};

@@ -1,14 +1,18 @@
 //! What the sandbox's parts share, and its limits on what clients can make it keep.
 
+pub(crate) mod faults;
+pub(crate) mod requests;
+
 use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::account::Account;
+use crate::account::session_control::SessionControl;
+use crate::account::{Account, AuthError, Caller};
 use crate::clock::Clock;
-use crate::faults::{ApiFault, Faults, ResumeUrl};
-use crate::gateway::{NewSession, SessionControl};
-use crate::requests::{self, Asked, Code, Outcome, RecordedRequest};
+use crate::sigv4::{self, Claim};
+use faults::{ApiFault, Faults, ResumeUrl};
+use requests::{Asked, Code, Outcome, RecordedRequest};
 
 /// Requests that are remembered; the oldest go first.
 const MOST_REQUESTS: usize = 100_000;
@@ -34,7 +38,6 @@ pub(crate) struct State {
     codes: Mutex<Vec<Code>>,
     api_faults: Mutex<VecDeque<(String, ApiFault)>>,
     resume_url: Mutex<ResumeUrl>,
-    me: std::sync::OnceLock<std::sync::Weak<State>>,
 }
 
 impl State {
@@ -46,7 +49,7 @@ impl State {
         control: bool,
         account: Account,
     ) -> Arc<Self> {
-        let state = Arc::new(Self {
+        Arc::new(Self {
             clock,
             region,
             gateway,
@@ -58,10 +61,7 @@ impl State {
             codes: Mutex::default(),
             api_faults: Mutex::default(),
             resume_url: Mutex::default(),
-            me: std::sync::OnceLock::new(),
-        });
-        let _ = state.me.set(Arc::downgrade(&state));
-        state
+        })
     }
 
     pub(crate) fn account(&self) -> MutexGuard<'_, Account> {
@@ -84,10 +84,21 @@ impl State {
         *lock(&self.resume_url) = kind;
     }
 
-    pub(crate) fn launch(&self, session: NewSession) {
-        if let Some(state) = self.me.get().and_then(std::sync::Weak::upgrade) {
-            crate::gateway::launch(state, session);
-        }
+    /// Checks a request's signature: its caller. `key` gets the access key id that it named.
+    pub(crate) fn authenticate(
+        &self,
+        request: &sigv4::Request<'_>,
+        key: &mut Option<String>,
+    ) -> Result<Caller, AuthError> {
+        let now = self.clock.unix();
+        let account = self.account();
+        sigv4::verify(request, now, |claim: &Claim| {
+            *key = Some(claim.access_key_id.clone());
+            account.secret(claim, now)
+        })?;
+        account
+            .caller(key.as_deref().unwrap_or_default())
+            .ok_or(AuthError::UnknownKey)
     }
 
     pub(crate) fn record(

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use super::port::{ConnectionId, ToDestination};
+use super::connection::{ConnectionId, ToDestination};
 
 /// Bytes taken from the client before the destination took them: about a socket's buffer.
 const MOST_UNWRITTEN: usize = 256 << 10;

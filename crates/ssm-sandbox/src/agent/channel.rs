@@ -12,8 +12,8 @@ use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
 };
 
-use super::{AgentConfig, SessionType, parse_version};
-use crate::clock::after;
+use super::config::{AgentConfig, SessionType, parse_version};
+use super::deadline::after;
 
 /// Messages kept each way; agents before 3.0 kept a tenth.
 const BUFFER: usize = 100_000;

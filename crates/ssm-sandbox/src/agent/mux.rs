@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::port::{ConnectionId, ToDestination};
+use super::connection::{ConnectionId, ToDestination};
 use super::smux::{Received, Smux};
 
 /// All connections of one session, each named by its stream.

@@ -1,5 +1,5 @@
-//! The agent's port plugin: what the data channel carries, brought to connections that whoever
-//! drives the agent makes.
+//! The agent's port plugin: it carries the data channel's bytes to and from the connections that
+//! the agent's driver makes.
 
 use std::time::Instant;
 
@@ -8,23 +8,9 @@ use ssm_protocol::payload::Flag;
 
 use super::basic::Basic;
 use super::channel::Handler;
+use super::connection::{ConnectionId, ToDestination};
 use super::mux::MuxPort;
 use super::shell::Shell;
-
-/// A connection to the destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ConnectionId(pub u32);
-
-/// What is to be done for a connection's destination.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ToDestination {
-    /// Write this.
-    Data(Bytes),
-    /// Nothing for now.
-    Nothing,
-    /// Close it, both ways, and say so with [`Agent::closed`](super::Agent::closed).
-    Close,
-}
 
 /// Chosen once the client's version is known.
 #[derive(Debug)]

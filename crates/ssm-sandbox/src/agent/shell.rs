@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::AgentConfig;
-use super::SessionType;
+use super::config::{AgentConfig, SessionType};
 
 /// The reader of the pseudo-terminal starts this long after the session.
 const FIRST_OUTPUT: Duration = Duration::from_secs(1);

@@ -9,8 +9,8 @@ use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
 
-use super::AgentConfig;
 use super::channel::{Channel, Handler};
+use super::config::AgentConfig;
 
 const MS: Duration = Duration::from_millis(1);
 /// As by default.

@@ -18,11 +18,11 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use uuid::Uuid;
 
 use super::connections::Connections;
-use super::control::Command;
-use super::{NewSession, WebSocket, messages, payload};
+use super::messages;
+use crate::account::session_control::{Command, NewSession, WebSocket};
 use crate::agent::{Agent, AgentConfig};
-use crate::faults::Wire;
 use crate::state::State;
+use crate::state::faults::Wire;
 
 /// Messages buffered for a client that is away or slow.
 const RELAY_BUFFER: usize = 1024;
@@ -457,4 +457,13 @@ impl<'a> Session<'a> {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// Bytes of one binary or text message.
+fn payload(message: Message) -> Option<Bytes> {
+    match message {
+        Message::Binary(data) => Some(data),
+        Message::Text(text) => Some(text.into()),
+        _ => None,
+    }
 }

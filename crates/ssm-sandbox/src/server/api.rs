@@ -12,14 +12,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-use crate::account::{AuthError, Caller};
+use super::control;
+use crate::account::AuthError;
 use crate::clock::{FURTHEST, http_date};
-use crate::faults::ApiFault;
-use crate::query::{Form, Service};
-use crate::requests::{Asked, Outcome};
-use crate::sigv4::{self, Claim};
+use crate::services::answer::Answer;
+use crate::services::query::{Form, Service};
+use crate::services::{ec2, iam, query, ssm, sts};
+use crate::sigv4;
 use crate::state::State;
-use crate::{control, ec2, iam, query, ssm, sts};
+use crate::state::faults::ApiFault;
+use crate::state::requests::{Asked, Outcome};
 
 const MAX_BODY: usize = 1 << 20;
 /// Of a request's head.
@@ -33,23 +35,6 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// After an accept that failed, as it does without file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Every action that is answered, of all services.
-pub(crate) fn actions() -> impl Iterator<Item = &'static str> {
-    let ssm = ssm::ACTIONS.into_iter();
-    ssm.chain(sts::ACTIONS)
-        .chain(iam::ACTIONS)
-        .chain(ec2::ACTIONS)
-}
-
-/// An API's answer before it becomes HTTP.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) content_type: &'static str,
-    pub(crate) body: String,
-    /// The error's code, for the record.
-    pub(crate) error: Option<String>,
-}
 
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
     let served = Arc::new(Semaphore::new(MOST_CONNECTIONS));
@@ -94,7 +79,7 @@ async fn serve_connection(tcp: TcpStream, state: Arc<State>) {
 struct Dropped;
 
 async fn answer(
-    state: &State,
+    state: &Arc<State>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Dropped> {
     let (head, body) = request.into_parts();
@@ -145,7 +130,7 @@ async fn answer(
         service: call.service(),
     };
     let mut key = None;
-    let authenticated = authenticate(state, &request, &mut key);
+    let authenticated = state.authenticate(&request, &mut key);
     let answer = match authenticated {
         Ok(caller) => match &call {
             Call::Ssm { action, .. } => ssm::answer(state, &caller, action, &body),
@@ -201,23 +186,6 @@ fn plain(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response
-}
-
-/// Checks the signature; `key` gets the access key id that was named.
-pub(crate) fn authenticate(
-    state: &State,
-    request: &sigv4::Request<'_>,
-    key: &mut Option<String>,
-) -> Result<Caller, AuthError> {
-    let now = state.clock.unix();
-    let account = state.account();
-    sigv4::verify(request, now, |claim: &Claim| {
-        *key = Some(claim.access_key_id.clone());
-        account.secret(claim, now)
-    })?;
-    account
-        .caller(key.as_deref().unwrap_or_default())
-        .ok_or(AuthError::UnknownKey)
 }
 
 fn respond(

@@ -1,35 +1,27 @@
 //! Systems Manager's calls (AWS JSON 1.1), those of sessions here.
 
+mod failure;
 mod managed_nodes;
 mod page;
 pub(crate) mod sessions;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use ssm_protocol::payload::SessionProperties;
 
+use crate::account::document::{Document, RUN_SHELL};
+use crate::account::session_control::{NewSession, SessionControl};
 use crate::account::{ACCOUNT_ID, Account, Caller, Session};
 use crate::agent::SessionType;
-use crate::api::Answer;
-use crate::document::{Document, RUN_SHELL};
-use crate::faults::ResumeUrl;
-use crate::gateway::{NewSession, SessionControl};
+use crate::gateway;
+use crate::services::answer::Answer;
 use crate::state::State;
-
-struct Failure {
-    code: &'static str,
-    message: String,
-}
-
-fn failure(code: &'static str, message: impl Into<String>) -> Failure {
-    Failure {
-        code,
-        message: message.into(),
-    }
-}
+use crate::state::faults::ResumeUrl;
+use failure::{Failure, authorize, failure, target_arn};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -59,7 +51,7 @@ pub(crate) const ACTIONS: [&str; 6] = [
     "GetConnectionStatus",
 ];
 
-pub(crate) fn answer(state: &State, caller: &Caller, action: &str, body: &[u8]) -> Answer {
+pub(crate) fn answer(state: &Arc<State>, caller: &Caller, action: &str, body: &[u8]) -> Answer {
     let outcome = match action {
         "StartSession" => parse(body).and_then(|request| start_session(state, caller, &request)),
         "ResumeSession" => parse(body).and_then(|request| resume_session(state, caller, &request)),
@@ -108,7 +100,11 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
     })
 }
 
-fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Result<Value, Failure> {
+fn start_session(
+    state: &Arc<State>,
+    caller: &Caller,
+    request: &StartSession,
+) -> Result<Value, Failure> {
     let mut account = state.account();
     let resource = target_arn(state, &request.target);
     authorize(&account, caller, "ssm:StartSession", &resource)?;
@@ -162,13 +158,16 @@ fn start_session(state: &State, caller: &Caller, request: &StartSession) -> Resu
         },
     );
     drop(account);
-    state.launch(NewSession {
-        id: id.clone(),
-        instance,
-        session_type: document.session_type,
-        properties,
-        control,
-    });
+    gateway::launch(
+        state.clone(),
+        NewSession {
+            id: id.clone(),
+            instance,
+            session_type: document.session_type,
+            properties,
+            control,
+        },
+    );
     Ok(json!({ "SessionId": id, "StreamUrl": state.stream_url(&id, None), "TokenValue": token }))
 }
 
@@ -224,34 +223,6 @@ fn properties(
         values.insert("type".to_owned(), "LocalPortForwarding".to_owned());
     }
     Ok(values.into_iter().collect())
-}
-
-/// The resource that a call about a target is authorized on.
-fn target_arn(state: &State, target: &str) -> String {
-    let region = &state.region;
-    if target.starts_with("mi-") {
-        format!("arn:aws:ssm:{region}:{ACCOUNT_ID}:managed-instance/{target}")
-    } else {
-        format!("arn:aws:ec2:{region}:{ACCOUNT_ID}:instance/{target}")
-    }
-}
-
-fn authorize(
-    account: &Account,
-    caller: &Caller,
-    action: &str,
-    resource: &str,
-) -> Result<(), Failure> {
-    match account.denial(caller, action) {
-        Some(context) => Err(failure(
-            "AccessDeniedException",
-            format!(
-                "User: {} is not authorized to perform: {action} on resource: {resource} {context}",
-                caller.arn
-            ),
-        )),
-        None => Ok(()),
-    }
 }
 
 fn own_session<'a>(

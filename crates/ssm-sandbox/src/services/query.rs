@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use crate::api::Answer;
+use super::answer::Answer;
 
 pub(crate) type Form = BTreeMap<String, String>;
 
@@ -48,6 +48,23 @@ pub(crate) fn invalid(message: impl Into<String>) -> Failure {
         status: StatusCode::BAD_REQUEST,
         code: "ValidationError",
         message: message.into(),
+    }
+}
+
+/// A denial of EC2; `context` is what AWS's text says at its end.
+pub(crate) fn unauthorized(
+    arn: &str,
+    action: &str,
+    resource: Option<&str>,
+    context: &str,
+) -> Failure {
+    let on = resource.map_or_else(String::new, |resource| format!(" on resource: {resource}"));
+    Failure {
+        status: StatusCode::FORBIDDEN,
+        code: "UnauthorizedOperation",
+        message: format!(
+            "You are not authorized to perform this operation. User: {arn} is not authorized to perform: {action}{on} {context}"
+        ),
     }
 }
 
@@ -99,7 +116,7 @@ impl Service {
 
     pub(crate) fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
         if *self == EC2 {
-            return crate::ec2::error(status, code, message);
+            return ec2_error(status, code, message);
         }
         let namespace = self.namespace();
         Answer {
@@ -121,4 +138,25 @@ pub(crate) fn escape(text: &str) -> String {
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")
+}
+
+/// EC2's errors have a form, and some codes, of their own.
+fn ec2_error(status: StatusCode, code: &str, message: &str) -> Answer {
+    // What STS and IAM call otherwise.
+    let code = match code {
+        "InvalidClientTokenId" | "SignatureDoesNotMatch" => "AuthFailure",
+        "ExpiredToken" => "RequestExpired",
+        "ThrottlingException" => "RequestLimitExceeded",
+        code => code,
+    };
+    Answer {
+        status,
+        content_type: "text/xml;charset=UTF-8",
+        body: format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors><RequestID>0a1b</RequestID></Response>",
+            escape(code),
+            escape(message)
+        ),
+        error: Some(code.to_owned()),
+    }
 }

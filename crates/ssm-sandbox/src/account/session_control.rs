@@ -1,9 +1,27 @@
+//! The way to a running session: what it starts with, and what it can be told.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::WebSocket;
+use ssm_protocol::payload::SessionProperties;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+
+use super::instance::Instance;
+use crate::agent::SessionType;
+
+pub(crate) type WebSocket = WebSocketStream<TcpStream>;
+
+/// A session that was just started.
+pub(crate) struct NewSession {
+    pub(crate) id: String,
+    pub(crate) instance: Instance,
+    pub(crate) session_type: SessionType,
+    pub(crate) properties: SessionProperties,
+    pub(crate) control: SessionControl,
+}
 
 /// What a session's task is told.
 pub(crate) enum Command {
@@ -50,7 +68,7 @@ impl SessionControl {
     }
 
     /// The task's end; there is one.
-    pub(super) fn take_receiver(&self) -> Option<mpsc::UnboundedReceiver<Command>> {
+    pub(crate) fn take_receiver(&self) -> Option<mpsc::UnboundedReceiver<Command>> {
         self.receiver
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

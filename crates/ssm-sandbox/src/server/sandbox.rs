@@ -9,17 +9,18 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::api;
+use crate::account::document::Document;
+use crate::account::instance::Instance;
+use crate::account::role::Role;
+use crate::account::session_control::Command;
+use crate::account::user::{AccessKey, User};
 use crate::account::{ACCOUNT_ID, Account, Member};
 use crate::clock::Clock;
-use crate::document::Document;
-use crate::faults::{ApiFault, Faults, ResumeUrl};
-use crate::gateway::Command;
-use crate::instance::Instance;
-use crate::requests::RecordedRequest;
-use crate::role::Role;
+use crate::gateway;
 use crate::state::State;
-use crate::user::{AccessKey, User};
-use crate::{api, gateway};
+use crate::state::faults::{ApiFault, Faults, ResumeUrl};
+use crate::state::requests::RecordedRequest;
 
 /// A running stand-in for AWS. Everything it started ends when it is dropped.
 pub struct Sandbox {

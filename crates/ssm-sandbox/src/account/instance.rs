@@ -1,8 +1,10 @@
+//! A managed instance, as a test describes it.
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::resolver;
+use super::resolver;
 
 /// The newest agent there is.
 pub(crate) const LATEST_AGENT: &str = "3.3.5068.0";

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::account::role::Role;
+use crate::account::user::User;
 use crate::account::{Account, Caller};
-use crate::api::Answer;
 use crate::clock::Clock;
-use crate::faults::Faults;
-use crate::query::Form;
-use crate::role::Role;
+use crate::services::answer::Answer;
+use crate::services::query::Form;
+use crate::services::{iam, sts};
 use crate::state::State;
-use crate::user::User;
-use crate::{iam, sts};
+use crate::state::faults::Faults;
 
 const PHONE: &str = "arn:aws:iam::123456789012:mfa/phone";
 const HARDWARE: &str = "GAHT12345678";

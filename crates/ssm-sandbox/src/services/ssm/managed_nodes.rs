@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::failure::{Failure, authorize, failure, target_arn};
 use super::page::{offset, page_size, token};
-use super::{Failure, authorize, failure, target_arn};
+use crate::account::instance::{Instance, LATEST_AGENT};
 use crate::account::{ACCOUNT_ID, Caller};
-use crate::instance::{Instance, LATEST_AGENT};
 use crate::state::State;
 
 /// Items of a page, unless asked for otherwise (API Reference, DescribeInstanceInformation).

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Failure, failure};
+use super::failure::{Failure, failure};
 
 /// The size that was asked for, if one was.
 pub(super) fn page_size(

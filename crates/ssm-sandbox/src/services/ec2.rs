@@ -8,9 +8,9 @@ mod instances;
 use http::StatusCode;
 
 use crate::account::{ACCOUNT_ID, Account, Caller};
-use crate::api::Answer;
 use crate::clock::iso8601;
-use crate::query::{EC2, Failure, Form, escape};
+use crate::services::answer::Answer;
+use crate::services::query::{EC2, Failure, Form, escape, unauthorized};
 use crate::state::State;
 
 /// What is answered here.
@@ -34,7 +34,7 @@ pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
             ),
             error: None,
         },
-        Err(failure) => error(failure.status, failure.code, &failure.message),
+        Err(failure) => EC2.error(failure.status, failure.code, &failure.message),
     }
 }
 
@@ -78,36 +78,4 @@ fn get_password_data(
         escape(id),
         iso8601(state.clock.unix())
     ))
-}
-
-/// A denial; `context` is what AWS's text says at its end.
-fn unauthorized(arn: &str, action: &str, resource: Option<&str>, context: &str) -> Failure {
-    let on = resource.map_or_else(String::new, |resource| format!(" on resource: {resource}"));
-    Failure {
-        status: StatusCode::FORBIDDEN,
-        code: "UnauthorizedOperation",
-        message: format!(
-            "You are not authorized to perform this operation. User: {arn} is not authorized to perform: {action}{on} {context}"
-        ),
-    }
-}
-
-pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    // What STS and IAM call otherwise.
-    let code = match code {
-        "InvalidClientTokenId" | "SignatureDoesNotMatch" => "AuthFailure",
-        "ExpiredToken" => "RequestExpired",
-        "ThrottlingException" => "RequestLimitExceeded",
-        code => code,
-    };
-    Answer {
-        status,
-        content_type: "text/xml;charset=UTF-8",
-        body: format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>{}</Code><Message>{}</Message></Error></Errors><RequestID>0a1b</RequestID></Response>",
-            escape(code),
-            escape(message)
-        ),
-        error: Some(code.to_owned()),
-    }
 }

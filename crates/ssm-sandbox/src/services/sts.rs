@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::account::{ACCOUNT_ID, Account, Caller, CodeCheck, Kind};
-use crate::api::Answer;
 use crate::clock::iso8601;
-use crate::query::{Failure, Form, STS, denied, escape, invalid};
+use crate::services::answer::Answer;
+use crate::services::query::{Failure, Form, STS, denied, escape, invalid};
 use crate::state::State;
 
 const INVALID_CODE: &str = "MultiFactorAuthentication failed with invalid MFA one time pass code. ";

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 
 use http::StatusCode;
 
-use super::unauthorized;
+use crate::account::instance::Instance;
 use crate::account::{ACCOUNT_ID, Account, Caller};
 use crate::clock::iso8601;
-use crate::instance::Instance;
-use crate::query::{Failure, Form, escape};
+use crate::services::query::{Failure, Form, escape, unauthorized};
 use crate::state::State;
 
 const PAGES: std::ops::RangeInclusive<i64> = 5..=1000;

@@ -1,3 +1,5 @@
+//! What goes wrong on purpose: with API calls, and on the data channel.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -5,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::clock::after;
+use crate::agent::deadline::after;
 
 /// What goes wrong with one API call.
 #[derive(Debug, Clone)]

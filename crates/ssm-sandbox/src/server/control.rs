@@ -10,12 +10,12 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 
-use crate::api;
-use crate::faults::{ApiFault, ResumeUrl};
-use crate::gateway::Command;
-use crate::instance::Instance;
-use crate::ssm::sessions;
+use crate::account::instance::Instance;
+use crate::account::session_control::Command;
+use crate::services;
+use crate::services::ssm::sessions;
 use crate::state::State;
+use crate::state::faults::{ApiFault, ResumeUrl};
 
 const PREFIX: &str = "/sandbox/";
 
@@ -288,11 +288,11 @@ fn list_sessions(state: &State, _: &Parameters) -> Result<String, String> {
 
 /// The next call of `action` goes wrong as `kind` says.
 fn fault(state: &State, parameters: &Parameters) -> Result<String, String> {
-    let known = || api::actions().collect::<Vec<_>>().join(", ");
+    let known = || services::actions().collect::<Vec<_>>().join(", ");
     let action = parameters
         .get("action")
         .ok_or_else(|| format!("an action is missing, one of {}", known()))?;
-    if !api::actions().any(|known| known == action) {
+    if !services::actions().any(|known| known == action) {
         return Err(format!(
             "the sandbox has no action {action}; it has {}",
             known()

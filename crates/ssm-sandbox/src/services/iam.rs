@@ -1,8 +1,8 @@
 //! Identity and Access Management: what somebody needs to find their own MFA device.
 
 use crate::account::{Account, Caller, Kind, Member};
-use crate::api::Answer;
-use crate::query::{Failure, Form, IAM, denied, escape};
+use crate::services::answer::Answer;
+use crate::services::query::{Failure, Form, IAM, denied, escape};
 use crate::state::State;
 
 /// Users and their devices have been there since this moment.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::failure::{Failure, authorize, failure};
 use super::page::{offset, page_size, token};
-use super::{Failure, authorize, failure};
 use crate::account::{ACCOUNT_ID, Caller, Session, SessionStatus};
 use crate::clock::parse_iso8601;
 use crate::state::State;

@@ -1,4 +1,7 @@
-use crate::account::ACCOUNT_ID;
+//! An IAM user and their long-term keys.
+
+/// The number of the one account.
+pub(crate) const ACCOUNT_ID: &str = "123456789012";
 
 /// An IAM user of the sandbox's account, with long-term keys of their own.
 ///

@@ -1,3 +1,5 @@
+//! A role: its trust policy and its longest session.
+
 use std::time::Duration;
 
 /// A role that the account's users may assume.

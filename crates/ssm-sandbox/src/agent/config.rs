@@ -1,0 +1,101 @@
+//! What an agent is like, and what kind of session it serves.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ssm_protocol::payload::SessionProperties;
+
+use super::denylist::Vpc;
+
+/// How long the client may take to answer the handshake (`agent/session/datachannel/datachannel.go`
+/// @1c217c89).
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The plugin that the session's document asks for (`agent/appconfig/constants.go` @1c217c89).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionType {
+    /// Port forwarding and SSH.
+    Port,
+    /// A shell.
+    StandardStream,
+    /// One command on a terminal.
+    InteractiveCommands,
+    /// One command without a terminal.
+    NonInteractiveCommands,
+}
+
+impl SessionType {
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Port => "Port",
+            Self::StandardStream => "Standard_Stream",
+            Self::InteractiveCommands => "InteractiveCommands",
+            Self::NonInteractiveCommands => "NonInteractiveCommands",
+        }
+    }
+
+    /// Whether the agent asks for a handshake without a KMS key.
+    pub fn requires_handshake(self) -> bool {
+        matches!(self, Self::Port | Self::NonInteractiveCommands)
+    }
+}
+
+/// What an agent is like.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// Decides what it can do.
+    pub version: String,
+    /// The session document's.
+    pub properties: SessionProperties,
+    /// The session document's too.
+    pub session_type: SessionType,
+    /// What the instance's resolver answers for the `host` of the properties.
+    pub addresses: Vec<IpAddr>,
+    /// The VPC that the instance is in.
+    pub vpc: Vpc,
+    /// How long the client may take to answer the handshake.
+    pub handshake_timeout: Duration,
+    /// At most one message a millisecond.
+    pub paced: bool,
+    /// HandshakeComplete waits for [`Agent::release_handshake`](super::Agent::release_handshake).
+    pub handshake_held: bool,
+    /// It says that the handshake is complete before it knows so itself, for this long. What comes
+    /// meanwhile is early, as everything before.
+    pub notices_after: Duration,
+    /// Bytes received and not taken by destinations, of all streams, with which it stops reading.
+    pub receive_buffer: usize,
+}
+
+impl AgentConfig {
+    /// One that works as the real one.
+    pub fn new(version: impl Into<String>, properties: SessionProperties) -> Self {
+        Self {
+            version: version.into(),
+            properties,
+            session_type: SessionType::Port,
+            addresses: Vec::new(),
+            vpc: Vpc {
+                network: Ipv4Addr::new(10, 0, 0, 0),
+                prefix: 16,
+            },
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            paced: true,
+            handshake_held: false,
+            notices_after: Duration::from_millis(10),
+            receive_buffer: 4 << 20,
+        }
+    }
+}
+
+/// Four numbers; what cannot be read counts as old.
+pub(super) fn parse_version(version: &str) -> [u32; 4] {
+    let mut numbers = [0; 4];
+    for (number, part) in numbers.iter_mut().zip(version.split('.')) {
+        match part.parse() {
+            Ok(parsed) => *number = parsed,
+            Err(_) => return [0; 4],
+        }
+    }
+    numbers
+}
