@@ -19,16 +19,16 @@ use session_control::SessionControl;
 pub(crate) use user::ACCOUNT_ID;
 use user::{AccessKey, User};
 
-/// Sessions that are over and still listed.
+/// How many ended sessions stay listed.
 const MOST_HISTORY: usize = 10_000;
 
-/// What the APIs know, behind one lock.
+/// What the services know of the account.
 pub(crate) struct Account {
-    /// In the order given; the first is the one that most tests use. Never empty.
+    /// In the order given, never empty. Most tests use the first.
     users: Vec<Member>,
     roles: BTreeMap<String, Role>,
     pub(crate) enforce_mfa: bool,
-    /// What nobody may do, with what AWS's text says after the resource.
+    /// Denied actions, each with the end of AWS's error text.
     pub(crate) denied: BTreeMap<String, String>,
     pub(crate) instances: BTreeMap<String, Instance>,
     pub(crate) documents: BTreeMap<String, Document>,
@@ -70,15 +70,15 @@ pub(crate) struct Session {
     pub(crate) document: String,
     pub(crate) reason: Option<String>,
     pub(crate) started_at: Duration,
-    /// When it was over.
+    /// When it ended.
     pub(crate) ended_at: Option<Duration>,
-    /// Whether the client's websocket is there; `None` before the first one.
+    /// Whether the client's websocket is open; `None` before the first.
     pub(crate) connected: Option<bool>,
-    /// Good for opening the data channel once.
+    /// Opens the data channel once.
     pub(crate) token: Option<String>,
     /// `cell-number` of the URL that the data channel is opened at.
     pub(crate) cell: Option<String>,
-    /// It cannot be resumed.
+    /// The service refuses to resume it.
     pub(crate) forgotten: bool,
     pub(crate) control: SessionControl,
 }
@@ -106,14 +106,14 @@ impl Session {
         self.ended_at.is_some()
     }
 
-    /// It is over, since `now` unless it was before.
+    /// Ends the session at `now`, unless it has already ended.
     pub(crate) fn end(&mut self, now: Duration) {
         self.ended_at.get_or_insert(now);
         self.token = None;
     }
 }
 
-/// Who a request comes from.
+/// The principal that signed a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) arn: String,
@@ -147,7 +147,7 @@ impl From<SignatureError> for AuthError {
     }
 }
 
-/// A code's fate.
+/// What STS makes of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CodeCheck {
     Accepted,
@@ -184,7 +184,7 @@ impl Account {
         }
     }
 
-    /// Secrets handed out so far.
+    /// Secrets issued so far.
     pub(crate) fn issued(&self) -> &[String] {
         &self.issued
     }
@@ -204,7 +204,7 @@ impl Account {
             .find(|device| device.serial == serial)
     }
 
-    /// The role of this name; any, when the account has none of its own.
+    /// The role of this name; any name is a role if the account defines none.
     pub(crate) fn role(&self, name: &str) -> Option<Role> {
         if self.roles.is_empty() {
             return Some(role::any());
@@ -285,8 +285,8 @@ impl Account {
         self.denied.get(action).map(String::as_str)
     }
 
-    /// Checks a code of a user's device and uses it up: each step's code is good once, one step
-    /// around now.
+    /// Checks a code of a user's device and spends it: each time step's code is accepted once, one step
+    /// either side of now.
     pub(crate) fn use_code(
         &mut self,
         user: &str,
@@ -312,7 +312,7 @@ impl Account {
         }
     }
 
-    /// Adds a session. Of those that are over, the oldest beyond the most that are listed is dropped.
+    /// Adds a session. If too many have ended, forgets the oldest of them.
     pub(crate) fn add_session(&mut self, id: String, mut session: Session) {
         session.number = self.next_session;
         self.next_session += 1;
@@ -379,12 +379,12 @@ impl Member {
 }
 
 impl Device {
-    /// Passkeys and security keys have none.
+    /// Passkeys and security keys have no codes.
     pub(crate) fn has_codes(&self) -> bool {
         !self.serial.contains(":u2f/")
     }
 
-    /// The code of the first step within reach that is not used up.
+    /// The code of the first unspent time step in the window.
     pub(crate) fn next_code(&self, now: Duration) -> String {
         let now = totp::step(now);
         let free = [now, now + 1, now.saturating_sub(1)]

@@ -109,12 +109,12 @@ impl Agent {
         }
     }
 
-    /// The session's end, with a text for the user.
+    /// The text that ended the session; `None` while it runs.
     pub fn ended(&self) -> Option<&str> {
         self.ended.as_deref().or_else(|| self.port.ended())
     }
 
-    /// It is busy with its destination: do not call [`handle`](Self::handle) now.
+    /// Whether it is busy with its destination; if so, do not call [`handle`](Self::handle).
     pub fn is_blocked(&self) -> bool {
         self.port.is_blocked()
     }
@@ -157,12 +157,12 @@ impl Agent {
         self.channel.processes(frame, now, &port)
     }
 
-    /// How often it processed a message that it had processed before.
+    /// How many messages it processed more than once.
     pub fn repeated(&self) -> u64 {
         self.channel.repeated()
     }
 
-    /// HandshakeComplete goes out, if it was held.
+    /// Sends HandshakeComplete if it was held back.
     pub fn release_handshake(&mut self, now: Instant) {
         self.channel.release(now);
         self.start_port(now);
@@ -215,7 +215,7 @@ impl Agent {
         }
     }
 
-    /// A connection to be made; tell the outcome with [`dialled`](Self::dialled).
+    /// The next connection to make; report the outcome with [`dialled`](Self::dialled).
     pub fn poll_dial(&mut self) -> Option<ConnectionId> {
         self.port.poll_dial()
     }
@@ -227,7 +227,7 @@ impl Agent {
         }
     }
 
-    /// A connection with something new for its destination.
+    /// The next connection that has something for its destination.
     pub fn poll_ready(&mut self) -> Option<ConnectionId> {
         self.port.poll_ready()
     }
@@ -255,7 +255,7 @@ impl Agent {
         self.port.closed(id);
     }
 
-    /// Bytes of the port that the destination never sent.
+    /// Sends port data that no destination produced.
     pub(crate) fn send_raw(&mut self, bytes: &[u8], now: Instant) {
         self.channel.send_output(bytes, now);
     }
@@ -298,7 +298,7 @@ impl Agent {
             .fold(self.channel.poll_timeout(), Instant::min)
     }
 
-    /// Time has passed.
+    /// Runs the timers that are due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.channel.handle_timeout(now);
         self.start_port(now);

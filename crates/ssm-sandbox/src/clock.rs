@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_is_advanced_without_end_stops_at_a_date() {
+    fn an_endlessly_advanced_clock_stops_at_a_valid_date() {
         let clock = Clock::default();
         for _ in 0..3 {
             clock.advance(Duration::MAX);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_written_and_read_as_the_calendar_has_them() {
+    fn dates_follow_the_calendar_in_every_aws_format() {
         for (secs, iso, http) in [
             (0, "1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
             (

@@ -121,7 +121,7 @@ fn read_token(text: &str) -> Option<String> {
     complete.then_some(open.token_value)
 }
 
-/// A token is good for one opening.
+/// Spends the token: it opens one data channel.
 fn take_session(state: &State, id: &str, token: &str) -> Option<SessionControl> {
     let mut account = state.account();
     let session = account

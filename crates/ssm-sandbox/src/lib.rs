@@ -39,19 +39,19 @@
 //! # What it does
 //!
 //! - **STS**: GetSessionToken, AssumeRole, GetCallerIdentity, in the Query protocol. Codes are real
-//!   TOTP (RFC 6238), one step around now, each good once; the texts of its refusals are AWS's.
+//!   TOTP (RFC 6238), one step around now, each accepted once; its error texts are AWS's.
 //!   [`User`]s have keys and devices, [`Role`]s a trust policy (MFA and its age, external id) and a
 //!   longest session.
-//! - **IAM**: ListMFADevices and GetUser, for oneself.
+//! - **IAM**: ListMFADevices and GetUser, for the caller.
 //! - **EC2**: DescribeInstances (filters, pages) and GetPasswordData ([`Instance::password_data`]).
 //! - **Systems Manager**: StartSession, ResumeSession, TerminateSession, DescribeSessions,
 //!   DescribeInstanceInformation (filters, pages) and GetConnectionStatus, in AWS JSON 1.1. Without
-//!   an MFA session it denies explicitly, as an account with the usual policy does; other denials
-//!   as [`SandboxBuilder::deny`] says.
+//!   an MFA session it denies explicitly, as an account with the usual policy does;
+//!   [`SandboxBuilder::deny`] adds other denials.
 //! - Every request's **Signature Version 4** is checked, the websocket's too.
-//! - **The message gateway**: tokens are good for one opening; it relays, buffers while a side is
-//!   away, publishes, and closes on demand.
-//! - **The agent** works as the real one: its pace (one message of 1024 bytes a millisecond,
+//! - **The message gateway**: a token opens one data channel; the gateway relays, buffers while a side
+//!   is away, publishes, and closes on demand.
+//! - **The agent** ([`agent`]) behaves like the real one: its pace (one message of 1024 bytes a millisecond,
 //!   [`Instance::paced`]), its retransmission, its connections made one at a time, its versions
 //!   ([`Instance::agent_version`]), its denylist of remote hosts ([`Instance::resolves`]). The
 //!   destination is a real TCP connection.
@@ -62,8 +62,8 @@
 //!
 //! # What it does not do
 //!
-//! It is one account. Its policy is one sentence: no session without MFA. It runs no shells and no
-//! commands, and has no KMS encryption, no S3 or CloudWatch logging.
+//! There is one account with one policy: no session without MFA. There are no shells or commands, no
+//! KMS encryption, and no logging to S3 or CloudWatch.
 
 mod account;
 pub mod agent;

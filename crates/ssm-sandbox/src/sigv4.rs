@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_old_and_early_dates_other_services_and_nothing_at_all() {
+    fn old_and_early_dates_other_services_and_no_signature_fail() {
         let headers = signed(None);
         let late = check(&request(&headers), NOW + Duration::from_secs(301), "secret");
         assert!(

@@ -1,4 +1,4 @@
-//! What the sandbox's parts share, and its limits on what clients can make it keep.
+//! What the sandbox's parts share, with limits on what clients can make it keep.
 
 pub(crate) mod faults;
 pub(crate) mod requests;
@@ -14,11 +14,11 @@ use crate::sigv4::{self, Claim};
 use faults::{ApiFault, Faults, ResumeUrl};
 use requests::{Asked, Code, Outcome, RecordedRequest};
 
-/// Requests that are remembered; the oldest go first.
+/// How many requests are kept; the oldest are dropped first.
 const MOST_REQUESTS: usize = 100_000;
-/// Different codes that are told apart.
+/// How many different codes are counted.
 const MOST_CODES: usize = 10_000;
-/// Faults that wait for their calls.
+/// How many queued API faults are kept.
 const MOST_FAULTS: usize = 1_000;
 
 /// Everything the sandbox's parts share.
@@ -30,7 +30,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     /// Whether the sandbox's own paths are answered.
     pub(crate) control: bool,
-    /// Messages that agents processed again.
+    /// Messages that agents processed twice.
     pub(crate) repeated: AtomicU64,
     account: Mutex<Account>,
     requests: Mutex<VecDeque<RecordedRequest>>,
@@ -84,7 +84,7 @@ impl State {
         *lock(&self.resume_url) = kind;
     }
 
-    /// Checks a request's signature: its caller. `key` gets the access key id that it named.
+    /// Verifies a request's signature and returns its caller; `key` receives the access key id it named.
     pub(crate) fn authenticate(
         &self,
         request: &sigv4::Request<'_>,
@@ -139,7 +139,7 @@ impl State {
         lock(&self.requests).iter().cloned().collect()
     }
 
-    /// Whether there was room for it.
+    /// Queues a fault; returns whether there was room.
     pub(crate) fn add_fault(&self, action: &str, fault: ApiFault) -> bool {
         let mut faults = lock(&self.api_faults);
         if faults.len() >= MOST_FAULTS {
@@ -149,14 +149,14 @@ impl State {
         true
     }
 
-    /// The next fault that waits for this action.
+    /// Takes the next fault queued for this action.
     pub(crate) fn take_fault(&self, action: &str) -> Option<ApiFault> {
         let mut faults = lock(&self.api_faults);
         let at = faults.iter().position(|(of, _)| of == action)?;
         faults.remove(at).map(|(_, fault)| fault)
     }
 
-    /// The controls of all sessions that are not over, or of one of them.
+    /// The controls of all running sessions, or of one.
     pub(crate) fn controls(&self, only: Option<&str>) -> Vec<SessionControl> {
         let account = self.account();
         let running = account
@@ -168,7 +168,7 @@ impl State {
             .collect()
     }
 
-    /// The service ends sessions, as an administrator may.
+    /// Terminates all sessions or one, as an administrator can.
     pub(crate) fn terminate(&self, only: Option<&str>) {
         let controls = self.controls(only);
         let now = self.clock.unix();
@@ -180,7 +180,7 @@ impl State {
         controls.iter().for_each(SessionControl::terminate);
     }
 
-    /// A session ended by itself.
+    /// Marks a session as ended.
     pub(crate) fn ended(&self, session_id: &str) {
         let now = self.clock.unix();
         if let Some(session) = self.account().sessions.get_mut(session_id) {
@@ -188,7 +188,7 @@ impl State {
         }
     }
 
-    /// A session's websocket came or went.
+    /// Records whether a session's websocket is open.
     pub(crate) fn set_connected(&self, session_id: &str, connected: bool) {
         if let Some(session) = self.account().sessions.get_mut(session_id) {
             session.connected = Some(connected);

@@ -65,7 +65,7 @@ async fn every_path_is_listed_and_refuses_what_it_does_not_know() {
 }
 
 #[tokio::test]
-async fn faults_of_unknown_actions_or_kinds_are_refused_with_the_known_ones() {
+async fn unknown_fault_actions_and_kinds_get_the_list_of_known_ones() {
     let sandbox = sandbox(Instance::new(TARGET)).await;
     for (query, known) in [
         (

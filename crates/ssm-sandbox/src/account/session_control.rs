@@ -23,25 +23,25 @@ pub(crate) struct NewSession {
     pub(crate) control: SessionControl,
 }
 
-/// What a session's task is told.
+/// A command to a session's task.
 pub(crate) enum Command {
     /// A client's websocket; it replaces the one before.
     Attach(Box<WebSocket>),
-    /// Close the websocket with 1000 "Bye"; the session goes on.
+    /// Close the websocket with 1000 "Bye"; the session continues.
     Bye,
-    /// Drop the connection without a close frame; the session goes on.
+    /// Drop the connection without a close frame; the session continues.
     Cut,
-    /// Stop (or go on) reading and writing the websocket.
+    /// Stop, or resume, reading and writing the websocket.
     Silent(bool),
     /// TerminateSession.
     Terminate,
-    /// The agent is gone without a word.
+    /// The agent disappears without notice.
     Vanish,
-    /// Break the agent's websocket while it acknowledges the next data of the port.
+    /// Break the agent's websocket while it acknowledges the next port data.
     BreakAgent,
     /// The agent sends these bytes as data of the port.
     SendRaw(Bytes),
-    /// The agent completes handshakes it held back.
+    /// The agent completes a handshake that it held back.
     ReleaseHandshake,
 }
 
@@ -67,7 +67,7 @@ impl SessionControl {
         }
     }
 
-    /// The task's end; there is one.
+    /// The task's end, once.
     pub(crate) fn take_receiver(&self) -> Option<mpsc::UnboundedReceiver<Command>> {
         self.receiver
             .lock()
@@ -75,7 +75,7 @@ impl SessionControl {
             .take()
     }
 
-    /// Tells the task; one that is over does not mind.
+    /// Sends a command to the task; does nothing once the task has ended.
     pub(crate) fn send(&self, command: Command) {
         let _ = self.sender.send(command);
     }

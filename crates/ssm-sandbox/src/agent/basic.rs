@@ -180,7 +180,7 @@ impl Basic {
         }
     }
 
-    /// The destination closed. The agent tells nobody, unless the session ends with it.
+    /// The destination closed. The agent reports it only if the session ends with the connection.
     pub(super) fn closed(&mut self, id: ConnectionId) {
         if !self.is_open(id) {
             return;

@@ -41,14 +41,14 @@ impl SessionType {
     }
 }
 
-/// What an agent is like.
+/// Configures an [`Agent`](super::Agent).
 #[derive(Debug, Clone)]
 pub struct AgentConfig {
-    /// Decides what it can do.
+    /// The agent's version, which decides what it can do.
     pub version: String,
-    /// The session document's.
+    /// The session document's properties.
     pub properties: SessionProperties,
-    /// The session document's too.
+    /// The session document's plugin.
     pub session_type: SessionType,
     /// What the instance's resolver answers for the `host` of the properties.
     pub addresses: Vec<IpAddr>,
@@ -56,19 +56,19 @@ pub struct AgentConfig {
     pub vpc: Vpc,
     /// How long the client may take to answer the handshake.
     pub handshake_timeout: Duration,
-    /// At most one message a millisecond.
+    /// Whether it sends at most one message a millisecond, as the real one does.
     pub paced: bool,
     /// HandshakeComplete waits for [`Agent::release_handshake`](super::Agent::release_handshake).
     pub handshake_held: bool,
-    /// It says that the handshake is complete before it knows so itself, for this long. What comes
-    /// meanwhile is early, as everything before.
+    /// How long after sending HandshakeComplete the agent itself considers the handshake complete.
+    /// Until then it discards data as too early.
     pub notices_after: Duration,
-    /// Bytes received and not taken by destinations, of all streams, with which it stops reading.
+    /// How many bytes of all streams may wait for destinations before it stops reading.
     pub receive_buffer: usize,
 }
 
 impl AgentConfig {
-    /// One that works as the real one.
+    /// An agent that works at the real one's pace and limits.
     pub fn new(version: impl Into<String>, properties: SessionProperties) -> Self {
         Self {
             version: version.into(),
@@ -88,7 +88,7 @@ impl AgentConfig {
     }
 }
 
-/// Four numbers; what cannot be read counts as old.
+/// Parses four numbers; an unreadable version counts as the oldest.
 pub(super) fn parse_version(version: &str) -> [u32; 4] {
     let mut numbers = [0; 4];
     for (number, part) in numbers.iter_mut().zip(version.split('.')) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(pub u32);
 
-/// What is to be done for a connection's destination.
+/// What the driver does for a connection's destination.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ToDestination {
     /// Write this.

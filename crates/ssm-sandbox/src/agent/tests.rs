@@ -179,7 +179,7 @@ fn kinds(messages: &[Message]) -> Vec<String> {
 }
 
 #[test]
-fn data_before_the_handshake_is_complete_is_acknowledged_and_thrown_away() {
+fn data_before_handshake_complete_is_acknowledged_and_dropped() {
     let mut agent = Agent::asked(false);
     agent.output(0, b"early");
     assert_eq!(kinds(&agent.written()), ["acknowledge"]);
@@ -187,7 +187,7 @@ fn data_before_the_handshake_is_complete_is_acknowledged_and_thrown_away() {
 }
 
 #[test]
-fn data_before_the_agent_knows_that_the_handshake_is_complete_is_early_too() {
+fn data_before_the_agent_notices_its_handshake_is_dropped() {
     let mut agent = Agent::completed("3.3.4851.0");
     agent.output(1, b"early");
     agent.now += NOTICES_AFTER;
@@ -233,7 +233,7 @@ fn a_held_handshake_completes_when_released() {
 }
 
 #[test]
-fn a_message_is_acknowledged_once_the_port_took_it_and_again_when_it_comes_again() {
+fn a_message_is_acknowledged_when_taken_and_when_repeated() {
     let mut agent = Agent::ready();
     agent.port.not_ready = true;
     agent.output(1, b"a");
@@ -332,7 +332,7 @@ fn only_the_oldest_message_is_sent_again_every_100_ms_at_most() {
 }
 
 #[test]
-fn a_pause_keeps_messages_and_stops_their_repetition_until_the_start() {
+fn a_pause_keeps_messages_and_stops_repetition() {
     let mut agent = Agent::ready();
     agent.channel.send_output(b"a", agent.now);
     agent.written();

@@ -158,7 +158,7 @@ async fn answer(
             Err(Dropped)
         }
         Some(ApiFault::MalformedBody) => {
-            // What was a date is none now; the secrets around it stay.
+            // Spoils the date and keeps the secrets around it.
             let body = answer
                 .body
                 .replace("<Expiration>", "<Expiration>not a date ");

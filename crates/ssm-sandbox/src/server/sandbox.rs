@@ -1,4 +1,4 @@
-//! Starting a sandbox, asking it and steering it.
+//! The handle: starts a sandbox, inspects it and steers it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +22,7 @@ use crate::state::State;
 use crate::state::faults::{ApiFault, Faults, ResumeUrl};
 use crate::state::requests::RecordedRequest;
 
-/// A running stand-in for AWS. Everything it started ends when it is dropped.
+/// A running stand-in for AWS. Dropping it stops everything it started.
 pub struct Sandbox {
     state: Arc<State>,
     api: SocketAddr,
@@ -75,34 +75,34 @@ impl Default for SandboxBuilder {
 }
 
 impl SandboxBuilder {
-    /// Adds an IAM user. Without any there is `taro`, who has one virtual MFA device.
+    /// Adds an IAM user. The default is `taro`, with one virtual MFA device.
     pub fn user(mut self, user: impl Into<User>) -> Self {
         self.users.push(user.into());
         self
     }
 
-    /// Adds a role. Without any, every role that is asked for exists.
+    /// Adds a role. By default every role name can be assumed.
     pub fn role(mut self, role: Role) -> Self {
         self.roles.push(role);
         self
     }
 
-    /// Region that texts name; requests for any are answered. Default `us-east-1`.
+    /// The region that answers name; requests for any region are accepted. Default `us-east-1`.
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = region.into();
         self
     }
 
-    /// Whether Systems Manager is denied without an MFA session, all of it. Default `true`.
+    /// Whether every Systems Manager action is denied without an MFA session. Default `true`.
     pub fn enforce_mfa(mut self, enforce: bool) -> Self {
         self.enforce_mfa = enforce;
         self
     }
 
-    /// Nobody may do this (`ssm:GetConnectionStatus`). `context` is what AWS's text says after the
-    /// resource, such as `because no identity-based policy allows the ssm:GetConnectionStatus
+    /// Denies an action of Systems Manager or EC2, such as `ssm:GetConnectionStatus`, to every caller.
+    /// `context` is the end of AWS's error text, after the resource, such as `because no identity-based policy allows the ssm:GetConnectionStatus
     /// action` or `with an explicit deny in a service control policy` (IAM User Guide,
-    /// "Troubleshoot access denied error messages"). Of Systems Manager's and EC2's actions.
+    /// "Troubleshoot access denied error messages").
     pub fn deny(mut self, action: impl Into<String>, context: impl Into<String>) -> Self {
         self.denied.push((action.into(), context.into()));
         self
@@ -121,7 +121,7 @@ impl SandboxBuilder {
         self
     }
 
-    /// The clock that codes and sessions go by.
+    /// The clock that governs codes and the expiry of sessions.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -180,10 +180,10 @@ impl SandboxBuilder {
     /// Starts everything on 127.0.0.1.
     ///
     /// # Errors
-    /// When loopback cannot be listened on.
+    /// If the sandbox cannot listen on loopback.
     ///
     /// # Panics
-    /// Outside a tokio runtime with time and I/O enabled.
+    /// If called outside a tokio runtime with time and I/O enabled.
     pub async fn start(mut self) -> io::Result<Sandbox> {
         if self.users.is_empty() {
             self.users.push("taro".into());
@@ -293,14 +293,14 @@ impl Sandbox {
         devices.map(|device| device.serial.clone()).collect()
     }
 
-    /// What a device shows; `None` for one that does not exist or has no codes.
+    /// The code a device shows; `None` if it does not exist or has no codes.
     pub fn next_unused_code_of(&self, serial: &str) -> Option<String> {
         let account = self.state.account();
         let device = account.device(serial).filter(|device| device.has_codes())?;
         Some(device.next_code(self.state.clock.unix()))
     }
 
-    /// A device's secret; `None` for one that does not exist or has no codes.
+    /// A device's secret; `None` if it does not exist or has no codes.
     pub fn mfa_seed_of(&self, serial: &str) -> Option<Vec<u8>> {
         let account = self.state.account();
         let device = account.device(serial).filter(|device| device.has_codes())?;
@@ -322,7 +322,7 @@ impl Sandbox {
             .insert(instance.id.clone(), instance);
     }
 
-    /// Makes the next call of this action go wrong. Up to a thousand wait in line.
+    /// Makes the next call of this action fail as `fault` says. Up to a thousand faults can be queued.
     pub fn fail_next(&self, action: &str, fault: ApiFault) {
         self.state.add_fault(action, fault);
     }
@@ -363,13 +363,13 @@ impl Sandbox {
         running.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Every temporary credential expires now, whatever its holder believes.
+    /// Expires every temporary credential now; the clients still believe the old expiry.
     pub fn expire_sessions(&self) {
         self.state.account().expire_temporary();
     }
 
-    /// Every secret key, session token and data-channel token that was issued, to be looked for
-    /// where none may be.
+    /// Every secret key, session token and data-channel token that was issued, so that
+    /// a test can search logs and files for them.
     pub fn issued_secrets(&self) -> Vec<String> {
         self.state.account().issued().to_vec()
     }
@@ -382,7 +382,7 @@ impl Sandbox {
         }
     }
 
-    /// New connections are refused, by the API and by the gateway; what is open stays open.
+    /// Makes API and gateway refuse new connections; open ones stay open.
     pub fn stop_listening(&self) {
         for task in &self.tasks {
             task.abort();
@@ -400,7 +400,7 @@ impl Sandbox {
         self.tell(|| Command::Bye);
     }
 
-    /// Drops every websocket's connection without a word.
+    /// Drops every websocket's connection without a close frame.
     pub fn cut_websockets(&self) {
         self.tell(|| Command::Cut);
     }
@@ -411,29 +411,29 @@ impl Sandbox {
         self.tell(|| Command::Silent(true));
     }
 
-    /// Goes on where [`go_silent`](Self::go_silent) stopped.
+    /// Undoes [`go_silent`](Self::go_silent).
     pub fn speak_again(&self) {
         self.tell(|| Command::Silent(false));
     }
 
-    /// Every session's agent disappears without a word.
+    /// Makes every session's agent disappear without notice.
     pub fn vanish_agents(&self) {
         self.tell(|| Command::Vanish);
     }
 
-    /// Breaks the own websocket of every session's agent once, as
-    /// [`Faults::agent_breaks_after`](crate::Faults::agent_breaks_after) does: while it acknowledges
-    /// the next message with data of the port.
+    /// Breaks the websocket between the gateway and each session's agent once, as
+    /// [`Faults::agent_breaks_after`](crate::Faults::agent_breaks_after) does: while the agent
+    /// acknowledges the next message with port data.
     pub fn break_agent_websockets(&self) {
         self.tell(|| Command::BreakAgent);
     }
 
-    /// How many messages agents processed again, because they could not acknowledge them.
+    /// How many messages agents processed twice because they could not acknowledge the first copy.
     pub fn repeated_messages(&self) -> u64 {
         self.state.repeated.load(Ordering::Relaxed)
     }
 
-    /// Every session's agent sends these bytes as data of the port.
+    /// Makes every session's agent send these bytes as port data.
     pub fn send_raw(&self, bytes: &[u8]) {
         let bytes = Bytes::copy_from_slice(bytes);
         self.tell(|| Command::SendRaw(bytes.clone()));
@@ -444,7 +444,7 @@ impl Sandbox {
         self.tell(|| Command::ReleaseHandshake);
     }
 
-    /// The service ends every session, as an administrator may.
+    /// Terminates every session, as an administrator can.
     pub fn terminate_sessions(&self) {
         self.state.terminate(None);
     }

@@ -1,4 +1,4 @@
-//! Identity and Access Management: what somebody needs to find their own MFA device.
+//! Identity and Access Management: what users need to find their own MFA devices.
 
 use crate::account::{Account, Caller, Kind, Member};
 use crate::services::answer::Answer;
@@ -25,7 +25,7 @@ pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
     IAM.answer(action, outcome, request_id)
 }
 
-/// The user that is asked about: by default the caller, and nobody may ask about another.
+/// The user in question: the caller, by default and at most.
 fn member<'a>(
     account: &'a Account,
     caller: &Caller,

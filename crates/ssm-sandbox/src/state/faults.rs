@@ -1,4 +1,4 @@
-//! What goes wrong on purpose: with API calls, and on the data channel.
+//! Faults that a test injects into API calls and the data channel.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use tokio::sync::Notify;
 
 use crate::agent::deadline::after;
 
-/// What goes wrong with one API call.
+/// A fault of one API call.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ApiFault {
-    /// It is handled (a code is used up), and answered with HTTP 500.
+    /// The call is handled (a code is spent) and answered with HTTP 500.
     ErrorAfterHandling,
-    /// It is handled, and the connection dropped without an answer.
+    /// The call is handled, and the connection is dropped without an answer.
     DropAfterHandling,
-    /// It is answered with a throttling error, and not handled.
+    /// The call is not handled; the answer is a throttling error.
     Throttle,
-    /// It is handled; the answer has HTTP 200 and does not parse.
+    /// The call is handled; the answer has HTTP 200 and does not parse.
     MalformedBody,
-    /// It is handled; the answer waits for this notification.
+    /// The call is handled; the answer waits for this notification.
     Slow(Arc<Notify>),
-    /// It is handled; the answer's `Date` is ahead by this much.
+    /// The call is handled; the answer's `Date` is ahead by this much.
     DateAhead(Duration),
-    /// It is answered with this error, and not handled.
+    /// The call is not handled; the answer is this error.
     Refuse {
         /// The error's code, such as `RegionDisabledException`.
         code: String,
-        /// Its text.
+        /// The error's message.
         message: String,
     },
 }
@@ -41,11 +41,11 @@ pub enum ResumeUrl {
     /// As StartSession named it.
     #[default]
     Same,
-    /// With another `cell-number` each time, which alone is good from then on.
+    /// With another `cell-number` each time; only that URL works from then on.
     NewCell,
-    /// An empty text: the URL as before.
+    /// An empty string; the client keeps its URL.
     Empty,
-    /// None: the URL as before.
+    /// No `StreamUrl`; the client keeps its URL.
     Absent,
 }
 
@@ -64,7 +64,7 @@ impl ResumeUrl {
     }
 }
 
-/// What goes wrong between the gateway and the client. The same seed makes the same choices for the
+/// Faults between the gateway and the client. The same seed makes the same choices for the
 /// same messages.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
@@ -80,9 +80,9 @@ pub struct Faults {
     /// does so about every hour.
     pub bye_after: Option<Duration>,
     /// Break the agent's own websocket each time this many messages went to the agent, while it
-    /// acknowledges the next one with data of the port; 0 is taken as 1. The agent is back after 100 ms. From 3.0.655.0
-    /// on it has processed that message without counting it, and processes it again when it comes
-    /// again ([`Sandbox::repeated_messages`](crate::Sandbox::repeated_messages)); older agents
+    /// acknowledges the next one with port data; 0 counts as 1. The agent is back after 100 ms. From
+    /// 3.0.655.0 on it has processed that message without counting it, and processes the repetition
+    /// too ([`Sandbox::repeated_messages`](crate::Sandbox::repeated_messages)); older agents
     /// acknowledge first.
     pub agent_breaks_after: Option<u64>,
 }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_its_way_is_drained_in_the_order_in_which_it_would_arrive() {
+    fn messages_in_flight_are_drained_in_order_of_arrival() {
         let now = Instant::now();
         let slow = Lossy {
             reorder: 0.5,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_the_same_for_the_same_seed_and_happen_about_as_often_as_asked() {
+    fn faults_follow_the_seed_and_the_requested_rate() {
         let faults = Lossy {
             drop: 0.2,
             duplicate: 0.1,

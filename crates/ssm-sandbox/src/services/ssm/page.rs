@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_leads_to_where_the_page_ended_and_any_other_text_is_refused() {
+    fn a_page_token_continues_and_any_other_text_is_refused() {
         for at in [0, 10, 4711] {
             assert_eq!(offset(&token(at)).ok(), Some(at));
         }

@@ -115,7 +115,7 @@ fn a_code_is_good_once_and_each_device_has_its_own() {
 }
 
 #[test]
-fn a_device_of_somebody_else_and_a_passkey_are_not_validated() {
+fn another_users_device_and_a_passkey_are_refused() {
     let state = state(Vec::new());
     for serial in [HANAKO, KEY, "arn:aws:iam::123456789012:mfa/nobody"] {
         let answer = session(&state, "taro", serial, "123456");
@@ -140,7 +140,7 @@ fn a_serial_without_a_code_is_a_text_of_its_own() {
 }
 
 #[test]
-fn a_role_asks_for_mfa_its_external_id_and_keeps_its_longest_session() {
+fn a_role_enforces_mfa_external_id_and_longest_session() {
     let state = state(vec![
         Role::new("dev").max_session_duration(2 * HOUR),
         Role::new("partner")
@@ -180,7 +180,7 @@ fn a_role_asks_for_mfa_its_external_id_and_keeps_its_longest_session() {
 }
 
 #[test]
-fn a_session_passes_its_mfa_on_to_a_role_for_an_hour_at_most() {
+fn a_role_chained_from_an_mfa_session_lasts_an_hour_at_most() {
     let state = state(vec![Role::new("dev").max_session_duration(12 * HOUR)]);
     let digits = code(&state, PHONE);
     let taro = holder(&state, &session(&state, "taro", PHONE, &digits));
@@ -216,7 +216,7 @@ fn an_mfa_that_is_too_old_for_a_role_is_none() {
 }
 
 #[test]
-fn somebody_lists_their_own_devices_if_they_may() {
+fn users_list_their_own_devices_if_allowed() {
     let state = state(Vec::new());
     let list = form(&[("Action", "ListMFADevices"), ("Version", "2010-05-08")]);
     let answer = iam::answer(&state, &caller(&state, "taro"), &list);
