@@ -79,7 +79,10 @@ impl Inner {
 
     /// Longer than it takes to ask as often as is allowed, about a session and then about a role.
     pub(crate) fn patience(&self) -> Duration {
-        self.prompt_timeout * self.max_attempts * 2 + Duration::from_secs(60)
+        self.prompt_timeout
+            .saturating_mul(self.max_attempts)
+            .saturating_mul(2)
+            .saturating_add(Duration::from_secs(60))
     }
 
     /// Asks and calls until there is a session or no point in asking again.
