@@ -21,7 +21,7 @@ async fn endpoints_that_refuse_or_do_not_resolve_are_told_apart() {
     found.says("sts", &["cannot reach", "443", "security group"]);
 
     // No resolver is asked for a label of 64 characters: there is none (RFC 1035, section 2.3.4).
-    let nowhere = format!("http://{}.test", "x".repeat(64));
+    let nowhere = format!("https://{}.test", "x".repeat(64));
     let stream = sandbox.stream_endpoint().to_owned();
     let arguments = [TARGET, "--stream-endpoint", &stream];
     let mut command = doctor(&sandbox, home.path(), &arguments).await;

@@ -52,6 +52,8 @@ struct Session<'a> {
     websocket: Option<Box<WebSocket>>,
     silent: bool,
     relayed: u64,
+    /// The websocket carried its last message, and is cut when that has left.
+    cut_due: bool,
     /// When the websocket is closed for its age.
     bye_at: Option<Instant>,
     to_agent: Wire,
@@ -114,6 +116,7 @@ impl<'a> Session<'a> {
             websocket: None,
             silent: false,
             relayed: 0,
+            cut_due: false,
             bye_at: None,
             to_agent: Wire::new(faults.to_agent, faults.seed),
             to_client: Wire::new(faults.to_client, random.u64(..)),
@@ -262,6 +265,7 @@ impl<'a> Session<'a> {
     /// The client is gone: what was on its way to it, beyond the gateway, is lost.
     fn detach(&mut self, now: Instant) {
         self.websocket = None;
+        self.cut_due = false;
         self.state.set_connected(&self.id, false);
         self.bye_at = None;
         self.to_agent.cut();
@@ -282,7 +286,7 @@ impl<'a> Session<'a> {
             let inner = self.connections.lock();
             inner.agent.as_ref().is_some_and(Agent::is_blocked)
         };
-        if self.silent || blocked || self.to_agent.is_full() {
+        if self.silent || self.cut_due || blocked || self.to_agent.is_full() {
             return false;
         }
         for _ in 0..BATCH {
@@ -294,7 +298,10 @@ impl<'a> Session<'a> {
                 Poll::Ready(Some(Ok(message))) => {
                     if let Some(message) = payload(message) {
                         self.to_agent.send(message, now);
-                        self.count(now);
+                        self.count();
+                        if self.cut_due {
+                            return true;
+                        }
                     }
                 }
                 Poll::Ready(None | Some(Err(_))) => {
@@ -306,18 +313,17 @@ impl<'a> Session<'a> {
         true
     }
 
-    /// Cuts the websocket when its time has come.
-    fn count(&mut self, now: Instant) {
+    /// Counts a message that the websocket carried, and says when it has carried its last one.
+    fn count(&mut self) {
         self.relayed += 1;
-        if self
-            .state
-            .faults
-            .cut_after
-            .is_some_and(|most| self.relayed >= most)
-        {
-            self.relayed = 0;
-            self.detach(now);
-        }
+        let most = self.state.faults.cut_after;
+        self.cut_due = most.is_some_and(|most| self.relayed >= most);
+    }
+
+    /// Cuts the websocket once what it carried has left.
+    fn cut(&mut self, now: Instant) {
+        self.relayed = 0;
+        self.detach(now);
     }
 
     fn deliver_to_agent(&mut self, now: Instant) {
@@ -387,7 +393,7 @@ impl<'a> Session<'a> {
         {
             self.writing.push_back(message);
         }
-        while !self.writing.is_empty() {
+        while !self.writing.is_empty() && !self.cut_due {
             let Some(websocket) = &mut self.websocket else {
                 return wrote;
             };
@@ -408,13 +414,21 @@ impl<'a> Session<'a> {
                 self.detach(now);
                 return true;
             }
-            self.count(now);
+            self.count();
         }
-        if let Some(websocket) = &mut self.websocket
-            && let Poll::Ready(Err(_)) = Pin::new(&mut **websocket).poll_flush(cx)
-        {
-            self.detach(now);
-            return true;
+        if let Some(websocket) = &mut self.websocket {
+            match Pin::new(&mut **websocket).poll_flush(cx) {
+                Poll::Pending => {}
+                Poll::Ready(Err(_)) => {
+                    self.detach(now);
+                    return true;
+                }
+                Poll::Ready(Ok(())) if self.cut_due => {
+                    self.cut(now);
+                    return true;
+                }
+                Poll::Ready(Ok(())) => {}
+            }
         }
         wrote
     }
