@@ -71,6 +71,7 @@ impl SystemsManager {
     where
         SdkError<E, R>: ProvideErrorMetadata + RequestId + std::error::Error + 'static,
     {
+        tracing::debug!(target = %self.target, "sending {action}");
         let given = || given(&self.sdk_config, self.endpoint_url.as_deref());
         answer(action, given, (&self.target, &self.document_name), call).await
     }
