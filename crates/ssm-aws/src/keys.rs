@@ -18,7 +18,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Each with the name of what it comes from. An empty token is none.
+    /// Each with the name of what it comes from. An empty token counts as absent.
     ///
     /// # Errors
     /// When one holds a character that AWS's keys never have.

@@ -18,7 +18,7 @@ const PROFILE_VARIABLES: [&str; 2] = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"];
 
 /// What a program asks for, as by `--profile`, `--region` and `--endpoint-url` of the AWS CLI.
 /// What is left out comes from the environment and the files. An empty profile counts as left out;
-/// an empty region is none, and an empty URL an error.
+/// an empty region counts as unset, and an empty URL is an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
     /// The profile. Naming one takes the keys of the environment out of the search.
@@ -75,7 +75,7 @@ fn another(
         let mut theirs = settings.clone();
         theirs.roles.clear();
         if chain::follow(&mut theirs, shared, environment, true, Some(*other)).is_err() {
-            return false; // what cannot be used is in nobody's way
+            return false; // an unusable profile conflicts with no other
         }
         let [found] = theirs.roles.as_slice() else {
             return false;

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::value;
 
-/// Credentials with less than this left are fetched anew.
+/// Credentials with less than this left are fetched again.
 const MARGIN: Duration = Duration::from_secs(300);
 /// Credentials that do not say when they expire are kept this long, as by the AWS SDK.
 const UNLIMITED: Duration = Duration::from_secs(900);

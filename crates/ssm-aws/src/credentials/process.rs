@@ -74,7 +74,7 @@ fn split(command: &str) -> Option<Vec<String>> {
     shared_config::windows(command)
 }
 
-/// All of it, kept up to a limit: a process whose output nobody reads would wait for ever.
+/// All of it, kept up to a limit: a process blocks for ever when its output is not read.
 async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut pipe) = pipe {

@@ -22,7 +22,7 @@ impl<'a> View<'a> {
         self.profile.get(key).is_some()
     }
 
-    /// A value that is no secret; an empty one is none.
+    /// A value that is not secret; an empty one counts as unset.
     ///
     /// # Errors
     /// When the key has lines below it in a value's place, or the value is not one line.

@@ -268,7 +268,7 @@ fn roles_are_assumed_from_the_keys_outwards() {
     );
     assert_eq!(config(&files).profile("a").settings().roles().len(), 1);
     assert_eq!(config(&files).profile("b").settings().roles().len(), 1);
-    // An empty role is none.
+    // An empty role counts as unset.
     let files = format!("[default]\nrole_arn =\nmfa_serial =\ncredential_process =\n{KEYS}");
     let settings = config(&files).settings();
     assert_eq!(
@@ -431,7 +431,7 @@ fn endpoints_go_by_service_and_place() {
     config("")
         .with("AWS_ENDPOINT_URL_SSM", "x")
         .refused("AWS_ENDPOINT_URL_SSM: the endpoint URL \"x\"");
-    // A service that is not called is nobody's trouble.
+    // The endpoint of a service that is not called may be unusable.
     config("").with("AWS_ENDPOINT_URL_S3", "x").settings();
 }
 

@@ -41,7 +41,7 @@ impl Record {
         }
     }
 
-    /// `None` when it is none of ours.
+    /// `None` when it is not one of ours.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let record: Self = serde_json::from_slice(body).ok()?;
         (record.version == VERSION).then_some(record)

@@ -12,7 +12,7 @@ pub(crate) const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
 pub(crate) struct EnvironmentCode(Mutex<Option<Zeroizing<String>>>);
 
 impl EnvironmentCode {
-    /// `None` when there is none; an empty one is none.
+    /// `None` when unset or empty.
     pub(crate) fn read() -> Option<Self> {
         let text = std::env::var(CODE_VARIABLE).ok()?;
         if text.trim().is_empty() {
