@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use bench_support::{Channels, Muxes};
+use bench_support::{Channels, Muxes, PAYLOAD};
 use bytes::Bytes;
 use ssm_protocol::SessionConfig;
 use ssm_smux::Read;
@@ -36,7 +36,8 @@ fn main() {
             }
         }
         "window" => {
-            let payload = [0x5a; 64];
+            // Smaller payloads would meet the memory limit before they fill the window.
+            let payload = [0x5a; PAYLOAD];
             let mut config = SessionConfig::default();
             config.max_payload = payload.len();
             config.max_window = many * payload.len();

@@ -37,7 +37,7 @@ count() {
   local IFS=.
   local out=$work/$*
   taskset -c "$cpu" valgrind --tool=callgrind --callgrind-out-file="$out" "$programs/$1" "${@:2}" 2>"$out.log" ||
-    { cat "$out.log"; return 1; }
+    { cat "$out.log" >&2; return 1; }
   callgrind_annotate --auto=no --threshold=99.9 "$out" 2>/dev/null | tr -d , |
     awk '/PROGRAM TOTALS/ { total = $1 } /sha2::/ { hash += $1 } END { printf "%d %d\n", total - hash, hash }'
 }
