@@ -12,10 +12,11 @@ use crate::config::Limits;
 use crate::error::End;
 use crate::event::{Event, EventSender};
 use crate::link::{Link, LinkEnd};
+use crate::net::error::ConnectError;
+use crate::net::websocket::{Connector, WebSocket};
 use crate::outage::{Outage, Served};
 use crate::shared::Shared;
 use crate::terminate::TerminateGuard;
-use crate::websocket::{ConnectError, Connector, WebSocket};
 
 /// How long the websocket of a session that is over may take the close frame; nobody waits for the
 /// answer to it.

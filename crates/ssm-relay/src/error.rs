@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::api::ApiError;
 use crate::forward::ForwardError;
-use crate::websocket::ConnectError;
+use crate::net::error::ConnectError;
 
 /// Why a session, and with it a tunnel, ended.
 #[derive(Debug, Clone, Error)]

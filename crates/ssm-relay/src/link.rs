@@ -16,7 +16,7 @@ use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
 use crate::forward::{self, Forward};
-use crate::websocket::{WRITE_BUFFER, WebSocket};
+use crate::net::websocket::{WRITE_BUFFER, WebSocket};
 
 /// Messages of any kind, and bytes of them, read before the state machine gets them.
 const READ_BATCH: usize = 128;

@@ -10,7 +10,7 @@
 mod code;
 #[path = "../../../ssm-mfa/src/serial.rs"]
 mod serial;
-#[path = "../../../ssm-relay/src/stream_url.rs"]
+#[path = "../../../ssm-relay/src/net/stream_url.rs"]
 mod stream_url;
 
 pub use code::MfaCode;

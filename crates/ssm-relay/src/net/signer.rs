@@ -11,21 +11,11 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::websocket::ConnectError;
+use super::error::ConnectError;
+use super::stream_url::is_presigned;
 
 /// The service name in the signature's scope.
 const SERVICE: &str = "ssmmessages";
-
-/// Query parameters of which one makes a URL presigned (AWS Signature Version 4, query form).
-const PRESIGNED: [&str; 7] = [
-    "X-Amz-Algorithm",
-    "X-Amz-Credential",
-    "X-Amz-Date",
-    "X-Amz-Expires",
-    "X-Amz-SignedHeaders",
-    "X-Amz-Signature",
-    "X-Amz-Security-Token",
-];
 
 /// Signs the websocket's GET (IAM action `ssmmessages:OpenDataChannel`) with the caller's
 /// credentials, anew at every connect: a signature is good for minutes.
@@ -129,21 +119,9 @@ impl fmt::Debug for Signer {
     }
 }
 
-/// Whether a stream URL carries its signature itself, so that its request takes no credentials.
-pub fn is_presigned_url(url: &str) -> bool {
-    Url::parse(url).is_ok_and(|url| is_presigned(&url))
-}
-
-fn is_presigned(url: &Url) -> bool {
-    url.query_pairs().any(|(name, _)| {
-        PRESIGNED
-            .iter()
-            .any(|known| name.eq_ignore_ascii_case(known))
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::stream_url::PRESIGNED;
     use super::*;
 
     fn signer(session_token: Option<&str>) -> Signer {
@@ -207,7 +185,6 @@ mod tests {
             let url =
                 format!("wss://h.example/v1/data-channel/s?role=publish_subscribe&{parameter}=x");
             assert!(headers(&url, None).await.is_empty(), "{parameter}");
-            assert!(is_presigned_url(&url), "{parameter}");
         }
     }
 }

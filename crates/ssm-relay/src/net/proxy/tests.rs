@@ -3,7 +3,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::websocket::ConnectError;
+use crate::net::error::ConnectError;
 
 const HOST: &str = "ssmmessages.us-east-1.amazonaws.com:443";
 

@@ -7,9 +7,9 @@ use tokio_tungstenite::tungstenite::Message;
 use zeroize::Zeroizing;
 
 use super::{ConnectError, Connector, WebSocket};
-use crate::proxy::Proxy;
-use crate::stream_url::StreamEndpoint;
-use crate::transport::Transport;
+use crate::net::dial::Transport;
+use crate::net::proxy::Proxy;
+use crate::net::stream_url::StreamEndpoint;
 
 fn connector() -> Connector {
     Connector::new(

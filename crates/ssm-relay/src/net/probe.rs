@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use url::Url;
 
+use super::dial::{self, Transport};
+use super::error::ConnectError;
+use super::proxy::{self, Proxy};
+use super::stream_url::StreamUrlError;
+use super::tls::CaBundle;
+use super::url::{host_and_port, host_header, name_and_port};
 use crate::clock::after;
-use crate::dial;
-use crate::proxy::{self, Proxy};
-use crate::stream_url::StreamUrlError;
-use crate::tls::CaBundle;
-use crate::transport::Transport;
-use crate::websocket::{ConnectError, host_and_port, host_header};
 
 /// What became of asking an endpoint for an answer, any answer.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ fn parse(endpoint: &str) -> Result<Url, StreamUrlError> {
 }
 
 async fn resolve(url: &Url) -> std::io::Result<Vec<IpAddr>> {
-    let mut addresses: Vec<_> = tokio::net::lookup_host(dial::name_and_port(url))
+    let mut addresses: Vec<_> = tokio::net::lookup_host(name_and_port(url))
         .await?
         .map(|address| address.ip())
         .collect();

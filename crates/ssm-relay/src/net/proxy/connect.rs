@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::shown;
-use crate::websocket::{ConnectError, is_passing};
+use crate::net::error::{ConnectError, is_passing};
 
 /// Has the proxy connect to `host` (host and port).
 pub(crate) async fn connect(proxy: &Intercept, host: &str) -> Result<TcpStream, ConnectError> {

@@ -1,7 +1,9 @@
+//! The data channel's websocket: the signed request, the upgrade, and OpenDataChannel.
+
+mod quota;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -14,7 +16,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -25,13 +26,14 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::dial;
-use crate::proxy::{Proxy, ProxyError};
-use crate::quota::Quota;
-use crate::signer::Signer;
-use crate::stream_url::{StreamEndpoint, StreamUrlError, is_presigned};
-use crate::tls::CaBundle;
-use crate::transport::Transport;
+use super::dial::{self, Transport};
+use super::error::ConnectError;
+use super::proxy::Proxy;
+use super::signer::Signer;
+use super::stream_url::{StreamEndpoint, is_presigned};
+use super::tls::CaBundle;
+use super::url::{host_and_port, host_header};
+use quota::Quota;
 
 /// Longest refusal text taken from a service's HTTP answer.
 const MAX_REFUSAL: usize = 4096;
@@ -49,124 +51,6 @@ pub(crate) const WRITE_BUFFER: usize = 96 << 10;
 const MAX_WRITE_BUFFER: usize = 4 * WRITE_BUFFER;
 
 pub(crate) type WebSocket = WebSocketStream<Quota<Transport>>;
-
-/// Why the data channel's websocket could not be opened.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The URL may not be connected to.
-    #[error(transparent)]
-    Url(#[from] StreamUrlError),
-    /// The host cannot be reached.
-    #[error(
-        "cannot reach {host}: {error}; check the network, a proxy in between, and the VPC endpoint for ssmmessages"
-    )]
-    Network {
-        /// Host and port.
-        host: String,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// TLS failed.
-    #[error(
-        "TLS to {host} failed: {error}; check the machine's clock and certificate store; if a proxy replaces certificates, name its root certificate in AWS_CA_BUNDLE"
-    )]
-    Tls {
-        /// Host and port.
-        host: String,
-        /// What TLS said.
-        error: String,
-    },
-    /// A proxy in between did not let the connection through.
-    #[error("the proxy {proxy} did not connect to {host}: {reason}")]
-    Proxy {
-        /// The proxy, without credentials.
-        proxy: String,
-        /// Host and port behind it.
-        host: String,
-        /// What to do about it.
-        reason: String,
-        /// Whether another attempt may get through.
-        retryable: bool,
-    },
-    /// The environment's proxy cannot be read.
-    #[error(transparent)]
-    ProxyVariable(#[from] ProxyError),
-    /// There are no credentials to sign with.
-    #[error("no credentials to sign the data channel with: {}", chain(.0))]
-    Credentials(aws_credential_types::provider::error::CredentialsError),
-    /// Signing failed.
-    #[error("the request for the data channel cannot be signed: {0}")]
-    Sign(String),
-    /// The service refused the request.
-    #[error("the service refused the data channel with HTTP {status}{}; the IAM action ssmmessages:OpenDataChannel must be allowed, the credentials still valid, and the clock right", shown(.text))]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// What the service said.
-        text: String,
-    },
-    /// The peer does not speak websocket.
-    #[error("{host} did not answer as a websocket: {reason}")]
-    Handshake {
-        /// Host and port.
-        host: String,
-        /// What was wrong.
-        reason: String,
-    },
-    /// It took too long.
-    #[error("{host} did not answer within {after:?}")]
-    Timeout {
-        /// Host and port.
-        host: String,
-        /// The limit that passed.
-        after: Duration,
-    },
-}
-
-/// An error with its causes, each said once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-impl ConnectError {
-    /// Whether another attempt with the same settings may succeed.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Network { .. } | Self::Timeout { .. } | Self::Handshake { .. } => true,
-            Self::Refused { status, .. } => is_passing(*status),
-            Self::Proxy { retryable, .. } => *retryable,
-            Self::Url(_)
-            | Self::Tls { .. }
-            | Self::ProxyVariable(_)
-            | Self::Credentials(_)
-            | Self::Sign(_) => false,
-        }
-    }
-}
-
-/// An answer that another attempt may not get again.
-pub(crate) fn is_passing(status: u16) -> bool {
-    status == 429 || status >= 500
-}
-
-fn shown(text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!(" ({text})")
-    }
-}
 
 /// Opens websockets to the data channel.
 #[derive(Debug)]
@@ -227,8 +111,8 @@ impl Connector {
         open_data_channel: Zeroizing<String>,
     ) -> Result<WebSocket, ConnectError> {
         let signed = match &self.signer {
-            Some(signer) if !is_presigned(url) => signer.headers(url, &host_header(url)).await?,
-            _ => Default::default(),
+            Some(signer) => signer.headers(url, &host_header(url)).await?,
+            None => Default::default(),
         };
         let io = dial::connect(url, &self.proxy, self.ca_bundle.as_ref()).await?;
         let key = generate_key();
@@ -373,17 +257,4 @@ fn origin_form(url: &Url) -> String {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     }
-}
-
-pub(crate) fn host_header(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
-}
-
-pub(crate) fn host_and_port(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    format!("{host}:{}", url.port_or_known_default().unwrap_or(443))
 }

@@ -117,7 +117,7 @@ impl StreamEndpoint {
 
 /// Query parameters any of which makes a URL presigned: it brings its own signature, and works for as
 /// long as that says (`session-manager-plugin` @29db6846).
-const PRESIGNED: &[&str] = &[
+pub(super) const PRESIGNED: &[&str] = &[
     "X-Amz-Algorithm",
     "X-Amz-Credential",
     "X-Amz-Date",
@@ -126,6 +126,11 @@ const PRESIGNED: &[&str] = &[
     "X-Amz-Signature",
     "X-Amz-Security-Token",
 ];
+
+/// Whether a stream URL is presigned, so that its request takes no credentials.
+pub fn is_presigned_url(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| is_presigned(&url))
+}
 
 /// Whether the URL is presigned: it is used as it is, and its session cannot be resumed.
 pub(crate) fn is_presigned(url: &Url) -> bool {

@@ -1,5 +1,7 @@
 //! The way to a host: TCP, through a proxy where there is one, and TLS.
 
+mod transport;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,11 +12,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Url;
 
-use crate::proxy::{self, Proxy};
-use crate::stream_url::StreamUrlError;
-use crate::tls::{self, CaBundle};
-use crate::transport::Transport;
-use crate::websocket::{ConnectError, host_and_port};
+use super::error::ConnectError;
+use super::proxy::{self, Proxy};
+use super::stream_url::StreamUrlError;
+use super::tls::{self, CaBundle};
+use super::url::{host_and_port, name_and_port};
+pub(crate) use transport::Transport;
 
 /// Connects to a URL's host; `ws` and `http` are plain.
 pub(crate) async fn connect(
@@ -53,13 +56,6 @@ pub(crate) async fn connect(
             _ => network(error),
         })?;
     Ok(Transport::Tls(Box::new(stream)))
-}
-
-/// As the resolver takes them: an IPv6 address without its brackets.
-pub(crate) fn name_and_port(url: &Url) -> (String, u16) {
-    let name = url.host_str().unwrap_or_default();
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    (bare.to_owned(), url.port_or_known_default().unwrap_or(443))
 }
 
 /// Connects to AWS's endpoints on the way that a tunnel's data channel takes: the same proxies, the
