@@ -45,7 +45,7 @@ async fn upload(tunnel: &Tunnel, seed: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_arrives_once_though_the_agents_websocket_breaks() {
+async fn an_upload_arrives_once_when_the_agents_websocket_breaks() {
     // On either side of the first version that processes before it acknowledges.
     for (version, repeats) in [
         ("3.3.4851.0", true),
@@ -100,7 +100,7 @@ async fn counter(text: &'static [u8]) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_plain_stream_whose_bytes_may_have_come_twice_is_reset() {
+async fn a_plain_stream_with_possibly_doubled_bytes_is_reset() {
     let destination = counter(b"INSERT INTO t").await;
     let sandbox = breaking(destination, "3.3.4851.0", Faults::default()).await;
     let (tunnel, mut tcp) = broken(b"INSERT INTO t", &sandbox).await;
@@ -118,7 +118,7 @@ async fn a_plain_stream_whose_bytes_may_have_come_twice_is_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_in_process_is_told_why_it_was_reset() {
+async fn an_in_process_stream_reports_why_it_was_reset() {
     let destination = counter(b"INSERT INTO t").await;
     let sandbox = breaking(destination, "3.3.4851.0", Faults::default()).await;
     let tunnel = open(tunnel(&sandbox).document_name("AWS-StartSSHSession")).await;
@@ -137,7 +137,7 @@ async fn a_stream_in_process_is_told_why_it_was_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ssh_is_left_to_notice_by_itself_that_bytes_came_twice() {
+async fn an_ssh_stream_with_doubled_bytes_is_left_to_ssh() {
     const HELLO: &[u8] = b"SSH-2.0-test\r\n";
     let sandbox = breaking(counter(HELLO).await, "3.3.4851.0", Faults::default()).await;
     let (_tunnel, mut tcp) = broken(HELLO, &sandbox).await;

@@ -149,7 +149,7 @@ async fn connect(port: u16) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the AWS CLI; .ci/run installs it"]
-async fn the_aws_cli_forwards_ports_through_it_and_ctrl_c_ends_the_session() {
+async fn the_aws_cli_forwards_a_port_until_ctrl_c() {
     let sandbox = sandbox(instance(echo().await)).await;
     let local = free_port().port();
     let parameters = format!("portNumber=3389,localPortNumber={local}");
@@ -198,7 +198,7 @@ async fn the_aws_cli_forwards_ports_through_it_and_ctrl_c_ends_the_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the AWS CLI; .ci/run installs it"]
-async fn a_remote_host_a_free_port_and_a_lost_websocket_work_through_the_aws_cli() {
+async fn the_aws_cli_reaches_a_remote_host_across_a_lost_websocket() {
     let host = Instance::new(TARGET).host("db.internal", echo().await);
     let sandbox = sandbox(host.paced(false)).await;
     let document = "AWS-StartPortForwardingSessionToRemoteHost";
@@ -228,7 +228,7 @@ async fn a_remote_host_a_free_port_and_a_lost_websocket_work_through_the_aws_cli
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the AWS CLI; .ci/run installs it"]
-async fn the_listener_is_where_the_document_and_the_environment_say() {
+async fn the_listener_follows_the_document_and_the_environment() {
     let sandbox = Sandbox::builder()
         .enforce_mfa(false)
         .instance(instance(echo().await))
@@ -294,7 +294,7 @@ async fn the_listener_is_where_the_document_and_the_environment_say() {
 /// `AWS-StartSSHSession` as ssh's ProxyCommand has it: the connection on standard input and output.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the AWS CLI; .ci/run installs it"]
-async fn the_ssh_document_is_one_connection_on_standard_input_and_output() {
+async fn the_ssh_document_connects_standard_input_and_output() {
     use tokio::io::AsyncWriteExt as _;
 
     const LENGTH: usize = 300_000;
@@ -344,7 +344,7 @@ async fn the_ssh_document_is_one_connection_on_standard_input_and_output() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the AWS CLI; .ci/run installs it"]
-async fn a_port_in_use_and_a_refused_destination_are_told_as_the_plugin_tells_them() {
+async fn failures_are_reported_in_the_reference_plugins_words() {
     let sandbox = sandbox(instance(closed_port())).await;
     let mut cli = Cli::start(
         &sandbox,
@@ -389,7 +389,7 @@ async fn a_port_in_use_and_a_refused_destination_are_told_as_the_plugin_tells_th
 /// The command line itself, without the AWS CLI.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn every_form_of_the_command_line_is_understood() {
+async fn every_form_of_the_command_line_is_accepted() {
     let sandbox = sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let run = async |arguments: &[&str]| {

@@ -26,7 +26,7 @@ struct Row {
 }
 
 /// The test that runs what stands in the first column.
-const RUN: &str = "every_command_of_the_table_ends_with_its_text";
+const RUN: &str = "every_command_prints_its_text_and_exit_code";
 
 fn rows() -> Vec<Row> {
     let page = fs::read_to_string(root().join("BAD_INPUT.md")).expect("the page");
@@ -79,7 +79,7 @@ fn sources(folder: &Path, into: &mut Vec<String>) {
 }
 
 #[test]
-fn every_row_names_a_test_that_exists_and_a_text_that_stands_in_the_code() {
+fn every_row_names_an_existing_test_and_text() {
     let mut all = Vec::new();
     for folder in ["crates", "examples", "tests"] {
         sources(&root().join(folder), &mut all);
@@ -128,7 +128,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_table_ends_with_its_text() {
+async fn every_command_prints_its_text_and_exit_code() {
     let sandbox = sandbox(instance(echo().await)).await;
     let folder = tempfile::tempdir().expect("a folder");
     let busy = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -288,7 +288,7 @@ fn is_unreadable(error: &Error) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_session_answer_that_lacks_a_part_is_no_answer() {
+async fn an_incomplete_start_session_answer_is_rejected() {
     let url = "wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/s";
     for body in [
         "{}".to_owned(),
@@ -318,7 +318,7 @@ async fn a_start_session_answer_that_lacks_a_part_is_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_proxy_answers_in_the_services_place_is_no_answer() {
+async fn a_proxys_answer_in_the_services_place_is_rejected() {
     let page = "<html><body>Sign in to the network</body></html>";
     for answer in [
         http("200 OK", "text/html", page),
@@ -353,7 +353,7 @@ async fn what_a_proxy_answers_in_the_services_place_is_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn errors_of_the_service_keep_its_text_and_say_what_to_do() {
+async fn service_errors_keep_their_text_and_name_a_remedy() {
     for (code, expected) in [
         ("AccessDeniedException", "StartSession was denied: WORDS"),
         ("TargetNotConnected", "is not connected to Systems Manager"),
@@ -393,7 +393,7 @@ async fn errors_of_the_service_keep_its_text_and_say_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_url_that_is_not_session_managers_is_not_connected_to() {
+async fn a_foreign_stream_url_is_never_connected_to() {
     for (url, expected) in [
         ("nonsense", "is not a websocket URL"),
         ("", "is not a websocket URL"),
@@ -418,7 +418,7 @@ async fn a_stream_url_that_is_not_session_managers_is_not_connected_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_resume_session_answer_that_does_not_parse_is_asked_for_again() {
+async fn an_unreadable_resume_session_answer_is_retried() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox)).await;
     soon("ready", tunnel.ready()).await.expect("ready");
@@ -431,7 +431,7 @@ async fn a_resume_session_answer_that_does_not_parse_is_asked_for_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_of_terminate_session_does_not_keep_a_tunnel_open() {
+async fn a_failed_terminate_session_still_closes_the_tunnel() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox)).await;
     soon("ready", tunnel.ready()).await.expect("ready");

@@ -57,7 +57,7 @@ async fn a_command_inside_a_tunnel_sees_neither_code_nor_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn programs_that_give_keys_and_codes_see_neither_code_nor_session() {
+async fn credential_programs_see_neither_code_nor_session() {
     let sandbox = Sandbox::builder().start().await.expect("starts");
     let home = tempfile::tempdir().expect("a folder");
     let keys = format!(
@@ -101,7 +101,7 @@ const HOSTILE: &str =
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs bash, dash, zsh and fish"]
-async fn exported_credentials_arrive_in_every_shell_as_they_are() {
+async fn exported_credentials_reach_every_shell_unchanged() {
     let sandbox = sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let mfa = example("mfa").await;
@@ -142,7 +142,7 @@ async fn exported_credentials_arrive_in_every_shell_as_they_are() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn cmd_gets_no_value_that_it_would_change() {
+async fn cmd_is_never_given_a_value_it_would_change() {
     let sandbox = sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let mfa = example("mfa").await;

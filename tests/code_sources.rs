@@ -49,7 +49,7 @@ impl MfaCodeSource for Person {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_given_code_goes_first_and_the_person_is_asked_when_it_is_wrong() {
+async fn a_wrong_given_code_falls_back_to_the_prompt() {
     let sandbox = sandbox().await;
     let asked = Arc::new(AtomicUsize::new(0));
     let person = Person {
@@ -68,7 +68,7 @@ async fn a_given_code_goes_first_and_the_person_is_asked_when_it_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_given_code_that_is_wrong_stays_the_reason_when_there_is_nobody_to_ask() {
+async fn a_wrong_given_code_is_the_error_when_no_prompt_is_possible() {
     let sandbox = sandbox().await;
     let person = Person {
         code: Err(CodeError::NoTerminal),
@@ -88,7 +88,7 @@ async fn a_given_code_that_is_wrong_stays_the_reason_when_there_is_nobody_to_ask
 
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_is_not_asked_again_after_a_wrong_code() {
+async fn a_code_program_is_not_rerun_after_a_wrong_code() {
     let sandbox = sandbox().await;
     let asked = Arc::new(AtomicUsize::new(0));
     let person = Person {
@@ -114,7 +114,7 @@ async fn a_program_is_not_asked_again_after_a_wrong_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_made_from_the_seed_is_accepted() {
+async fn a_code_generated_from_the_seed_is_accepted() {
     let sandbox = sandbox().await;
     let seed = base32(&sandbox.mfa_seed());
     let totp = Totp::from_base32(&seed).expect("Base32");

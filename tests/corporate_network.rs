@@ -229,7 +229,7 @@ fn told<'a>(events: &'a [Value], event: &str, field: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
-async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_authority() {
+async fn calls_and_data_channel_use_the_proxy_and_the_companys_ca() {
     let company = Company::start().await;
     let proxy = format!("http://user:p4ss@{}", company.proxy);
     let mut child = company
@@ -254,7 +254,7 @@ async fn calls_and_data_channel_go_through_the_proxy_and_trust_the_companys_auth
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
-async fn the_windows_password_comes_the_same_way() {
+async fn the_windows_password_request_uses_the_proxy() {
     let company = Company::start().await;
     let proxy = format!("http://user:p4ss@{}", company.proxy);
     let mut command = company.run("rdp", &proxy, Some("ca.crt")).await;
@@ -275,7 +275,7 @@ async fn the_windows_password_comes_the_same_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
-async fn what_stands_in_the_way_is_named() {
+async fn each_obstacle_on_the_network_is_named() {
     let company = Company::start().await;
     let with_password = format!("http://user:p4ss@{}", company.proxy);
     company.write("empty.pem", "");
@@ -310,7 +310,7 @@ async fn what_stands_in_the_way_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs tinyproxy, stunnel and openssl; .ci/run installs them"]
-async fn the_doctor_goes_the_same_way_and_names_what_stands_in_it() {
+async fn the_doctor_uses_the_proxy_and_names_each_obstacle() {
     let company = Company::start().await;
     let with_password = format!("http://user:p4ss@{}", company.proxy);
     let wrong = format!("http://user:planted-marker@{}", company.proxy);

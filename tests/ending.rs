@@ -78,7 +78,7 @@ async fn closing_delivers_what_was_written() {
 
 /// Unwinding drops the tunnel, whoever panics.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_of_the_users_task_terminates_the_session() {
+async fn a_panic_in_the_callers_task_terminates_the_session() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let panicked = tokio::spawn(async move {
@@ -119,7 +119,7 @@ fn a_panic_that_takes_the_runtime_down_terminates_the_session() {
 
 /// What is over already is terminated.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_gone_when_it_is_to_be_terminated_counts_as_terminated() {
+async fn a_session_already_gone_counts_as_terminated() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).limits(patient())).await;
     soon("ready", tunnel.ready()).await.expect("ready");

@@ -96,7 +96,7 @@ impl Trap {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_service_is_called_by_plain_http_beyond_this_machine() {
+async fn plain_http_never_leaves_this_machine() {
     let trap = Trap::new();
     for (call, text) in every_call(&trap.url("http")).await {
         let refused = text.contains("https://") && text.contains("http:// to this machine");
@@ -122,7 +122,7 @@ async fn redirecting(status: &'static str, target: String) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_redirection_is_followed_with_credentials() {
+async fn redirects_are_never_followed_with_credentials() {
     for status in ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"] {
         let trap = Trap::new();
         let endpoint = redirecting(status, trap.url("http")).await;
@@ -132,7 +132,7 @@ async fn no_redirection_is_followed_with_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_redirection_of_the_data_channel_is_followed() {
+async fn redirects_of_the_data_channel_are_never_followed() {
     let sandbox = sandbox(instance(echo().await)).await;
     for status in ["301 Moved", "302 Found", "307 Temporary", "308 Permanent"] {
         let trap = Trap::new();

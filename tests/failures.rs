@@ -23,7 +23,7 @@ fn service(error: &Error) -> &ServiceError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unknown_or_unconnected_target_says_what_to_check() {
+async fn an_unconnected_target_error_names_what_to_check() {
     let offline = Instance::new("i-0aaaaaaaaaaaaaaaa").online(false);
     let sandbox = sandbox(offline).await;
     for target in ["i-0aaaaaaaaaaaaaaaa", "i-0bbbbbbbbbbbbbbbb"] {
@@ -49,7 +49,7 @@ async fn an_unknown_or_unconnected_target_says_what_to_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denial_names_mfa_as_a_possible_cause_and_keeps_the_services_text() {
+async fn a_denial_keeps_the_services_text_and_suggests_mfa() {
     let sandbox = Sandbox::builder()
         .instance(instance(echo().await))
         .start()
@@ -80,7 +80,7 @@ async fn a_denial_names_mfa_as_a_possible_cause_and_keeps_the_services_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_session_says_to_log_in_again() {
+async fn an_expired_mfa_session_says_to_log_in_again() {
     let sandbox = Sandbox::builder()
         .instance(instance(echo().await))
         .start()
@@ -135,7 +135,7 @@ async fn wrong_keys_say_to_check_the_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_document_or_parameter_is_told_from_a_bad_target() {
+async fn a_bad_document_is_distinguished_from_a_bad_target() {
     let sandbox = sandbox(instance(echo().await)).await;
     let error = refused(tunnel(&sandbox).document_name("No-Such-Document")).await;
     assert!(
@@ -151,7 +151,7 @@ async fn a_bad_document_or_parameter_is_told_from_a_bad_target() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn settings_that_cannot_work_are_refused_before_anything_is_asked() {
+async fn impossible_settings_are_refused_before_any_request() {
     let sandbox = sandbox(instance(echo().await)).await;
     let config = config(&sandbox);
     let base = || Tunnel::builder(TARGET).sdk_config(&config);
@@ -183,7 +183,7 @@ async fn settings_that_cannot_work_are_refused_before_anything_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_cannot_be_reached_says_to_check_the_network() {
+async fn an_unreachable_endpoint_says_to_check_the_network() {
     let sandbox = sandbox(instance(echo().await)).await;
     let nobody = format!("http://{}", e2e::closed_port());
     let error = refused(tunnel(&sandbox).endpoint_url(nobody)).await;
@@ -195,7 +195,7 @@ async fn an_endpoint_that_cannot_be_reached_says_to_check_the_network() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_does_not_parse_is_named_without_being_shown() {
+async fn an_unreadable_answer_is_reported_without_its_content() {
     let sandbox = sandbox(instance(echo().await)).await;
     // A stream URL and a token are in it.
     sandbox.fail_next("StartSession", ApiFault::MalformedBody);
@@ -211,7 +211,7 @@ async fn an_answer_that_does_not_parse_is_named_without_being_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_not_the_protocols_end_the_tunnel_with_an_error() {
+async fn bytes_outside_the_protocol_end_the_tunnel_with_an_error() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox)).await;
     soon("ready", tunnel.ready()).await.expect("ready");
@@ -233,7 +233,7 @@ async fn bytes_that_are_not_the_protocols_end_the_tunnel_with_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_vanishes_during_the_handshake_is_waited_for_no_longer_than_said() {
+async fn an_agent_lost_during_the_handshake_hits_its_timeout() {
     let sandbox = sandbox(instance(echo().await).hold_handshake()).await;
     let mut limits = Limits::default();
     limits.handshake_timeout = Duration::from_millis(300);
@@ -249,7 +249,7 @@ async fn an_agent_that_vanishes_during_the_handshake_is_waited_for_no_longer_tha
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_vanishes_in_the_middle_ends_the_tunnel_with_an_error() {
+async fn an_agent_lost_mid_transfer_ends_the_tunnel_with_an_error() {
     let sandbox = sandbox(instance(echo().await)).await;
     let mut limits = Limits::default();
     // Long enough for a slow machine's answers before it vanishes.
@@ -277,7 +277,7 @@ async fn an_agent_that_vanishes_in_the_middle_ends_the_tunnel_with_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_the_service_ends_ends_the_tunnel_in_order() {
+async fn a_session_ended_by_the_service_ends_the_tunnel_cleanly() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox)).await;
     soon("ready", tunnel.ready()).await.expect("ready");
@@ -320,7 +320,7 @@ async fn a_denied_data_channel_names_the_permission() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn throttled_and_failing_calls_are_tried_again_by_the_sdk() {
+async fn throttled_and_failing_calls_are_retried_by_the_sdk() {
     let sandbox = sandbox(instance(echo().await)).await;
     sandbox.fail_next("StartSession", ApiFault::Throttle);
     sandbox.fail_next("StartSession", ApiFault::ErrorAfterHandling);

@@ -72,47 +72,47 @@ fn search(name: &str) {
 }
 
 #[test]
-fn any_bytes_as_a_message_are_read_or_an_error() {
+fn any_bytes_as_a_message_parse_or_fail_cleanly() {
     search("frame");
 }
 
 #[test]
-fn any_bytes_as_a_body_are_read_or_an_error() {
+fn any_bytes_as_a_body_parse_or_fail_cleanly() {
     search("payload");
 }
 
 #[test]
-fn a_session_keeps_its_promises_whatever_its_peer_does() {
+fn a_session_keeps_its_promises_with_any_peer() {
     search("session");
 }
 
 #[test]
-fn two_sessions_lose_nothing_whatever_the_network_did() {
+fn two_sessions_lose_nothing_over_any_network() {
     search("session_pair");
 }
 
 #[test]
-fn smux_bytes_mean_the_same_however_they_are_cut() {
+fn smux_bytes_mean_the_same_however_they_are_split() {
     search("smux_frames");
 }
 
 #[test]
-fn a_multiplexer_keeps_its_promises_whatever_its_peer_does() {
+fn a_multiplexer_keeps_its_promises_with_any_peer() {
     search("smux_peer");
 }
 
 #[test]
-fn two_multiplexers_lose_nothing_whatever_both_sides_do() {
+fn two_multiplexers_lose_nothing_whatever_each_side_does() {
     search("smux_pair");
 }
 
 #[test]
-fn any_text_as_a_url_a_serial_number_or_a_code_is_taken_only_where_it_is_one() {
+fn urls_serials_and_codes_accept_only_valid_text() {
     search("texts");
 }
 
 #[test]
-fn every_target_is_searched_and_has_a_fuzzer() {
+fn every_fuzz_target_runs_here_and_in_the_fuzzer() {
     let here = include_str!("fuzz.rs");
     let manifest = include_str!("../crates/ssm-protocol/fuzz/Cargo.toml");
     for target in fuzz::TARGETS {

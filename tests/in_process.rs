@@ -186,7 +186,7 @@ async fn a_query_to_a_private_database_needs_no_local_port() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PostgreSQL; .ci/run installs it"]
-async fn a_database_whose_certificate_is_another_s_is_refused_and_its_errors_are_told() {
+async fn a_wrong_certificate_and_database_errors_are_reported() {
     let database = Postgres::start().await;
     let sandbox = behind(database.address).await;
     let home = tempfile::tempdir().expect("a folder");
@@ -211,7 +211,7 @@ async fn a_database_whose_certificate_is_another_s_is_refused_and_its_errors_are
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs python3 for its HTTP server; .ci/run installs it"]
-async fn pages_of_a_private_web_server_come_over_hyper_s_client() {
+async fn a_private_web_page_is_fetched_over_hyper() {
     let folder = tempfile::tempdir().expect("a folder");
     let page = random_bytes(2, 1_000_000);
     std::fs::write(folder.path().join("page"), &page).expect("written");

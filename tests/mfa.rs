@@ -83,7 +83,7 @@ impl MfaCodeSource for Person {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixteen_callers_over_two_clients_lead_to_one_prompt_and_one_request() {
+async fn sixteen_concurrent_callers_cause_one_prompt_and_one_request() {
     let sandbox = sandbox(Clock::default()).await;
     let (person, asked, answer) = Person::new(vec![code(&sandbox)]);
     let provider = provider(&sandbox, person);
@@ -120,7 +120,7 @@ async fn sixteen_callers_over_two_clients_lead_to_one_prompt_and_one_request() {
 
 /// With the SDK's own identity cache a prompt is dropped after about 20 s and started again.
 #[tokio::test(start_paused = true)]
-async fn somebody_who_types_for_two_minutes_is_asked_once() {
+async fn a_prompt_open_for_two_minutes_is_shown_once() {
     let sandbox = sandbox(Clock::default()).await;
     let slow_code = code(&sandbox);
     let asked = Arc::new(AtomicUsize::new(0));
@@ -142,7 +142,7 @@ async fn somebody_who_types_for_two_minutes_is_asked_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_never_sent_twice_whatever_sts_answers() {
+async fn a_code_is_sent_once_whatever_sts_answers() {
     for fault in [
         ApiFault::ErrorAfterHandling,
         ApiFault::DropAfterHandling,
@@ -166,7 +166,7 @@ async fn a_code_is_never_sent_twice_whatever_sts_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_code_is_asked_for_again_and_a_reused_one_is_not_even_sent() {
+async fn a_wrong_code_prompts_again_and_a_reused_one_is_not_sent() {
     let sandbox = sandbox(Clock::default()).await;
     let good = code(&sandbox);
     let wrong: MfaCode = "000000".parse().expect("six digits");
@@ -182,7 +182,7 @@ async fn a_wrong_code_is_asked_for_again_and_a_reused_one_is_not_even_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_wrong_codes_are_enough() {
+async fn three_wrong_codes_end_the_login() {
     let sandbox = sandbox(Clock::default()).await;
     let wrong = ["000000", "000001", "000002", "000003"].map(|code| code.parse().expect("digits"));
     let (person, asked, answer) = Person::new(wrong.to_vec());
@@ -201,7 +201,7 @@ async fn three_wrong_codes_are_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_is_not_the_users_is_not_asked_about_again() {
+async fn another_users_device_is_prompted_for_only_once() {
     let sandbox = sandbox(Clock::default()).await;
     let (person, asked, answer) = Person::new(vec![code(&sandbox)]);
     answer.add_permits(1);
@@ -227,7 +227,7 @@ async fn a_device_that_is_not_the_users_is_not_asked_about_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_credentials_are_refused_before_anybody_is_asked() {
+async fn session_credentials_are_refused_before_any_prompt() {
     let sandbox = sandbox(Clock::default()).await;
     let first = provider(&sandbox, StaticCode::new(code(&sandbox)));
     soon("the login", first.login()).await.expect("good");
@@ -247,7 +247,7 @@ async fn session_credentials_are_refused_before_anybody_is_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clock_that_is_off_is_named_beside_a_wrong_code() {
+async fn a_wrong_clock_is_named_beside_a_wrong_code() {
     let sandbox = sandbox(Clock::default()).await;
     sandbox.fail_next(
         "GetSessionToken",
@@ -261,7 +261,7 @@ async fn a_clock_that_is_off_is_named_beside_a_wrong_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_is_reused_and_renewed_only_when_asked_for() {
+async fn a_login_is_reused_until_a_renewal_is_requested() {
     let clock = Clock::default();
     let sandbox = sandbox(clock.clone()).await;
     let codes = [code(&sandbox)];

@@ -36,7 +36,7 @@ fn names(devices: &Devices) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_device_that_has_codes_is_found_and_used() {
+async fn the_device_with_codes_is_found_and_used() {
     let user = User::new("ann").security_key("key").virtual_device("phone");
     let sandbox = sandbox(user).await;
     let phone = format!("{ACCOUNT}:mfa/phone");
@@ -60,7 +60,7 @@ async fn the_device_that_has_codes_is_found_and_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hardware_devices_count_and_all_are_listed() {
+async fn hardware_devices_are_listed_with_virtual_ones() {
     let user = User::new("bob").hardware_device("GAHT12345678");
     let sandbox = sandbox(user.virtual_device("bob")).await;
     let second = format!("{ACCOUNT}:mfa/bob");
@@ -69,7 +69,7 @@ async fn hardware_devices_count_and_all_are_listed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_with_nothing_but_a_passkey_is_told_so() {
+async fn a_user_with_only_a_passkey_gets_that_error() {
     let sandbox = sandbox(User::new("eve").security_key("key")).await;
     let found = soon("the failure", builder(&sandbox).find_serial()).await;
     let error = found.expect_err("it has no codes").to_string();
@@ -77,7 +77,7 @@ async fn a_user_with_nothing_but_a_passkey_is_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_devices_may_not_be_listed_the_users_name_makes_a_guess() {
+async fn the_device_is_guessed_from_the_user_name_when_iam_denies() {
     let user = User::new("taro").path("/division/team/").reads_iam(false);
     let sandbox = sandbox(user).await;
     let devices = found(&sandbox).await;
@@ -88,7 +88,7 @@ async fn where_devices_may_not_be_listed_the_users_name_makes_a_guess() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_says_what_iam_said_and_no_secret() {
+async fn a_failure_quotes_iam_without_secrets() {
     let sandbox = sandbox(User::from("taro")).await;
     let wrong = "WRONG-SECRET-MARKER";
     let token = "TOKEN-MARKER";

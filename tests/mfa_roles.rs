@@ -96,7 +96,7 @@ async fn refused(provider: &MfaProvider) -> MfaError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_code_a_day_is_enough_for_all_roles_and_for_every_hour() {
+async fn one_code_a_day_covers_all_roles_and_renewals() {
     let account = Account::with([Role::new("dev"), Role::new("ops")]).await;
     let store = MemoryStore::new();
     let role = |name: &str| {
@@ -138,7 +138,7 @@ async fn one_code_a_day_is_enough_for_all_roles_and_for_every_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_for_longer_than_an_hour_takes_the_code_itself() {
+async fn a_role_longer_than_an_hour_is_assumed_with_the_code() {
     let account = Account::with([Role::new("dev").max_session_duration(8 * HOUR)]).await;
     let role = |hours| {
         account
@@ -158,7 +158,7 @@ async fn a_role_for_longer_than_an_hour_takes_the_code_itself() {
 
 /// A role over a session lasts an hour, whatever is asked for: it is tried once more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_over_a_session_is_content_with_an_hour() {
+async fn a_role_over_a_session_falls_back_to_one_hour() {
     let account = Account::with([Role::new("dev").max_session_duration(8 * HOUR)]).await;
     let role = RoleSpec::new(DEV).duration(2 * HOUR);
     let provider = account.provider().role(role).strategy(Strategy::Session);
@@ -175,7 +175,7 @@ async fn a_role_over_a_session_is_content_with_an_hour() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_wants_a_younger_code_gets_one_once() {
+async fn a_role_requiring_recent_mfa_prompts_once() {
     let account = Account::with([Role::new("dev").max_mfa_age(HOUR / 2)]).await;
     let provider = built(account.provider().role(RoleSpec::new(DEV)));
     assert_eq!(logged_in(&provider).await.kind, SessionKind::Role);
@@ -191,7 +191,7 @@ async fn a_role_that_wants_a_younger_code_gets_one_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_role_that_is_not_for_this_user_costs_one_more_code_at_most() {
+async fn a_role_denied_to_the_user_costs_at_most_one_more_code() {
     let account = Account::with([Role::new("dev").external_id("agreed")]).await;
     let error = refused(&built(account.provider().role(RoleSpec::new(DEV)))).await;
     assert!(matches!(error, MfaError::Denied { .. }), "{error}");
@@ -204,7 +204,7 @@ async fn a_role_that_is_not_for_this_user_costs_one_more_code_at_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_are_taken_on_one_from_the_other() {
+async fn roles_are_assumed_in_a_chain() {
     let account = Account::with([Role::new("dev"), Role::new("far")]).await;
     let far = RoleSpec::new("arn:aws:iam::123456789012:role/far").session_name("taro-far");
     let chain = account.provider().role(RoleSpec::new(DEV)).role(far);
@@ -214,7 +214,7 @@ async fn roles_are_taken_on_one_from_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_device_nobody_is_asked_and_a_denial_says_what_is_missing() {
+async fn a_denial_without_a_device_names_the_missing_mfa_serial() {
     let account = Account::with([Role::new("dev"), Role::new("open").requires_mfa(false)]).await;
     let plain = || {
         let builder = MfaProvider::builder().sts_config(&account.config());
@@ -239,7 +239,7 @@ async fn without_a_device_nobody_is_asked_and_a_denial_says_what_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_may_be_asked_calls_say_that_a_login_is_required() {
+async fn calls_that_may_not_prompt_require_a_login() {
     let account = Account::with([]).await;
     let quiet = built(account.provider().interaction(Interaction::LoginOnly));
     let error = soon("the failure", quiet.provide_credentials())
@@ -272,7 +272,7 @@ async fn where_nobody_may_be_asked_calls_say_that_a_login_is_required() {
 
 /// AWS may withdraw a session; one that was kept is not to be stuck with.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_session_that_aws_no_longer_accepts_is_replaced() {
+async fn a_stored_session_rejected_by_aws_is_replaced() {
     let account = Account::with([Role::new("dev")]).await;
     let store = MemoryStore::new();
     logged_in(&built(account.provider().store(store.clone()))).await;
@@ -284,7 +284,7 @@ async fn a_kept_session_that_aws_no_longer_accepts_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn temporary_credentials_take_a_code_for_a_role_but_not_for_a_session() {
+async fn temporary_credentials_use_a_code_for_roles_only() {
     let account = Account::with([Role::new("dev")]).await;
     let base = built(account.provider());
     logged_in(&base).await;
@@ -302,7 +302,7 @@ async fn temporary_credentials_take_a_code_for_a_role_but_not_for_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_renewal_that_fails_leaves_what_still_works() {
+async fn a_failed_renewal_keeps_the_working_credentials() {
     let account = Account::with([Role::new("dev")]).await;
     let provider = built(account.provider().role(RoleSpec::new(DEV)));
     logged_in(&provider).await;
@@ -321,7 +321,7 @@ async fn a_renewal_that_fails_leaves_what_still_works() {
 
 /// An operation timeout cuts a call short, and the prompt goes on: the next call needs no other.
 #[tokio::test(start_paused = true)]
-async fn an_operation_timeout_does_not_end_a_prompt_of_forty_seconds() {
+async fn an_operation_timeout_does_not_end_a_slow_prompt() {
     let account = Account::with([]).await;
     let (asked, code) = (account.asked.clone(), account.sandbox.next_unused_code());
     let slow = ssm_mfa::from_fn(move |_| {
@@ -347,7 +347,7 @@ async fn an_operation_timeout_does_not_end_a_prompt_of_forty_seconds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_was_never_sent_is_as_good_as_before() {
+async fn a_code_that_was_never_sent_stays_usable() {
     let account = Account::with([]).await;
     let nobody = format!("http://{}", closed_port());
     let config = account.config().into_builder().endpoint_url(nobody).build();
@@ -371,7 +371,7 @@ async fn a_code_that_was_never_sent_is_as_good_as_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_relies_on_a_session_is_told_before_it_ends() {
+async fn a_session_in_use_warns_before_it_ends() {
     let account = Account::with([]).await;
     let store = MemoryStore::new();
     let provider = built(account.provider().store(store.clone()));
@@ -392,7 +392,7 @@ async fn who_relies_on_a_session_is_told_before_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_of_somebody_else_leads_to_whose_keys_these_are() {
+async fn another_users_device_error_names_the_keys_owner() {
     let account = Account::with([]).await;
     let serial = "arn:aws:iam::123456789012:mfa/somebody-else";
     let code = StaticCode::new("123456".parse().expect("six digits"));

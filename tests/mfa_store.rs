@@ -67,7 +67,7 @@ fn sessions(place: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_program_does_not_ask() {
+async fn the_next_program_reuses_the_session() {
     let sandbox = sandbox().await;
     let place = tempfile::tempdir().expect("a place");
     let fresh = logged_in(&program(&sandbox, place.path()).0).await;
@@ -93,7 +93,7 @@ async fn the_next_program_does_not_ask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_damaged_or_exposed_is_replaced_and_never_fatal() {
+async fn damaged_or_exposed_entries_are_replaced() {
     for number in 0..6 {
         let sandbox = sandbox().await;
         let place = tempfile::tempdir().expect("a place");
@@ -136,7 +136,7 @@ fn expose(path: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_cannot_be_written_costs_a_prompt_and_nothing_else() {
+async fn an_unwritable_store_costs_only_a_prompt() {
     let sandbox = sandbox().await;
     let place = tempfile::tempdir().expect("a place");
     let file = place.path().join("file");
@@ -149,7 +149,7 @@ async fn a_store_that_cannot_be_written_costs_a_prompt_and_nothing_else() {
 
 /// Another user's keys with the same device name never lead to this user's session.
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_kept_apart_by_the_keys_they_were_started_with() {
+async fn sessions_are_stored_per_access_key() {
     let (ours, theirs) = (sandbox().await, sandbox().await);
     let place = tempfile::tempdir().expect("a place");
     assert_eq!(ours.mfa_serial(), theirs.mfa_serial());
@@ -256,7 +256,7 @@ async fn finished(mut child: Child) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_programs_at_once_ask_once() {
+async fn two_simultaneous_programs_prompt_once() {
     let sandbox = sandbox().await;
     let place = tempfile::tempdir().expect("a place");
     let desk = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
@@ -279,7 +279,7 @@ async fn two_programs_at_once_ask_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_that_is_killed_while_it_asks_holds_nobody_up() {
+async fn a_program_killed_at_its_prompt_blocks_no_other() {
     let sandbox = sandbox().await;
     let place = tempfile::tempdir().expect("a place");
     let desk = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
@@ -305,7 +305,7 @@ async fn a_program_that_is_killed_while_it_asks_holds_nobody_up() {
 
 /// Sessions of different lengths are different ones: each needs a code.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_one_program_sent_is_sent_by_no_other() {
+async fn a_code_sent_by_one_program_is_sent_by_no_other() {
     let sandbox = sandbox().await;
     let place = tempfile::tempdir().expect("a place");
     let desk = TcpListener::bind("127.0.0.1:0").await.expect("loopback");

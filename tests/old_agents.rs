@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const OLD: [&str; 3] = ["3.0.196.0", "2.3.722.0", "2.3.50.0"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_connections_work_each_with_a_session_of_its_own() {
+async fn concurrent_connections_each_use_their_own_session() {
     for version in OLD {
         let sandbox = sandbox(instance(echo().await).agent_version(version)).await;
         let tunnel = open(tunnel(&sandbox).local_port(0)).await;
@@ -43,7 +43,7 @@ async fn concurrent_connections_work_each_with_a_session_of_its_own() {
 /// Such a server's first word was lost on a second connection, because the agent dials again only
 /// once it gets a byte.
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_that_speak_first_are_heard_on_every_connection() {
+async fn servers_that_speak_first_work_on_every_connection() {
     let greeting = service(|mut tcp| async move {
         let _ = tcp.write_all(b"220 ready\r\n").await;
         let _ = tcp.read(&mut [0]).await;
@@ -88,7 +88,7 @@ async fn the_ssh_document_ends_its_connection_when_the_port_closes() {
 
 /// More than the gateway buffers, and all of it still under way when the agent is done.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_on_its_way_when_the_ssh_documents_session_ends_arrives() {
+async fn data_in_flight_at_the_ssh_sessions_end_arrives() {
     let data = vec![9; 3_000_000];
     let answer = data.clone();
     let goodbye = service(move |mut tcp| {
@@ -122,7 +122,7 @@ async fn what_is_on_its_way_when_the_ssh_documents_session_ends_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_port_resets_the_connection_and_the_tunnel_lives() {
+async fn a_refused_port_resets_only_its_connection() {
     let sandbox = sandbox(instance(closed_port()).agent_version("3.0.196.0")).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
@@ -141,7 +141,7 @@ async fn a_refused_port_resets_the_connection_and_the_tunnel_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn smux_keep_alives_hold_agents_that_hang_up_without_them() {
+async fn smux_keep_alives_keep_an_idle_session_open() {
     let sandbox = sandbox(instance(echo().await).agent_version("3.1.1511.0")).await;
     let tunnel = open(tunnel(&sandbox)).await;
     let stream = soon("connecting", tunnel.connect()).await.expect("opens");
@@ -172,7 +172,7 @@ async fn a_dropped_connection_ends_its_session() {
 
 /// Beyond the limit of sessions a connection waits for its turn, and is served then.
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_limit_of_sessions_wait_for_their_turn() {
+async fn connections_beyond_the_session_limit_wait() {
     let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;
     let mut limits = Limits::default();
     limits.max_sessions = 1;
@@ -198,7 +198,7 @@ async fn connections_beyond_the_limit_of_sessions_wait_for_their_turn() {
 
 /// The session that is there goes on; the connection that would need another one is told why not.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_further_session_that_cannot_be_started_costs_only_its_connection() {
+async fn a_session_that_cannot_start_costs_only_its_connection() {
     let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
@@ -235,7 +235,7 @@ async fn a_further_session_that_cannot_be_started_costs_only_its_connection() {
 /// message in twenty is lost, besides what the cuts take along; without knowing what became of the
 /// messages whose acknowledgements those were, this window would soon stay full.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_over_many_cuts_arrives_at_agents_that_acknowledge_once() {
+async fn an_upload_survives_cuts_when_agents_acknowledge_once() {
     const STEP: usize = 50_000;
     const STEPS: usize = 20;
     let mut data = vec![0; STEP * STEPS];
@@ -296,7 +296,7 @@ async fn an_upload_over_many_cuts_arrives_at_agents_that_acknowledge_once() {
 /// The agent ends the ssh document's session when its port closes, without a word, as it does when
 /// the port refuses.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_answered_and_then_closed_is_not_called_one_that_refused() {
+async fn a_destination_that_answered_is_not_reported_as_refused() {
     let address = service(|mut tcp| async move {
         let _ = tcp.write_all(b"SSH-2.0-x\r\n").await;
         let _ = tcp.read_u8().await;

@@ -146,7 +146,7 @@ fn callers(sandbox: &Sandbox, action: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_profile_goes_before_the_environments_keys() {
+async fn the_profile_takes_precedence_over_environment_keys() {
     let sandbox = Sandbox::builder()
         .enforce_mfa(false)
         .user(User::new("taro"))
@@ -199,7 +199,7 @@ async fn the_profile_goes_before_the_environments_keys() {
 /// Other callers than the AWS CLI assume roles too, and keep nothing in its cache.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_role_is_assumed_again_under_the_sessions_own_name() {
+async fn a_role_is_assumed_again_under_the_same_session_name() {
     let sandbox = Sandbox::builder()
         .enforce_mfa(false)
         .role(Role::new("dev").requires_mfa(false))
@@ -256,7 +256,7 @@ async fn a_role_is_assumed_again_under_the_sessions_own_name() {
 /// request names another.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_caller_says_where_to_listen_and_the_agent_does_not() {
+async fn the_caller_and_not_the_agent_chooses_the_listener() {
     let sandbox = e2e::sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let (agents, callers) = (closed_port().port(), e2e::peers::free_port().port());
@@ -325,7 +325,7 @@ async fn the_caller_says_where_to_listen_and_the_agent_does_not() {
 /// Each with the whole text behind the first line, and the exit code of the reference plugin.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn wrong_arguments_are_named_and_the_session_ended() {
+async fn wrong_arguments_are_named_and_end_the_session() {
     let sandbox = e2e::sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let url = sandbox.endpoint_url();
@@ -400,7 +400,7 @@ async fn wrong_arguments_are_named_and_the_session_ended() {
 /// account's own would hand it over: the agent shows what it is.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_shell_is_named_and_ended_whoever_started_it() {
+async fn a_shell_session_is_named_and_ended() {
     let sandbox = e2e::sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let url = sandbox.endpoint_url();
@@ -437,7 +437,7 @@ async fn a_shell_is_named_and_ended_whoever_started_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_first_request_goes_unsigned_where_the_environment_says_so() {
+async fn the_first_request_is_unsigned_when_the_environment_asks() {
     let sandbox = e2e::sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let session = start(&config(&sandbox), PORT, &[("portNumber", "9")]).await;

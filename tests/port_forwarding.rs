@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_mfa_code_opens_a_tunnel_that_the_long_term_keys_may_not_open() {
+async fn an_mfa_code_opens_a_tunnel_denied_to_long_term_keys() {
     let sandbox = Sandbox::builder()
         .instance(instance(echo().await))
         .start()
@@ -70,24 +70,24 @@ async fn sixty_four_megabytes_over(connections: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_megabytes_each_way_over_one_connection_arrive_byte_for_byte() {
+async fn sixty_four_megabytes_arrive_over_one_connection() {
     sixty_four_megabytes_over(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_megabytes_each_way_over_16_connections_arrive_byte_for_byte() {
+async fn sixty_four_megabytes_arrive_over_16_connections() {
     sixty_four_megabytes_over(16).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_megabytes_each_way_over_200_connections_arrive_byte_for_byte() {
+async fn sixty_four_megabytes_arrive_over_200_connections() {
     sixty_four_megabytes_over(200).await;
 }
 
 /// The reference client turns a message that is a single line feed into a carriage return, and so
 /// loses the last byte of writes whose length is one more than messages are long.
 #[tokio::test(flavor = "multi_thread")]
-async fn writes_of_every_length_that_end_in_a_line_feed_arrive_unchanged() {
+async fn writes_ending_in_a_line_feed_arrive_unchanged() {
     for agent in ["3.3.4851.0", "3.0.196.0"] {
         let sandbox = sandbox(instance(echo().await).agent_version(agent)).await;
         let tunnel = open(tunnel(&sandbox)).await;
@@ -107,7 +107,7 @@ async fn writes_of_every_length_that_end_in_a_line_feed_arrive_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_comes_after_the_local_side_shut_down_writing_arrives() {
+async fn an_answer_after_a_half_close_arrives() {
     let reads_to_the_end = service(|mut tcp| async move {
         // Answers the question at once, then closes.
         let mut question = [0; 8];
@@ -127,7 +127,7 @@ async fn an_answer_that_comes_after_the_local_side_shut_down_writing_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_destination_resets_the_connection_and_the_tunnel_lives() {
+async fn a_refused_destination_resets_only_its_connection() {
     let sandbox = sandbox(instance(closed_port())).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
@@ -153,7 +153,7 @@ async fn a_refused_destination_resets_the_connection_and_the_tunnel_lives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_made_before_the_handshake_is_complete_is_held_not_lost() {
+async fn a_connection_made_before_the_handshake_is_held() {
     let sandbox = sandbox(instance(echo().await).hold_handshake()).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
@@ -231,7 +231,7 @@ async fn a_remote_host_and_a_custom_document_reach_their_destinations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_tell_the_whole_story_in_order() {
+async fn events_report_a_tunnels_life_in_order() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
@@ -285,7 +285,7 @@ async fn events_tell_the_whole_story_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_reader_stops_only_itself_until_the_budget_is_used() {
+async fn a_slow_reader_blocks_no_other_within_the_budget() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox)).await;
     let mut stalled = soon("connecting", tunnel.connect()).await.expect("opens");
@@ -304,7 +304,7 @@ async fn a_slow_reader_stops_only_itself_until_the_budget_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_closes_while_the_local_side_still_sends_ends_in_order() {
+async fn a_destination_closing_during_an_upload_ends_in_order() {
     let destination = service(|mut tcp| async move {
         let mut some = [0; 10];
         let _ = tcp.read_exact(&mut some).await;
@@ -339,7 +339,7 @@ async fn a_destination_that_closes_while_the_local_side_still_sends_ends_in_orde
 /// A reader that stops for a while in a long download was cut off by other clients, and read an
 /// end-of-file in the middle as if that were all.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reader_that_stops_in_the_middle_of_a_long_download_gets_all_of_it() {
+async fn a_reader_pausing_mid_download_gets_every_byte() {
     const LENGTH: usize = 8 << 20;
     let written = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let count = written.clone();
@@ -379,7 +379,7 @@ async fn a_reader_that_stops_in_the_middle_of_a_long_download_gets_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counters_tell_what_went_through_while_it_does() {
+async fn counters_follow_a_transfer_while_it_runs() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     soon("ready", tunnel.ready()).await.expect("ready");

@@ -48,13 +48,13 @@ async fn survives(interrupt: impl Fn(&Sandbox), limits: Limits) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_hourly_close_is_not_the_end_of_the_session() {
+async fn the_hourly_close_is_resumed() {
     survives(Sandbox::close_websockets, Limits::default()).await;
 }
 
 /// As the service does about every hour.
 #[tokio::test(flavor = "multi_thread")]
-async fn websockets_that_are_closed_for_their_age_are_resumed_again_and_again() {
+async fn websockets_closed_for_age_are_resumed_every_time() {
     let faults = Faults {
         bye_after: Some(Duration::from_millis(100)),
         ..Faults::default()
@@ -81,12 +81,12 @@ async fn websockets_that_are_closed_for_their_age_are_resumed_again_and_again() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_drops_without_a_word_is_resumed() {
+async fn a_connection_dropped_without_a_close_is_resumed() {
     survives(Sandbox::cut_websockets, Limits::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_falls_silent_is_noticed_by_its_missing_pong() {
+async fn a_silent_service_is_detected_by_its_missing_pong() {
     let mut limits = Limits::default();
     limits.ping_interval = Duration::from_millis(100);
     // Long enough for a slow machine's pongs before the silence and after it.
@@ -95,7 +95,7 @@ async fn a_service_that_falls_silent_is_noticed_by_its_missing_pong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_transfer_over_many_cuts_arrives_byte_for_byte() {
+async fn a_transfer_across_many_cuts_arrives_unchanged() {
     // The agent sends what was lost again one message at a time, so its pace keeps that short.
     let faults = Faults {
         seed: 3,
@@ -133,7 +133,7 @@ async fn a_transfer_over_many_cuts_arrives_byte_for_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drops_duplicates_and_reordering_in_both_directions_lose_nothing() {
+async fn drops_duplicates_and_reordering_lose_nothing() {
     let lossy = Lossy {
         drop: 0.02,
         duplicate: 0.05,
@@ -155,7 +155,7 @@ async fn drops_duplicates_and_reordering_in_both_directions_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_of_resume_session_are_waited_out() {
+async fn resume_session_failures_are_retried() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox)).await;
     let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
@@ -175,7 +175,7 @@ async fn failures_of_resume_session_are_waited_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_is_gone_when_it_is_to_be_resumed_says_so() {
+async fn a_session_gone_before_its_resumption_is_reported() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox)).await;
     let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
@@ -190,7 +190,7 @@ async fn a_session_that_is_gone_when_it_is_to_be_resumed_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_longer_than_the_budget_ends_the_tunnel_and_says_why() {
+async fn an_outage_beyond_the_budget_ends_the_tunnel_with_its_cause() {
     let sandbox = sandbox(instance(echo().await)).await;
     let mut limits = Limits::default();
     limits.resume_budget = Some(Duration::from_millis(200));
@@ -218,7 +218,7 @@ fn session_ended(event: &Event) -> Option<EndKind> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_restart_the_next_connection_gets_a_new_session() {
+async fn the_restart_policy_gives_the_next_connection_a_session() {
     let sandbox = sandbox(instance(echo().await)).await;
     let builder = tunnel(&sandbox)
         .local_port(0)
@@ -254,7 +254,7 @@ async fn with_restart_the_next_connection_gets_a_new_session() {
 
 /// An instance that reboots is not connected for a while.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_waits_for_a_target_that_restarts() {
+async fn a_restart_waits_for_a_rebooting_target() {
     let echo = echo().await;
     let sandbox = sandbox(instance(echo)).await;
     let builder = tunnel(&sandbox).on_session_end(OnSessionEnd::Restart);
@@ -278,7 +278,7 @@ async fn a_restart_waits_for_a_target_that_restarts() {
 
 /// An answer that cannot be read may be another one next time.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_tries_again_after_an_answer_that_does_not_parse() {
+async fn a_restart_retries_after_an_unreadable_answer() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).on_session_end(OnSessionEnd::Restart)).await;
     soon("ready", tunnel.ready()).await.expect("ready");

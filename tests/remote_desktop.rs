@@ -90,7 +90,7 @@ exit "$(<code)"
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_tunnel_ends_with_the_client_and_tells_how_it_ended() {
+async fn the_tunnel_ends_with_its_client_and_reports_how() {
     let sandbox = sandbox(instance(echo().await)).await;
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
@@ -127,7 +127,7 @@ async fn the_tunnel_ends_with_the_client_and_tells_how_it_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_file_that_is_asked_for_stays_and_a_client_that_is_missing_costs_no_session() {
+async fn a_requested_file_stays_and_a_missing_client_costs_no_session() {
     let sandbox = sandbox(instance(echo().await)).await;
     let folder = tempfile::tempdir().expect("a folder");
     let arguments = ["--launch", "--rdp-file", "work.rdp"];
@@ -166,7 +166,7 @@ async fn a_file_that_is_asked_for_stays_and_a_client_that_is_missing_costs_no_se
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_password_goes_to_the_client_the_clipboard_or_the_terminal_and_nowhere_else() {
+async fn the_password_reaches_only_its_chosen_destination() {
     let keys = Keys::new().await;
     let sandbox = sandbox(instance(echo().await).password_data(&keys.data)).await;
     let folder = tempfile::tempdir().expect("a folder");
@@ -235,7 +235,7 @@ async fn the_password_goes_to_the_client_the_clipboard_or_the_terminal_and_nowhe
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_key_that_cannot_be_used_says_so_before_anything_is_asked() {
+async fn an_unusable_key_is_reported_before_any_request() {
     let keys = Keys::new().await;
     let sandbox = sandbox(instance(echo().await).password_data(&keys.data)).await;
     let folder = tempfile::tempdir().expect("a folder");

@@ -23,7 +23,7 @@ async fn refused(change: impl Fn(ssm_tunnel::TunnelBuilder) -> ssm_tunnel::Tunne
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_machines_are_let_in_only_when_asked_for_in_so_many_words() {
+async fn other_machines_are_admitted_only_on_explicit_request() {
     let everywhere = ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "[::ffff:0.0.0.0]:0"];
     for address in everywhere {
         let address: SocketAddr = address.parse().expect("an address");
@@ -40,7 +40,7 @@ async fn other_machines_are_let_in_only_when_asked_for_in_so_many_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_local_port_is_one_of_loopback_and_may_be_another_loopback_address() {
+async fn the_local_port_may_use_any_loopback_address() {
     let sandbox = sandbox(instance(echo().await)).await;
     let default = open(tunnel(&sandbox).local_port(0)).await;
     assert!(default.local_addr().ip().is_loopback());
@@ -60,7 +60,7 @@ async fn a_local_port_is_one_of_loopback_and_may_be_another_loopback_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_that_cannot_work_are_refused() {
+async fn impossible_limits_are_refused() {
     for name in [
         "ping_interval",
         "max_payload",
@@ -128,7 +128,7 @@ async fn connections_of_another_user_are_reset() {
 /// Whatever it sent: the system has no owner for it any more, and shows it as root's.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_connection_closed_before_its_owner_is_known_is_not_admitted() {
+async fn a_connection_closed_before_identification_is_refused() {
     use std::io::Write as _;
     // On one thread, so that the listener runs only after the connection is closed.
     let sandbox = sandbox(instance(echo().await)).await;
@@ -209,7 +209,7 @@ async fn a_unix_socket_ends_with_its_session() {
 
 #[cfg(not(unix))]
 #[tokio::test]
-async fn there_are_no_unix_sockets_here_and_it_is_said() {
+async fn unix_sockets_are_refused_on_this_system() {
     let error = refused(|builder| builder.local_socket("tunnel")).await;
     assert!(error.to_string().contains("use a local port"), "{error}");
 }

@@ -36,7 +36,7 @@ async fn two_hosts() -> Sandbox {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_command_runs_inside_the_tunnel_and_its_exit_code_comes_out() {
+async fn a_command_runs_inside_the_tunnel_and_sets_the_exit_code() {
     let sandbox = two_hosts().await;
     let home = tempfile::tempdir().expect("a folder");
     let script = r#"
@@ -67,7 +67,7 @@ async fn a_command_runs_inside_the_tunnel_and_its_exit_code_comes_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn exit_codes_tell_the_tunnel_s_failure_from_the_command_s() {
+async fn exit_codes_distinguish_tunnel_and_command_failures() {
     let sandbox = two_hosts().await;
     let home = tempfile::tempdir().expect("a folder");
     let code = async |target: &[&str], inside: &[&str]| {
@@ -98,7 +98,7 @@ async fn exit_codes_tell_the_tunnel_s_failure_from_the_command_s() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_ready_file_appears_with_the_addresses_and_sigterm_ends_every_session() {
+async fn the_ready_file_lists_the_addresses_until_sigterm() {
     let sandbox = sandbox(Instance::new(TARGET).destination(echo().await).paced(false)).await;
     let home = tempfile::tempdir().expect("a folder");
     let (ready, socket) = (home.path().join("ready"), home.path().join("socket"));
@@ -174,7 +174,7 @@ async fn the_ready_file_appears_with_the_addresses_and_sigterm_ends_every_sessio
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn when_one_of_several_forwards_cannot_be_opened_none_is_left() {
+async fn one_failed_forward_closes_all_forwards() {
     let sandbox = two_hosts().await;
     let home = tempfile::tempdir().expect("a folder");
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -201,7 +201,7 @@ async fn when_one_of_several_forwards_cannot_be_opened_none_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn sigterm_reaches_the_command_and_the_session_is_ended_after_it() {
+async fn sigterm_reaches_the_command_before_the_session_ends() {
     let sandbox = two_hosts().await;
     let home = tempfile::tempdir().expect("a folder");
     let script = "trap 'echo told; exit 5' TERM; echo running; while :; do sleep 0.05; done";
@@ -230,7 +230,7 @@ async fn sigterm_reaches_the_command_and_the_session_is_ended_after_it() {
 /// Ctrl-S on a terminal, or text that is being marked on Windows, stops whoever prints.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_tunnel_goes_on_while_nobody_reads_what_is_printed() {
+async fn a_tunnel_keeps_running_while_its_output_is_unread() {
     /// Each has two events, of 60 bytes and more: far more than a pipe of 64 KiB and the 256 events
     /// that are kept take.
     const CONNECTIONS: usize = 1000;
@@ -275,7 +275,7 @@ async fn a_tunnel_goes_on_while_nobody_reads_what_is_printed() {
 /// `script` gives it a terminal; every other test here shows that there is no such line without one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn on_a_terminal_a_status_line_tells_what_goes_through() {
+async fn a_status_line_on_a_terminal_shows_the_traffic() {
     use e2e::peers::installed;
     use tokio::io::AsyncReadExt as _;
 

@@ -81,7 +81,7 @@ async fn sessions_left(sandbox: &Sandbox, left: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_connection_gets_a_session_of_its_own_up_to_the_limit_and_then_they_are_shared() {
+async fn connections_get_their_own_sessions_up_to_the_limit() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits()).sessions(3)).await;
     let seen = Seen::of(&tunnel);
@@ -99,7 +99,7 @@ async fn each_connection_gets_a_session_of_its_own_up_to_the_limit_and_then_they
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_come_at_once_start_no_more_sessions_than_allowed() {
+async fn simultaneous_connections_respect_the_session_limit() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits()).sessions(4)).await;
     let seen = Seen::of(&tunnel);
@@ -125,7 +125,7 @@ async fn connections_that_come_at_once_start_no_more_sessions_than_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_connection_after_the_other_needs_one_session() {
+async fn consecutive_connections_need_one_session() {
     let sandbox = sandbox(instance(echo().await)).await;
     let builder = tunnel(&sandbox).local_port(0).limits(limits()).sessions(4);
     let tunnel = open(builder).await;
@@ -138,7 +138,7 @@ async fn one_connection_after_the_other_needs_one_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_further_session_is_closed_once_idle_and_the_next_one_starts_when_it_is_needed() {
+async fn an_idle_extra_session_is_closed_and_replaced_on_demand() {
     let sandbox = sandbox(instance(echo().await)).await;
     let mut limits = limits();
     limits.session_idle = Duration::from_millis(20);
@@ -165,7 +165,7 @@ async fn a_further_session_is_closed_once_idle_and_the_next_one_starts_when_it_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_no_further_session_can_be_started_connections_share_the_first() {
+async fn connections_share_the_first_session_when_no_other_starts() {
     let instance = instance(echo().await);
     let sandbox = sandbox(instance.clone()).await;
     let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits()).sessions(2)).await;

@@ -94,7 +94,7 @@ fn read(path: &Path) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OpenSSH's client and server; .ci/run installs them"]
-async fn ssh_runs_commands_and_passes_their_exit_code_on() {
+async fn ssh_runs_commands_and_returns_their_exit_code() {
     let ssh = Ssh::start().await;
     ssh.configure("").await;
     let sandbox = sandbox(instance(ssh.address)).await;
@@ -110,7 +110,7 @@ async fn ssh_runs_commands_and_passes_their_exit_code_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OpenSSH's client and server; .ci/run installs them"]
-async fn files_go_both_ways_with_scp_byte_for_byte() {
+async fn scp_copies_files_both_ways_unchanged() {
     let ssh = Ssh::start().await;
     ssh.configure("").await;
     let sandbox = sandbox(instance(ssh.address)).await;
@@ -132,7 +132,7 @@ async fn files_go_both_ways_with_scp_byte_for_byte() {
 /// Standard input and output are ssh's: the question goes to the terminal, which `script` gives it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OpenSSH's client and server; .ci/run installs them"]
-async fn the_mfa_code_is_asked_for_on_the_terminal() {
+async fn the_mfa_prompt_uses_the_terminal() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     let ssh = Ssh::start().await;
@@ -181,7 +181,7 @@ async fn the_mfa_code_is_asked_for_on_the_terminal() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OpenSSH's client and server; .ci/run installs them"]
-async fn what_goes_wrong_is_said_on_standard_error() {
+async fn failures_are_printed_on_standard_error() {
     let ssh = Ssh::start().await;
     ssh.configure("").await;
     let nobody = sandbox(instance(closed_port())).await;

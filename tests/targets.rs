@@ -47,7 +47,7 @@ async fn sandbox(instances: impl IntoIterator<Item = Instance>) -> Sandbox {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_is_found_by_its_name_tag_computer_name_and_address() {
+async fn a_target_is_found_by_name_tag_computer_name_or_address() {
     let meant = instance(echo().await)
         .name("My Windows Box")
         .computer_name("WIN-7.corp.example")
@@ -69,7 +69,7 @@ async fn a_target_is_found_by_its_name_tag_computer_name_and_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_costs_no_further_call() {
+async fn an_instance_id_costs_no_lookup() {
     let sandbox = sandbox([instance(echo().await)]).await;
     let tunnel = open(to(&sandbox, TARGET)).await;
     soon("closing", tunnel.close()).await.expect("clean");
@@ -77,7 +77,7 @@ async fn an_id_costs_no_further_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_with_a_name_the_one_online_is_meant_and_otherwise_all_are_listed() {
+async fn an_ambiguous_name_means_the_one_online_or_lists_all() {
     let named = |id: &str| Instance::new(id).name("web");
     let replaced = named(OTHER).online(false);
     let sandbox = sandbox([instance(echo().await).name("web"), replaced.clone()]).await;
@@ -171,7 +171,7 @@ async fn endless_pages(same: bool) -> (String, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_without_end_is_given_up() {
+async fn an_endless_list_is_abandoned() {
     let sandbox = sandbox([]).await;
     for same in [true, false] {
         let (url, pages) = endless_pages(same).await;
@@ -190,7 +190,7 @@ async fn a_list_without_end_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denied_lookup_says_which_statement_is_missing() {
+async fn a_denied_lookup_names_the_missing_statement() {
     let context =
         "because no identity-based policy allows the ssm:DescribeInstanceInformation action";
     let builder = Sandbox::builder()
@@ -234,7 +234,7 @@ async fn a_denied_lookup_says_which_statement_is_missing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_error_of_an_unconnected_target_tells_what_systems_manager_knows_of_it() {
+async fn an_unconnected_target_error_says_what_ssm_knows() {
     let lost = Instance::new(OTHER).online(false);
     let cut_off = Instance::new(TARGET).connected(false);
     let sandbox = sandbox([lost, cut_off]).await;
@@ -265,7 +265,7 @@ async fn the_error_of_an_unconnected_target_tells_what_systems_manager_knows_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nothing_may_be_asked_the_error_is_the_plain_one() {
+async fn an_unconnected_target_error_is_plain_without_permissions() {
     let builder = Sandbox::builder()
         .enforce_mfa(false)
         .deny("ssm:DescribeInstanceInformation", "with an explicit deny")
@@ -290,7 +290,7 @@ async fn where_nothing_may_be_asked_the_error_is_the_plain_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_examples_take_a_name_as_their_first_argument() {
+async fn the_programs_take_a_name_as_their_first_argument() {
     let meant = instance(echo().await).name("my-windows-box");
     let sandbox = sandbox([meant]).await;
     let home = tempfile::tempdir().expect("a folder");
@@ -336,7 +336,7 @@ async fn the_examples_take_a_name_as_their_first_argument() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn the_embedded_sandbox_knows_its_machine_by_name() {
+async fn the_embedded_sandbox_finds_its_instance_by_name() {
     let sandbox = sandbox([]).await;
     let home = tempfile::tempdir().expect("a folder");
     let mut rdp = command(&sandbox, example("rdp").await, home.path());

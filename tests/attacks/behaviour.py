@@ -57,17 +57,17 @@ def floods(after_download):
 
 
 @check
-def a_flood_of_pings_does_not_keep_it_from_ending():
+def a_flood_of_pings_does_not_delay_closing():
     floods(after_download=False)
 
 
 @check
-def a_flood_of_pings_after_a_download_does_not_keep_it_from_ending():
+def a_flood_of_pings_after_a_download_does_not_delay_closing():
     floods(after_download=True)
 
 
 @check
-def websockets_that_break_at_once_are_not_resumed_without_a_wait():
+def websockets_that_break_at_once_are_resumed_with_back_off():
     """Each lets one message through, so that each looks like progress."""
 
     async def run():
@@ -132,7 +132,7 @@ def a_half_closed_connection_waits_for_its_own_answer_only():
 
 
 @check
-def a_flag_right_behind_the_handshake_is_accepted():
+def a_flag_right_after_the_handshake_is_accepted():
     """In one segment with HandshakeComplete."""
 
     async def run():

@@ -38,7 +38,7 @@ def clean(output, word):
 
 
 @check
-def escape_sequences_of_the_agent_reach_no_terminal():
+def the_agents_escape_sequences_never_reach_the_terminal():
     async def customer_message(ws):
         await ws.handshake(customer_message=ESCAPES + "hello")
         await ws.message()
@@ -60,7 +60,7 @@ def escape_sequences_of_the_agent_reach_no_terminal():
 
 
 @check
-def escape_sequences_of_the_service_reach_no_terminal():
+def the_services_escape_sequences_never_reach_the_terminal():
     async def channel_closed(ws):
         await ws.handshake()
         body = json.dumps({"Output": ESCAPES + "goodbye"}).encode()
@@ -78,7 +78,7 @@ def escape_sequences_of_the_service_reach_no_terminal():
 
 
 @check
-def an_unspent_code_is_in_no_command_s_environment():
+def an_unused_code_reaches_no_commands_environment():
     async def run():
         async def scenario(ws):
             await ws.handshake()
@@ -95,7 +95,7 @@ def an_unspent_code_is_in_no_command_s_environment():
 
 
 @check
-def a_session_token_goes_out_by_no_plain_http():
+def a_session_token_is_never_sent_by_plain_http():
     """0.0.0.0 stands for another machine: nothing leaves this one."""
 
     async def run():
@@ -144,7 +144,7 @@ class Recorder:
 
 
 @check
-def the_aws_cli_s_cache_is_for_aws_s_own_endpoints():
+def the_aws_cli_cache_is_for_aws_endpoints_only():
     role = f"arn:aws:iam::{ACCOUNT}:role/dev"
     with Place() as at, Recorder() as other:
         at.credentials("[base]\naws_access_key_id=$KEY$\naws_secret_access_key=$SECRET$\n")
@@ -225,7 +225,7 @@ def closed_at_once(owner):
 
 
 @check
-def connections_whose_owner_cannot_be_told_are_refused():
+def connections_with_an_unknown_owner_are_refused():
     opened, failed, received, text = closed_at_once({})
     assert not opened, f"{len(opened)} connections of another user were admitted"
     assert b"FROM-NOBODY" not in received, "another user's bytes went through"
@@ -233,7 +233,7 @@ def connections_whose_owner_cannot_be_told_are_refused():
 
 
 @check
-def a_user_s_own_connections_are_not_another_user_s():
+def a_users_own_connections_are_admitted():
     owner = {"user": 65534, "group": 65534, "extra_groups": []}
     opened, failed, received, text = closed_at_once(owner)
     # Those whose owner could still be told went through; of the others it is said why they did not.

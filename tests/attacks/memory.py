@@ -11,7 +11,7 @@ ATTACKED = 15
 
 
 @check
-def duplicates_while_nothing_is_read_pile_nothing_up():
+def duplicates_for_a_stopped_reader_use_no_memory():
     """Each is acknowledged, and the acknowledgements cannot leave."""
 
     async def run():
@@ -31,7 +31,7 @@ def duplicates_while_nothing_is_read_pile_nothing_up():
 
 
 @check
-def small_messages_ahead_of_a_hole_keep_no_large_buffers():
+def small_messages_ahead_of_a_gap_keep_no_large_buffers():
     """One byte each, between 32 KiB of messages that are dropped."""
 
     async def run():
@@ -56,7 +56,7 @@ def small_messages_ahead_of_a_hole_keep_no_large_buffers():
 
 
 @check
-def a_stalled_stream_holds_no_more_than_its_budget():
+def a_stalled_stream_stays_within_its_budget():
     """One local reader has stopped, another reads: one message of the first between 31 of the second."""
 
     async def run():

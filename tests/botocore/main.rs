@@ -100,7 +100,7 @@ fn has_empty_value(case: &Case) -> bool {
 
 #[test]
 #[ignore = "needs botocore: tests/botocore.sh"]
-fn files_and_environments_mean_what_they_mean_to_botocore() {
+fn files_and_environments_mean_the_same_to_botocore() {
     let number = |name: &str, default: u64| {
         env::var(name).map_or(default, |text| text.parse().expect("a number"))
     };

@@ -12,7 +12,7 @@ use ssm_sandbox::Sandbox;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn where_everything_is_well_every_check_passes_and_no_session_stays() {
+async fn a_healthy_setup_passes_every_check_and_leaves_no_session() {
     let sandbox = start(sandbox().instance(instance(echo().await).name("my box"))).await;
     for target in [TARGET, "my box"] {
         let found = run(&sandbox, &[target, "--local-port-number", "0"]).await;
@@ -47,7 +47,7 @@ async fn where_everything_is_well_every_check_passes_and_no_session_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn people_get_a_table_with_what_to_do_below_what_fails() {
+async fn text_output_is_a_table_with_a_remedy_below_each_failure() {
     let sandbox = start(sandbox().instance(instance(echo().await).connected(false))).await;
     let home = tempfile::tempdir().expect("a folder");
     let mut command = doctor(&sandbox, home.path(), &[TARGET]).await;
@@ -67,7 +67,7 @@ async fn people_get_a_table_with_what_to_do_below_what_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_missing_mfa_session_is_named_and_a_login_makes_it_pass() {
+async fn a_missing_mfa_session_is_named_and_a_login_fixes_it() {
     let sandbox = start(Sandbox::builder().instance(instance(echo().await).name("box"))).await;
     let found = run(&sandbox, &[TARGET]).await;
     found.expect(
@@ -115,7 +115,7 @@ async fn a_missing_mfa_session_is_named_and_a_login_makes_it_pass() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn without_region_or_credentials_it_still_says_what_is_missing() {
+async fn missing_region_and_credentials_are_both_reported() {
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let home = tempfile::tempdir().expect("a folder");
     let mut command = doctor(&sandbox, home.path(), &[TARGET, "--local-port-number", "0"]).await;

@@ -10,7 +10,7 @@ use super::run::{SECRET, doctor, run, run_command, sandbox, start};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn endpoints_that_refuse_or_do_not_resolve_are_told_apart() {
+async fn refusing_and_unresolvable_endpoints_are_distinguished() {
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let home = tempfile::tempdir().expect("a folder");
     let nobody = format!("http://{}", closed_port());
@@ -42,7 +42,7 @@ async fn endpoints_that_refuse_or_do_not_resolve_are_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn an_endpoint_that_never_answers_does_not_keep_it() {
+async fn a_silent_endpoint_does_not_hang_the_doctor() {
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let url = format!("http://{}", silent.local_addr().expect("bound"));
@@ -64,7 +64,7 @@ async fn an_endpoint_that_never_answers_does_not_keep_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_proxy_in_the_way_is_named_without_its_password() {
+async fn a_failing_proxy_is_named_without_its_password() {
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let home = tempfile::tempdir().expect("a folder");
     let (proxy, api, stream) = (closed_port(), closed_port(), closed_port());
@@ -88,7 +88,7 @@ async fn a_proxy_in_the_way_is_named_without_its_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_clock_that_is_off_fails_and_says_by_how_much() {
+async fn a_wrong_clock_fails_and_shows_the_difference() {
     let clock = Clock::default();
     clock.advance(Duration::from_secs(3600));
     let sandbox = start(sandbox().clock(clock).instance(instance(echo().await))).await;
@@ -103,7 +103,7 @@ async fn a_clock_that_is_off_fails_and_says_by_how_much() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_taken_port_fails_and_another_step_is_named() {
+async fn a_local_port_in_use_fails_with_a_remedy() {
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let busy = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let port = busy.local_addr().expect("bound").port().to_string();

@@ -9,7 +9,7 @@ const OTHER: &str = "i-0aaaaaaaaaaaaaaaa";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn unknown_offline_and_unconnected_instances_are_told_apart() {
+async fn unknown_offline_and_unconnected_targets_are_distinguished() {
     let sandbox = start(
         sandbox()
             .instance(Instance::new(TARGET).connected(false))
@@ -58,7 +58,7 @@ async fn unknown_offline_and_unconnected_instances_are_told_apart() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn an_agent_that_is_too_old_is_to_be_updated() {
+async fn an_outdated_agent_fails_with_the_update_document() {
     let old = |version: &str| sandbox().instance(Instance::new(TARGET).agent_version(version));
     let sandbox = start(old("2.3.612.0")).await;
     let found = run(&sandbox, &[TARGET]).await;
@@ -78,7 +78,7 @@ async fn an_agent_that_is_too_old_is_to_be_updated() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn what_may_not_be_asked_is_unknown_and_no_failure() {
+async fn a_denied_lookup_is_unknown_rather_than_failed() {
     let missing =
         |action: &str| format!("because no identity-based policy allows the {action} action");
     let (describe, status) = ("ssm:DescribeInstanceInformation", "ssm:GetConnectionStatus");
@@ -105,7 +105,7 @@ async fn what_may_not_be_asked_is_unknown_and_no_failure() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn a_denied_session_names_the_kind_of_statement_and_what_would_allow_it() {
+async fn a_denied_session_names_the_policy_and_the_statement_to_add() {
     let start_session = "ssm:StartSession";
     for (context, cause, policy, words) in [
         (
@@ -153,7 +153,7 @@ async fn a_denied_session_names_the_kind_of_statement_and_what_would_allow_it() 
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
-async fn no_session_is_started_where_that_is_asked_for() {
+async fn the_no_session_flag_starts_no_session() {
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let found = run(&sandbox, &[TARGET, "--no-session"]).await;
     found.expect(&[], &["mfa", "session", "ssmmessages"]);

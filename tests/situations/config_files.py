@@ -23,7 +23,7 @@ def indented_keys_and_comments_are_read():
 
 
 @check
-def an_indented_profile_stops_no_other():
+def an_indented_profile_hides_no_other():
     with place() as at:
         at.config(
             "[default]\nregion = us-east-1\nendpoint_url = $URL$\n\n"
@@ -34,7 +34,7 @@ def an_indented_profile_stops_no_other():
 
 
 @check
-def text_after_a_bracket_is_passed_over():
+def text_after_a_section_bracket_is_ignored():
     with place() as at:
         at.config(
             "[default]\nregion = us-east-1\nendpoint_url = $URL$\n"
@@ -45,7 +45,7 @@ def text_after_a_bracket_is_passed_over():
 
 
 @check
-def quoted_profile_names_mean_unquoted_ones():
+def quoted_profile_names_equal_unquoted_ones():
     with place() as at:
         # As `aws configure --profile "My MacBook Pro"` writes them.
         at.config("[profile 'My MacBook Pro']\nregion = us-east-1\nendpoint_url = $URL$\n")
@@ -54,7 +54,7 @@ def quoted_profile_names_mean_unquoted_ones():
 
 
 @check
-def profile_names_have_letters_of_any_alphabet():
+def profile_names_accept_letters_of_any_alphabet():
     with place() as at:
         for name in ("büro", "仕事", "работа"):
             at.config(f"[profile {name}]\nregion = us-east-1\nendpoint_url = $URL$\n")
@@ -63,7 +63,7 @@ def profile_names_have_letters_of_any_alphabet():
 
 
 @check
-def a_byte_order_mark_is_read_past():
+def a_byte_order_mark_is_skipped():
     with place() as at:
         at.config("[default]\nregion = us-east-1\nendpoint_url = $URL$\n", encoding="utf-8-sig")
         at.credentials(("[default]\n" + KEYS).replace("\n", "\r\n"), encoding="utf-8-sig")
@@ -71,7 +71,7 @@ def a_byte_order_mark_is_read_past():
 
 
 @check
-def files_in_other_encodings_are_refused_by_name():
+def files_in_other_encodings_are_refused_and_named():
     with place() as at:
         text = "[default]\nregion = us-east-1\nendpoint_url = $URL$\n"
         for encoding in ("utf-16", "utf-16-be"):
@@ -140,7 +140,7 @@ def an_empty_role_arn_is_unset_or_named():
 
 
 @check
-def sections_and_keys_that_come_twice_count_by_the_last():
+def the_last_of_repeated_sections_and_keys_counts():
     with place() as at:
         at.config(
             "[default]\nregion = us-east-1\nregion = us-east-1\n[profile work]\nregion = eu-west-1\n"
@@ -151,7 +151,7 @@ def sections_and_keys_that_come_twice_count_by_the_last():
 
 
 @check
-def a_region_of_default_is_not_another_profiles():
+def the_default_profiles_region_applies_to_no_other():
     with place() as at:
         at.config("[default]\nregion = us-east-1\n[profile work]\nendpoint_url = $URL$\n")
         at.credentials("[work]\n" + KEYS)
@@ -163,7 +163,7 @@ def a_region_of_default_is_not_another_profiles():
 
 
 @check
-def a_profile_that_is_missing_is_named_with_near_ones():
+def a_missing_profile_is_named_with_similar_ones():
     with place() as at:
         at.config("[profile work]\nregion = us-east-1\nendpoint_url = $URL$\n")
         at.credentials("[work]\n" + KEYS)
@@ -171,7 +171,7 @@ def a_profile_that_is_missing_is_named_with_near_ones():
 
 
 @check
-def without_home_the_system_knows_the_users_folder():
+def the_home_folder_is_found_without_home():
     if os.geteuid() or subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode:
         raise Skipped("needs root and mount namespaces")
     with place() as at:

@@ -43,7 +43,7 @@ def a_line_break_in_a_session_token_is_named():
 
 
 @check
-def a_line_end_after_a_process_s_token_is_no_panic():
+def a_line_end_after_a_process_token_does_not_panic():
     with Place("--no-mfa") as at:
         answer = '{"Version":1,"AccessKeyId":"$KEY$","SecretAccessKey":"$SECRET$","SessionToken":"abc\\\\n"}'
         script = at.script("p.sh", f"printf '{answer}'\n")
@@ -55,7 +55,7 @@ def a_line_end_after_a_process_s_token_is_no_panic():
 
 
 @check
-def a_credential_process_runs_once_for_a_tunnel():
+def a_credential_process_runs_once_per_tunnel():
     with Place("--no-mfa") as at:
         answer = '{"Version":1,"AccessKeyId":"$KEY$","SecretAccessKey":"$SECRET$"}'
         script = at.script("p.sh", f"echo x >> $FOLDER$/calls\necho '{answer}'\n")
@@ -90,7 +90,7 @@ def a_source_profile_without_a_role_works_or_is_named():
 
 
 @check
-def without_a_terminal_the_code_s_flag_is_named_at_once():
+def a_missing_terminal_error_names_the_code_flag():
     with Place() as at:
         env = {**at.key_variables(), "AWS_MFA_SERIAL": at.serial}
         result = at.forward(env=env, start_new_session=True).ended_with(125)

@@ -20,7 +20,7 @@ WAITS = "Waiting for connections"
 
 
 @check
-def the_profile_goes_before_keys_in_the_environment():
+def the_profile_takes_precedence_over_environment_keys():
     with Place("--no-mfa", "--user", "taro", "--user", "hana") as at:
         at.config("[profile work]\nregion = us-east-1\n")
         at.credentials("[work]\n" + KEYS)
@@ -35,7 +35,7 @@ def the_profile_goes_before_keys_in_the_environment():
 
 
 @check
-def a_missing_profile_ends_it_and_is_named():
+def a_missing_profile_ends_the_plugin_and_is_named():
     # As callers do who give a region in its place.
     with Place("--no-mfa") as at:
         at.config("[default]\nregion = us-east-1\n")

@@ -25,7 +25,7 @@ def the_profile_s_ca_bundle_is_trusted():
 
 
 @check
-def configured_endpoints_are_ignored_when_so_asked():
+def configured_endpoints_are_ignored_on_request():
     with Place("--no-mfa") as at:
         at.config("[default]\nregion = us-east-1\n")
         at.credentials("[default]\n" + KEYS)
@@ -37,7 +37,7 @@ def configured_endpoints_are_ignored_when_so_asked():
 
 
 @check
-def empty_endpoint_variables_are_unset_ones():
+def empty_endpoint_variables_count_as_unset():
     with Place("--no-mfa") as at:
         at.config("[default]\nregion = us-east-1\nendpoint_url = $URL$\n")
         at.credentials("[default]\n" + KEYS)
@@ -47,7 +47,7 @@ def empty_endpoint_variables_are_unset_ones():
 
 
 @check
-def plain_http_without_mfa_speaks_of_no_code():
+def plain_http_without_mfa_mentions_no_code():
     with Place(sandbox=False) as at:
         env = {
             "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1",
@@ -58,7 +58,7 @@ def plain_http_without_mfa_speaks_of_no_code():
 
 
 @check
-def every_partition_s_endpoints_are_botocore_s():
+def every_partitions_endpoints_match_botocore():
     with Place(sandbox=False) as at:
         keys = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", **DEAD_PROXY}
         fips, dual = {"AWS_USE_FIPS_ENDPOINT": "true"}, {"AWS_USE_DUALSTACK_ENDPOINT": "true"}
@@ -76,7 +76,7 @@ def every_partition_s_endpoints_are_botocore_s():
 
 
 @check
-def fips_beside_an_own_endpoint_names_the_two_settings():
+def fips_with_a_custom_endpoint_names_both_settings():
     with Place("--no-mfa") as at:
         result = at.forward(env={**at.key_variables(), "AWS_USE_FIPS_ENDPOINT": "true"})
         if result.code:
@@ -85,7 +85,7 @@ def fips_beside_an_own_endpoint_names_the_two_settings():
 
 
 @check
-def a_socks_proxy_for_all_is_passed_over_or_named():
+def a_socks_all_proxy_is_used_or_named():
     with Place("--no-mfa") as at:
         result = at.forward(env={**at.key_variables(), "ALL_PROXY": "socks5://127.0.0.1:9"})
         if result.code:
@@ -93,7 +93,7 @@ def a_socks_proxy_for_all_is_passed_over_or_named():
 
 
 @check
-def every_retry_mode_of_the_reference_is_taken():
+def every_retry_mode_of_the_aws_cli_is_accepted():
     with Place("--no-mfa") as at:
         at.credentials("[default]\n" + KEYS)
         for mode in ("legacy", "standard", "adaptive"):

@@ -89,7 +89,7 @@ Host offline
 
 
 @check
-def every_way_to_name_a_host_leads_to_it():
+def every_way_to_name_a_host_reaches_it():
     with SshPlace() as at:
         for host in (TARGET, "web-1", "alias", "tagged", "inner"):
             result = at.ssh(host, "echo", "hello").ended_with(0)
@@ -110,7 +110,7 @@ def a_control_master_serves_several_commands_in_one_session():
 
 
 @check
-def files_arrive_whole_by_every_tool():
+def files_arrive_whole_with_every_tool():
     with SshPlace() as at:
         source = at.folder / "f"
         source.write_bytes(os.urandom(3_000_000))
@@ -131,7 +131,7 @@ def files_arrive_whole_by_every_tool():
 
 
 @check
-def git_clones_over_it():
+def git_clones_through_the_tunnel():
     with SshPlace() as at:
         git = ["git", "-c", "user.email=a@b", "-c", "user.name=c"]
         at.execute(["git", "init", "-q", f"{at.folder}/repo"]).ended_with(0)

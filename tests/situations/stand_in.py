@@ -60,7 +60,7 @@ def the_aws_cli_lists_instances():
 
 
 @check
-def without_mfa_instances_and_sessions_are_denied():
+def instances_and_sessions_are_denied_without_mfa():
     with Place() as at:
         equal(code_of(at, "ec2", "describe-instances"), "UnauthorizedOperation")
         equal(code_of(at, "ssm", "describe-sessions", "--state", "Active"), "AccessDeniedException")
@@ -119,7 +119,7 @@ def powershell_gets_its_own_form():
 
 
 @check
-def another_cell_at_resume_session_is_taken():
+def a_new_cell_at_resume_session_is_followed():
     for kind in ("same", "new-cell", "empty", "absent"):
         with Place("--no-mfa", "--resume-url", kind) as at:
             tunnel = at.start("port_forward", TARGET, "--port-number", "9", "--output", "json", env=at.key_variables())

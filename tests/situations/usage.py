@@ -48,7 +48,7 @@ def several_forwards_each_lead_to_their_own_host():
 
 
 @check
-def other_loopback_addresses_are_listened_on_the_network_when_said_twice():
+def listening_beyond_loopback_needs_a_second_flag():
     with Place("--no-mfa") as at:
         env = at.key_variables()
         for address in ("127.1.2.3", "::1"):
@@ -60,7 +60,7 @@ def other_loopback_addresses_are_listened_on_the_network_when_said_twice():
 
 
 @check
-def a_destination_that_listens_later_is_reached_in_the_same_session():
+def a_late_destination_is_reached_in_the_same_session():
     with Place("--no-mfa") as at:
         with socket.create_server(("127.0.0.1", 0)) as chosen:
             port = chosen.getsockname()[1]
@@ -82,7 +82,7 @@ def a_destination_that_listens_later_is_reached_in_the_same_session():
 
 
 @check
-def bad_requests_for_nodes_of_ones_own_name_the_advanced_tier():
+def bad_requests_for_hybrid_nodes_name_the_advanced_tier():
     node = "mi-0123456789abcdef0"
     with Place("--no-mfa", "--instance", f"{node},name=onprem") as at:
         at.refuse("StartSession", "BadRequest", "")
@@ -102,7 +102,7 @@ def invalid_tokens_name_the_region_among_the_causes():
 
 
 @check
-def denials_say_whose_policy_it_was():
+def denials_name_the_kind_of_policy():
     with Place("--no-mfa") as at:
         denied = (
             "User: arn:aws:sts::123456789012:assumed-role/Dev/jo is not authorized to perform: ssm:StartSession on"
@@ -121,7 +121,7 @@ def denials_say_whose_policy_it_was():
 
 
 @check
-def the_postgres_example_takes_verify_full():
+def postgres_accepts_verify_full():
     with Place("--no-mfa") as at:
         url = "postgres://app@127.0.0.1:9/app?sslmode=verify-full"
         result = at.run("postgres", "--target", TARGET, url, "select 1", env={**at.key_variables(), "PGPASSWORD": "x"})
@@ -132,7 +132,7 @@ def the_postgres_example_takes_verify_full():
 
 
 @check
-def a_file_of_mstsc_keeps_its_settings_and_encoding():
+def an_mstsc_file_keeps_its_settings_and_encoding():
     with Place("--no-mfa") as at:
         path = at.folder / "w.rdp"
         text = (
