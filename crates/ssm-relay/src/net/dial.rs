@@ -3,11 +3,8 @@
 mod transport;
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::Url;
@@ -17,14 +14,14 @@ use super::proxy::{self, Proxy};
 use super::stream_url::StreamUrlError;
 use super::tls::{self, CaBundle};
 use super::url::{host_and_port, name_and_port};
-pub(crate) use transport::Transport;
+pub use transport::Connection;
 
 /// Connects to a URL's host; `ws` and `http` are plain.
 pub(crate) async fn connect(
     url: &Url,
     proxy: &Proxy,
     ca_bundle: Option<&CaBundle>,
-) -> Result<Transport, ConnectError> {
+) -> Result<Connection, ConnectError> {
     let host = host_and_port(url);
     let network = |error| ConnectError::Network {
         host: host.clone(),
@@ -40,7 +37,7 @@ pub(crate) async fn connect(
     // Without it every small message waits for the previous one's TCP acknowledgement.
     tcp.set_nodelay(true).map_err(network)?;
     if matches!(url.scheme(), "ws" | "http") {
-        return Ok(Transport::Plain(tcp));
+        return Ok(Connection::plain(tcp));
     }
     let tls = |error: String| ConnectError::Tls {
         host: host.clone(),
@@ -55,7 +52,7 @@ pub(crate) async fn connect(
             io::ErrorKind::InvalidData => tls(error.to_string()),
             _ => network(error),
         })?;
-    Ok(Transport::Tls(Box::new(stream)))
+    Ok(Connection::tls(stream))
 }
 
 /// Connects to AWS's endpoints on the way that a tunnel's data channel takes: the same proxies, the
@@ -87,39 +84,6 @@ impl Dialer {
         if !matches!(url.scheme(), "https" | "http") || !url.has_host() {
             return Err(malformed().into());
         }
-        let transport = connect(&url, &self.proxy, self.ca_bundle.as_ref()).await?;
-        Ok(Connection(transport))
-    }
-}
-
-/// A connection that a [`Dialer`] made.
-#[derive(Debug)]
-pub struct Connection(Transport);
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        connect(&url, &self.proxy, self.ca_bundle.as_ref()).await
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use url::Url;
 
-use super::dial::{self, Transport};
+use super::dial::{self, Connection};
 use super::error::ConnectError;
 use super::proxy::{self, Proxy};
 use super::stream_url::StreamUrlError;
@@ -136,7 +136,7 @@ async fn resolve(url: &Url) -> std::io::Result<Vec<IpAddr>> {
     Ok(addresses)
 }
 
-async fn ask(io: Transport, url: &Url) -> Result<Answer, ConnectError> {
+async fn ask(io: Connection, url: &Url) -> Result<Answer, ConnectError> {
     let host = host_and_port(url);
     let failed = |reason: String| ConnectError::Handshake {
         host: host.clone(),

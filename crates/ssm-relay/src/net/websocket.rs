@@ -26,7 +26,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::dial::{self, Transport};
+use super::dial::{self, Connection};
 use super::error::ConnectError;
 use super::proxy::Proxy;
 use super::signer::Signer;
@@ -50,7 +50,7 @@ pub(crate) const WRITE_BUFFER: usize = 96 << 10;
 /// it. It leaves room for what is written beside them.
 const MAX_WRITE_BUFFER: usize = 4 * WRITE_BUFFER;
 
-pub(crate) type WebSocket = WebSocketStream<Quota<Transport>>;
+pub(crate) type WebSocket = WebSocketStream<Quota<Connection>>;
 
 /// Opens websockets to the data channel.
 #[derive(Debug)]
@@ -158,11 +158,11 @@ fn header_value(value: &str, host: &str) -> Result<HeaderValue, ConnectError> {
 /// The opening handshake of RFC 6455, section 4.1. Returns the connection and what was read beyond
 /// the answer.
 async fn upgrade(
-    io: Transport,
+    io: Connection,
     request: Request<Empty<Bytes>>,
     key: &str,
     host: &str,
-) -> Result<(Transport, Bytes), ConnectError> {
+) -> Result<(Connection, Bytes), ConnectError> {
     let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
         .await
         .map_err(|error| bad_handshake(host, error))?;
@@ -170,7 +170,7 @@ async fn upgrade(
     let exchange = exchange(sender, request, key.to_owned(), host.to_owned());
     let (upgraded, _) = tokio::join!(exchange, connection.with_upgrades());
     let parts = upgraded?
-        .downcast::<TokioIo<Transport>>()
+        .downcast::<TokioIo<Connection>>()
         .map_err(|_| bad_handshake(host, "the connection was not handed back"))?;
     Ok((parts.io.into_inner(), parts.read_buf))
 }

@@ -1,27 +1,52 @@
+//! The byte stream to a host: TCP, with TLS over it where the URL asks for it.
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use hyper_util::client::legacy::connect::{Connected, Connection as HyperConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// What a websocket runs over.
+/// A connection that a [`Dialer`](crate::Dialer) made. In a `hyper_util::rt::TokioIo` it serves
+/// hyper's client.
 #[derive(Debug)]
-pub(crate) enum Transport {
-    /// Loopback only.
+pub struct Connection(Io);
+
+#[derive(Debug)]
+enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Connection {
+    pub(super) fn plain(tcp: TcpStream) -> Self {
+        Self(Io::Plain(tcp))
+    }
+
+    pub(super) fn tls(stream: TlsStream<TcpStream>) -> Self {
+        Self(Io::Tls(Box::new(stream)))
+    }
+
+    /// The TCP connection below.
+    #[cfg(test)]
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match &self.0 {
+            Io::Plain(tcp) => tcp,
+            Io::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
 macro_rules! each {
     ($self:expr, $io:ident => $call:expr) => {
-        match $self.get_mut() {
-            Transport::Plain(tcp) => {
+        match &mut $self.get_mut().0 {
+            Io::Plain(tcp) => {
                 let $io = Pin::new(tcp);
                 $call
             }
-            Transport::Tls(tls) => {
+            Io::Tls(tls) => {
                 let $io = Pin::new(&mut **tls);
                 $call
             }
@@ -29,7 +54,7 @@ macro_rules! each {
     };
 }
 
-impl AsyncRead for Transport {
+impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -39,7 +64,7 @@ impl AsyncRead for Transport {
     }
 }
 
-impl AsyncWrite for Transport {
+impl AsyncWrite for Connection {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -57,9 +82,9 @@ impl AsyncWrite for Transport {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(tcp) => tcp.is_write_vectored(),
-            Self::Tls(tls) => tls.is_write_vectored(),
+        match &self.0 {
+            Io::Plain(tcp) => tcp.is_write_vectored(),
+            Io::Tls(tls) => tls.is_write_vectored(),
         }
     }
 
@@ -69,5 +94,11 @@ impl AsyncWrite for Transport {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, io => io.poll_shutdown(cx))
+    }
+}
+
+impl HyperConnection for Connection {
+    fn connected(&self) -> Connected {
+        Connected::new()
     }
 }

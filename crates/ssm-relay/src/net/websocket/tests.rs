@@ -7,7 +7,6 @@ use tokio_tungstenite::tungstenite::Message;
 use zeroize::Zeroizing;
 
 use super::{ConnectError, Connector, WebSocket};
-use crate::net::dial::Transport;
 use crate::net::proxy::Proxy;
 use crate::net::stream_url::StreamEndpoint;
 
@@ -62,9 +61,7 @@ async fn the_first_message_is_open_data_channel_as_text_and_small_messages_do_no
         websocket.next().await.expect("a message").expect("sound")
     });
     let websocket = open(&url).await.expect("opens");
-    let Transport::Plain(tcp) = websocket.get_ref().get_ref() else {
-        panic!("not TLS")
-    };
+    let tcp = websocket.get_ref().get_ref().tcp();
     assert!(tcp.nodelay().expect("a TCP socket"), "TCP_NODELAY is off");
     let first = server.await.expect("no panic");
     assert_eq!(first, Message::text("{\"TokenValue\":\"t\"}"));
