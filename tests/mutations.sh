@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Takes the client's fixes out, one by one, and demands that the simulator (forward/simulation.rs in
-# ssm-relay) notices: a simulation that passes without them proves nothing.
+# Takes the client's fixes out, one by one, and demands that the simulator (src/simulation.rs in
+# ssm-forward) notices: a simulation that passes without them proves nothing.
 #
 # All mutations go into one copy of the tree, each behind a switch that the environment sets, so that
 # one build is enough. A text that is not found exactly once fails the run: move the mutation along.
@@ -40,7 +40,7 @@ mutation() {
   names+=("$name")
 }
 
-for crate in ssm-protocol ssm-smux ssm-relay; do
+for crate in ssm-protocol ssm-smux ssm-forward; do
   cat >>"$tree/crates/$crate/src/lib.rs" <<'EOF'
 
 #[allow(dead_code, clippy::all)]
@@ -302,7 +302,7 @@ mutation streams-are-mixed-up ssm-smux/src/decoder.rs <<'EOF'
                 .then_some((stream, left));
 EOF
 
-mutation the-answer-is-given-up-during-an-outage ssm-relay/src/forward/waits.rs <<'EOF'
+mutation the-answer-is-given-up-during-an-outage ssm-forward/src/port_forward/half_close.rs <<'EOF'
         let worst = held.max(std::mem::replace(&mut self.held, held));
 ====
         let mut worst = held.max(std::mem::replace(&mut self.held, held));
@@ -311,7 +311,7 @@ mutation the-answer-is-given-up-during-an-outage ssm-relay/src/forward/waits.rs 
         }
 EOF
 
-mutation the-keep-alive-counts-an-outage ssm-relay/src/forward/waits.rs <<'EOF'
+mutation the-keep-alive-counts-an-outage ssm-forward/src/port_forward/half_close.rs <<'EOF'
                     Held::Away => mux.reconnected(now),
 ====
                     Held::Away if crate::mutation("the-keep-alive-counts-an-outage") => {
@@ -320,7 +320,7 @@ mutation the-keep-alive-counts-an-outage ssm-relay/src/forward/waits.rs <<'EOF'
                     Held::Away => mux.reconnected(now),
 EOF
 
-mutation a-refusal-looks-like-an-end-of-file ssm-relay/src/forward/refusals.rs <<'EOF'
+mutation a-refusal-looks-like-an-end-of-file ssm-forward/src/port_forward/refusals.rs <<'EOF'
             self.refused.insert(id);
 ====
             if !crate::mutation("a-refusal-looks-like-an-end-of-file") {
@@ -328,15 +328,15 @@ mutation a-refusal-looks-like-an-end-of-file ssm-relay/src/forward/refusals.rs <
             }
 EOF
 
-mutation leaves-before-streams-are-written-out ssm-relay/src/forward/channel.rs <<'EOF'
+mutation leaves-before-streams-are-written-out ssm-forward/src/port_forward/channel.rs <<'EOF'
         matches!(self, Self::Mux(mux) if mux.unanswered() > 0)
 ====
         matches!(self, Self::Mux(mux) if mux.unanswered() > 0)
             && !crate::mutation("leaves-before-streams-are-written-out")
 EOF
 
-# Plan::between makes it happen; forward/tests/basic.rs shows it three times.
-mutation a-session-is-reused-too-early ssm-relay/src/forward/basic.rs <<'EOF'
+# Plan::between makes it happen; tests/basic.rs in ssm-forward shows it three times.
+mutation a-session-is-reused-too-early ssm-forward/src/port_forward/basic.rs <<'EOF'
         if self.open.is_some() || self.disconnect || (self.stale && may_come) {
 ====
         let waits = self.stale && may_come && !crate::mutation("a-session-is-reused-too-early");
@@ -369,10 +369,10 @@ mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshaking.r
         };
 EOF
 
-mutation messages-are-not-repeatable ssm-relay/src/forward/channel.rs <<'EOF'
-        config.repeatable = ready.capabilities.processes_before_counting;
+mutation messages-are-not-repeatable ssm-forward/src/port_forward/channel.rs <<'EOF'
+        smux.repeatable = ready.capabilities.processes_before_counting;
 ====
-        config.repeatable = ready.capabilities.processes_before_counting
+        smux.repeatable = ready.capabilities.processes_before_counting
             && !crate::mutation("messages-are-not-repeatable");
 EOF
 
@@ -385,7 +385,7 @@ mutation keep-alives-are-not-repeatable ssm-smux/src/mux/sending.rs <<'EOF'
         self.append_message(to, max, HEADER)
 EOF
 
-build=$(cd "$tree" && cargo test --locked --no-run -p ssm-relay --lib 2>&1) || { echo "$build"; exit 1; }
+build=$(cd "$tree" && cargo test --locked --no-run -p ssm-forward --lib 2>&1) || { echo "$build"; exit 1; }
 test=$(sed -nE 's/.*unittests src\/lib\.rs \((.*)\)$/\1/p' <<<"$build")
 [[ $test == /* ]] || test=$tree/$test
 simulation=(timeout 300 "$test" simulation::nothing_is_lost)

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use ssm_forward::ForwardConfig;
+
 /// Limits and times of a relay. Every wait and every buffer has one.
 ///
 /// # Memory
@@ -11,14 +13,14 @@ use std::time::Duration;
 /// |---|---|---|
 /// | sent and not acknowledged, a session | [`max_unacknowledged`](Self::max_unacknowledged) | 4 MiB; in memory at most twice that and 256 KiB |
 /// | received ahead of a missing message, a session | [`ssm_protocol::SessionConfig::reorder_bytes`] | 64 MiB, nothing while none is missing |
-/// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; in memory at most about twice that ([`ssm_smux::ByteQueue`]) |
+/// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; in memory at most about twice that |
 /// | acknowledgements that the websocket does not take, a session | fixed | 192 KiB, then the websocket is not read ([`ssm_protocol::Session::receive_paused`]) |
 /// | written and not sent, a stream | [`stream_send_buffer`](Self::stream_send_buffer) | 64 KiB |
 /// | read from a local socket, a connection | fixed | 64 KiB, none while it is idle |
 /// | on its way to a local socket, a connection | fixed | 64 KiB |
 /// | read from the websocket, a session | fixed | 32 KiB and a batch of 128 KiB, and at most one message of 1 MiB |
 /// | written to the websocket, a session | fixed | 80 KiB of messages and 384 KiB, pongs included |
-/// | streams, a session | [`ssm_smux::Config::max_streams`] | 65536 |
+/// | streams, a session | fixed | 65536 |
 /// | local connections, waiting or carried | [`max_connections`](Self::max_connections) | 1024; further ones wait unaccepted |
 /// | sessions, where connections share them | [`sessions`](Self::sessions) | 1; further connections share |
 /// | sessions, where each carries one connection | [`max_sessions`](Self::max_sessions) | 32 and the first |
@@ -127,7 +129,7 @@ impl Default for Limits {
 impl Limits {
     /// Least [`max_payload`](Self::max_payload), in bytes: a message towards an agent that may process
     /// it twice has up to 24 bytes around its frames, and the smallest frame with data has 9.
-    pub const MIN_PAYLOAD: usize = ssm_smux::MIN_REPEATABLE;
+    pub const MIN_PAYLOAD: usize = ForwardConfig::MIN_PAYLOAD;
 
     /// What cannot work, for who sets it.
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -141,11 +143,17 @@ impl Limits {
         Ok(())
     }
 
-    pub(crate) fn smux(&self) -> ssm_smux::Config {
-        let mut config = ssm_smux::Config::default();
+    /// As the state machine takes them.
+    pub(crate) fn forward(&self) -> ForwardConfig {
+        let mut config = ForwardConfig::default();
+        config.session.max_payload = self.max_payload;
+        config.session.max_window = self.max_unacknowledged;
+        config.session.handshake_timeout = self.handshake_timeout;
+        config.session.peer_timeout = self.peer_timeout;
         config.session_receive_budget = self.session_receive_budget;
         config.stream_send_buffer = self.stream_send_buffer;
         config.half_close_quiet = self.half_close_quiet;
+        config.keep_alive = self.keep_alive;
         config
     }
 }

@@ -2,11 +2,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use ssm_forward::ForwardError;
 use ssm_protocol::SessionError;
 use thiserror::Error;
 
 use crate::api::ApiError;
-use crate::forward::ForwardError;
 use crate::net::error::ConnectError;
 
 /// Why a session, and with it a tunnel, ended.

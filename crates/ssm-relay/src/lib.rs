@@ -1,5 +1,5 @@
 //! Forwards TCP connections over an AWS Systems Manager session: the tokio shell around
-//! [`ssm_protocol`] and [`ssm_smux`].
+//! [`ssm_forward`].
 //!
 //! ```text
 //!  local sockets ── pump ─┐                                     ┌─ websocket ── service ── agent
@@ -36,7 +36,6 @@ mod config;
 mod driver;
 mod error;
 mod event;
-mod forward;
 mod link;
 mod listener;
 mod local;
@@ -60,7 +59,6 @@ pub use api::{ApiError, BoxFuture, SessionApi, Ticket};
 pub use config::Limits;
 pub use error::{End, EndKind, OpenError};
 pub use event::{Event, Events, Outcome};
-pub use forward::ForwardError;
 pub use listener::Listener;
 pub use net::dial::{Connection, Dialer};
 pub use net::error::ConnectError;
@@ -70,6 +68,7 @@ pub use net::signer::Signer;
 pub use net::stream_url::{StreamEndpoint, StreamUrlError, is_presigned_url};
 pub use net::tls::{CaBundle, CaBundleError};
 pub use relay::{OnSessionEnd, Relay, RelayConfig};
+pub use ssm_forward::ForwardError;
 pub use ssm_protocol::CLIENT_VERSION;
 pub use ssm_protocol::payload::Token;
 pub use stats::Stats;

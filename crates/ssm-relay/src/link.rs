@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
+use ssm_forward::{ForwardEvent, PortForward};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 
@@ -15,7 +16,6 @@ use crate::clock::after;
 use crate::driver::{Driver, Phase};
 use crate::error::End;
 use crate::event::Event;
-use crate::forward::{self, Forward};
 use crate::net::websocket::{WRITE_BUFFER, WebSocket};
 
 /// Messages of any kind, and bytes of them, read before the state machine gets them.
@@ -330,10 +330,10 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             .fold(self.ping_at, Instant::min)
     }
 
-    fn handle_event(&mut self, event: &forward::Event, forward: &Forward, give_up: Instant) {
+    fn handle_event(&mut self, event: &ForwardEvent, forward: &PortForward, give_up: Instant) {
         let driver = self.driver;
         match event {
-            forward::Event::Ready => {
+            ForwardEvent::Ready => {
                 let multiplexed = forward.is_multiplexed();
                 if let Some(ready) = forward.ready() {
                     driver.events.send(Event::Ready {
@@ -345,12 +345,12 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                 }
                 driver.phase.send_replace(Phase::Ready { multiplexed });
             }
-            forward::Event::Refused => {
+            ForwardEvent::Refused => {
                 driver.events.send(Event::DestinationRefused {
                     message: String::new(),
                 });
             }
-            forward::Event::ChannelClosed { output } => {
+            ForwardEvent::ChannelClosed { output } => {
                 self.ending = Some((
                     End::ByService {
                         output: output.clone(),
@@ -358,10 +358,11 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                     give_up,
                 ));
             }
-            forward::Event::Paused(paused) => {
+            ForwardEvent::Paused(paused) => {
                 tracing::debug!(session = %driver.session_id, paused, "publication");
             }
-            forward::Event::Readable(_) | forward::Event::Writable(_) => {}
+            ForwardEvent::Readable(_) | ForwardEvent::Writable(_) => {}
+            other => tracing::debug!(event = ?other, "ignored"),
         }
     }
 

@@ -256,13 +256,16 @@ impl Pump {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::{Duration, Instant};
 
+    use ssm_forward::{ForwardConfig, PortForward};
+    use ssm_protocol::payload::HandshakeRequest;
+    use ssm_protocol::{Session, SessionConfig};
     use tokio::io::AsyncReadExt as _;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
     use crate::clock::Clock;
-    use crate::forward::tests::{NEW_AGENT, Pair};
     use crate::shared::Shared;
 
     async fn pair() -> (ResetOnDrop, TcpStream) {
@@ -304,19 +307,43 @@ mod tests {
         assert_eq!(theirs.read(&mut [0]).await.expect("an end-of-file"), 0);
     }
 
+    /// A port forward and its agent after their handshake, and when that was.
+    fn ready() -> (PortForward, Session, Instant) {
+        let mut now = Instant::now();
+        let unix = Duration::from_secs(1_800_000_000);
+        let properties = [("portNumber", "3389"), ("type", "LocalPortForwarding")];
+        let request = HandshakeRequest::port("3.3.1142.0", &properties.into_iter().collect());
+        let mut agent = Session::agent(SessionConfig::default(), request, [1; 32], now, unix);
+        let mut forward = PortForward::new(ForwardConfig::default(), [2; 32], now, unix);
+        agent.connected(now);
+        forward.connected(now);
+        for _ in 0..100 {
+            now += Duration::from_millis(5);
+            while let Some(message) = forward.poll_transmit(now) {
+                agent.handle_message(message, now).expect("sound");
+            }
+            while let Some(message) = agent.poll_transmit(now) {
+                forward.handle_message(message, now).expect("sound");
+            }
+            forward.handle_timeout(now).expect("no deadline passed");
+        }
+        assert!(forward.ready().is_some());
+        (forward, agent, now)
+    }
+
     /// Where the driver runs on another thread, the end may come at any moment.
     #[tokio::test]
     async fn a_destination_that_ends_while_the_local_side_is_read_is_read_to_its_end() {
-        let mut pair = Pair::new(NEW_AGENT);
+        let (forward, mut agent, now) = ready();
         // "enough" on the first stream, and its end.
         let bytes = b"\x01\x02\x06\x00\x03\x00\x00\x00enough\x01\x01\x00\x00\x03\x00\x00\x00";
-        pair.agent.send(bytes, pair.now).expect("room");
-        let last_words = pair.agent.poll_transmit(pair.now).expect("a message");
-        let shared = Shared::new(pair.forward, Arc::new(Clock::new()), Arc::default());
+        agent.send(bytes, now).expect("room");
+        let last_words = agent.poll_transmit(now).expect("a message");
+        let shared = Shared::new(forward, Arc::new(Clock::new()), Arc::default());
         let mut stream = shared.open().expect("ready");
         let mut read = |_: &mut Context<'_>, to: &mut BytesMut, _| {
             let mut inner = shared.lock();
-            let handled = inner.forward.handle_message(last_words.clone(), pair.now);
+            let handled = inner.forward.handle_message(last_words.clone(), now);
             handled.expect("sound");
             to.put_slice(b"too late");
             Poll::Ready(Ok(8))

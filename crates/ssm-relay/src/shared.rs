@@ -5,13 +5,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ssm_smux::StreamId;
+use ssm_forward::{ForwardEvent, PortForward, StreamId, StreamRead};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::clock::Clock;
 use crate::error::End;
-use crate::forward::{Event, Forward, Read};
 use crate::stats::Counters;
 
 /// One session's state machine, shared by the driver task and the streams. Nothing awaits while
@@ -26,7 +25,7 @@ pub(crate) struct Shared {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) forward: Forward,
+    pub(crate) forward: PortForward,
     streams: BTreeMap<StreamId, Wakers>,
     driver: Option<Waker>,
     pub(crate) closing: bool,
@@ -46,7 +45,11 @@ struct Wakers {
 const FIRST_WRITE: Duration = Duration::from_millis(1);
 
 impl Shared {
-    pub(crate) fn new(forward: Forward, clock: Arc<Clock>, counters: Arc<Counters>) -> Arc<Self> {
+    pub(crate) fn new(
+        forward: PortForward,
+        clock: Arc<Clock>,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
         let inner = Inner {
             forward,
             streams: BTreeMap::new(),
@@ -181,16 +184,16 @@ impl Inner {
     }
 
     /// Tells the streams that something happened to them.
-    pub(crate) fn wake_streams(&mut self, events: &[Event]) {
+    pub(crate) fn wake_streams(&mut self, events: &[ForwardEvent]) {
         for event in events {
             match event {
                 // The peer's end also ends writing.
-                Event::Readable(id) => {
+                ForwardEvent::Readable(id) => {
                     if let Some(wakers) = self.streams.get_mut(id) {
                         wakers.wake();
                     }
                 }
-                Event::Writable(id) => {
+                ForwardEvent::Writable(id) => {
                     if let Some(waker) = self.streams.get_mut(id).and_then(|w| w.write.take()) {
                         waker.wake();
                     }
@@ -288,7 +291,7 @@ impl StreamHandle {
         let mut taken = 0;
         let outcome = loop {
             match inner.forward.read(self.id) {
-                Read::Data(data) => {
+                StreamRead::Data(data) => {
                     taken += data.len();
                     take(data);
                     if taken >= max {
@@ -297,21 +300,21 @@ impl StreamHandle {
                 }
                 // What there was comes first; the next call finds this again.
                 _ if taken > 0 => break Poll::Ready(Ok(taken)),
-                Read::Finished => break Poll::Ready(Ok(0)),
-                Read::Refused => break Poll::Ready(Err(StreamError::Refused)),
-                Read::Doubled => break Poll::Ready(Err(StreamError::Doubled)),
-                Read::Reset | Read::Blocked if inner.end.is_some() => {
+                StreamRead::Finished => break Poll::Ready(Ok(0)),
+                StreamRead::Refused => break Poll::Ready(Err(StreamError::Refused)),
+                StreamRead::Doubled => break Poll::Ready(Err(StreamError::Doubled)),
+                StreamRead::Reset | StreamRead::Blocked if inner.end.is_some() => {
                     let end = inner.end.clone().unwrap_or(End::Closed);
                     break Poll::Ready(Err(StreamError::Ended(end)));
                 }
-                Read::Reset => break Poll::Ready(Err(StreamError::Reset)),
-                Read::Blocked => {
+                StreamRead::Blocked => {
                     if !std::mem::replace(&mut self.announced, true) {
                         inner.wake_driver();
                     }
                     inner.streams.entry(self.id).or_default().read = Some(cx.waker().clone());
                     break Poll::Pending;
                 }
+                _ => break Poll::Ready(Err(StreamError::Reset)),
             }
         };
         if paused && !inner.forward.receive_paused() {

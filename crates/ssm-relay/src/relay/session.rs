@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ssm_forward::PortForward;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -8,7 +9,6 @@ use super::Parts;
 use crate::api::Ticket;
 use crate::driver::{Driver, Phase};
 use crate::error::End;
-use crate::forward::Forward;
 use crate::shared::Shared;
 use crate::terminate::TerminateGuard;
 
@@ -28,12 +28,8 @@ impl SessionHandle {
         let unix_time = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
-        let forward = Forward::new(
-            (*parts.limits).clone(),
-            seed(),
-            parts.clock.now(),
-            unix_time,
-        );
+        let forward =
+            PortForward::new(parts.limits.forward(), seed(), parts.clock.now(), unix_time);
         let shared = Shared::new(forward, parts.clock.clone(), parts.events.counters());
         let (phase, phase_receiver) = watch::channel(Phase::Connecting);
         let (closing, closing_receiver) = watch::channel(false);

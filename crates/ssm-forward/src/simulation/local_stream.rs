@@ -4,12 +4,12 @@ use ssm_smux::StreamId;
 
 use super::flow::{Reader, Writer};
 use super::plan::{LocalEnd, StreamPlan};
-use crate::forward::{Forward, Read, WriteError};
+use crate::{PortForward, StreamRead, StreamWriteError};
 
 /// A local program's connection, as `StreamHandle` treats the state machine: what came back
 /// blocked is not tried again before an event says so.
 #[derive(Debug)]
-pub(super) struct Local {
+pub(super) struct LocalStream {
     pub(super) plan: StreamPlan,
     pub(super) phase: Phase,
     pub(super) upload: Writer,
@@ -39,7 +39,7 @@ pub(super) enum Ending {
     CutOff,
 }
 
-impl Local {
+impl LocalStream {
     pub(super) fn new(number: u64, plan: StreamPlan, now: Instant) -> Self {
         Self {
             upload: Writer::new(2 * number, plan.upload.clone(), now),
@@ -82,7 +82,7 @@ impl Local {
     }
 
     /// Reads and writes as far as it can; whether it did anything. `over`: the session ended.
-    pub(super) fn act(&mut self, forward: &mut Forward, now: Instant, over: bool) -> bool {
+    pub(super) fn act(&mut self, forward: &mut PortForward, now: Instant, over: bool) -> bool {
         let Phase::Open(id) = self.phase else {
             if over && self.phase == Phase::NotYet {
                 self.phase = Phase::Ended(Ending::CutOff);
@@ -93,17 +93,17 @@ impl Local {
         let mut any = false;
         while self.readable && self.download.next <= now {
             match forward.read(id) {
-                Read::Data(data) => {
+                StreamRead::Data(data) => {
                     assert!(!data.is_empty(), "an empty read");
                     self.download.take(&data, now);
                     any = true;
                 }
-                Read::Blocked if over => return self.end(forward, id, Ending::CutOff),
-                Read::Blocked => self.readable = false,
-                Read::Finished => return self.end(forward, id, Ending::EndOfFile),
-                Read::Refused => return self.end(forward, id, Ending::Refused),
-                Read::Doubled => return self.end(forward, id, Ending::Doubled),
-                Read::Reset => return self.end(forward, id, Ending::CutOff),
+                StreamRead::Blocked if over => return self.end(forward, id, Ending::CutOff),
+                StreamRead::Blocked => self.readable = false,
+                StreamRead::Finished => return self.end(forward, id, Ending::EndOfFile),
+                StreamRead::Refused => return self.end(forward, id, Ending::Refused),
+                StreamRead::Doubled => return self.end(forward, id, Ending::Doubled),
+                StreamRead::Reset => return self.end(forward, id, Ending::CutOff),
             }
         }
         if over {
@@ -136,7 +136,7 @@ impl Local {
                 Some(room) => {
                     let data = self.upload.write(room, end, now);
                     let written = forward.write(id, data.into());
-                    assert_ne!(written, Err(WriteError::Full), "there was room");
+                    assert_ne!(written, Err(StreamWriteError::Full), "there was room");
                     assert_eq!(written, Ok(()));
                     any = true;
                 }
@@ -145,7 +145,7 @@ impl Local {
         any
     }
 
-    fn end(&mut self, forward: &mut Forward, id: StreamId, ending: Ending) -> bool {
+    fn end(&mut self, forward: &mut PortForward, id: StreamId, ending: Ending) -> bool {
         // What dropping a `StreamHandle` does.
         forward.close(id);
         self.phase = Phase::Ended(ending);
@@ -153,7 +153,7 @@ impl Local {
     }
 
     /// Its user has waited long enough.
-    pub(super) fn give_up(&mut self, forward: &mut Forward) {
+    pub(super) fn give_up(&mut self, forward: &mut PortForward) {
         match self.phase {
             Phase::Open(id) => forward.reset(id),
             Phase::NotYet => {}

@@ -29,7 +29,7 @@ impl Faults {
 
 /// One direction of one websocket: messages on their way.
 #[derive(Debug)]
-pub(super) struct Leg {
+pub(super) struct LossyLink {
     faults: Faults,
     /// By arrival, then by order of sending.
     queue: BTreeMap<(Instant, u64), Bytes>,
@@ -39,7 +39,7 @@ pub(super) struct Leg {
     last_arrival: Instant,
 }
 
-impl Leg {
+impl LossyLink {
     pub(super) fn new(faults: Faults, now: Instant) -> Self {
         Self {
             faults,

@@ -34,14 +34,14 @@ const DISCARD_21: &[u8] = b"\x01\x02\x15\x00\x00\x00\x00\x00";
 /// The agent's websocket breaks after each message, and the agent processes it again.
 #[test]
 fn every_message_may_be_processed_again_at_every_payload_limit() {
-    for max_payload in [Limits::MIN_PAYLOAD, 64, 100, 1024, 70_000] {
-        let limits = Limits {
-            max_payload,
+    for max_payload in [ForwardConfig::MIN_PAYLOAD, 64, 100, 1024, 70_000] {
+        let mut config = ForwardConfig {
             keep_alive: Some(Duration::from_secs(1)),
             stream_send_buffer: 200_000,
-            ..Limits::default()
+            ..ForwardConfig::default()
         };
-        let mut pair = Pair::with_limits(NEW_AGENT, limits);
+        config.session.max_payload = max_payload;
+        let mut pair = Pair::with_config(NEW_AGENT, config);
         let mut mux = server(&pair);
         let ids = [(); 3].map(|()| pair.forward.open().expect("ready"));
         let sent: Vec<u8> = (0..150_000_u32).map(|at| at as u8).collect();
@@ -118,7 +118,7 @@ fn bytes_of_many_streams_arrive_at_their_streams() {
     for (number, id) in ids.iter().enumerate() {
         assert_eq!(
             pair.read_all(*id),
-            (vec![number as u8; 3000], Read::Blocked)
+            (vec![number as u8; 3000], StreamRead::Blocked)
         );
     }
 }
@@ -168,7 +168,10 @@ fn an_answer_after_local_end_of_file_is_received() {
         .expect("still open");
     mux.close(id);
     serve(&mut pair, &mut mux);
-    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Finished));
+    assert_eq!(
+        pair.read_all(id),
+        (b"answer".to_vec(), StreamRead::Finished)
+    );
 }
 
 #[test]
@@ -186,9 +189,9 @@ fn a_refused_destination_is_told_from_an_end_of_file() {
     mux.close(refused);
     mux.close(served);
     serve(&mut pair, &mut mux);
-    assert!(pair.events.contains(&Event::Refused));
-    assert_eq!(pair.read_all(refused), (Vec::new(), Read::Refused));
-    assert_eq!(pair.read_all(served), (b"x".to_vec(), Read::Finished));
+    assert!(pair.events.contains(&ForwardEvent::Refused));
+    assert_eq!(pair.read_all(refused), (Vec::new(), StreamRead::Refused));
+    assert_eq!(pair.read_all(served), (b"x".to_vec(), StreamRead::Finished));
 }
 
 /// The local program left before the agent had answered.
@@ -213,7 +216,7 @@ fn a_refusal_of_a_closed_stream_is_not_passed_to_the_next() {
         serve(&mut pair, &mut mux);
         mux.close(served);
         serve(&mut pair, &mut mux);
-        assert_eq!(pair.read_all(served), (Vec::new(), Read::Finished));
+        assert_eq!(pair.read_all(served), (Vec::new(), StreamRead::Finished));
     }
 }
 
@@ -237,9 +240,9 @@ fn a_refusal_belongs_to_a_stream_after_all_that_were_served() {
         mux.close(id);
         serve(&mut pair, &mut mux);
     }
-    assert_eq!(pair.read_all(ids[0]), (Vec::new(), Read::Finished));
-    assert_eq!(pair.read_all(ids[1]), (b"x".to_vec(), Read::Finished));
-    assert_eq!(pair.read_all(ids[2]), (Vec::new(), Read::Refused));
+    assert_eq!(pair.read_all(ids[0]), (Vec::new(), StreamRead::Finished));
+    assert_eq!(pair.read_all(ids[1]), (b"x".to_vec(), StreamRead::Finished));
+    assert_eq!(pair.read_all(ids[2]), (Vec::new(), StreamRead::Refused));
 }
 
 #[test]

@@ -3,7 +3,7 @@ use super::*;
 /// An agent that is there answers the probes, whether or not the pause's end is announced.
 #[test]
 fn a_pause_without_a_start_delivers_data_or_ends_in_time() {
-    let timeout = Limits::default().peer_timeout;
+    let timeout = ForwardConfig::default().session.peer_timeout;
     for there in [true, false] {
         let mut pair = Pair::new(NEW_AGENT);
         let id = pair.forward.open().expect("ready");
@@ -64,7 +64,7 @@ fn an_outage_or_a_pause_does_not_use_up_the_wait_for_an_answer() {
         }
         pair.pass(Duration::from_secs(8));
         assert_eq!(pair.agent_bytes(), b"", "{version} {paused}: no FIN yet");
-        assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+        assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Blocked));
         for _ in 0..2 {
             pair.pass(Duration::from_secs(11));
         }
@@ -74,7 +74,7 @@ fn an_outage_or_a_pause_does_not_use_up_the_wait_for_an_answer() {
 
 #[test]
 fn a_slow_local_reader_is_not_taken_for_a_silent_agent() {
-    let timeout = Limits::default().peer_timeout;
+    let timeout = ForwardConfig::default().session.peer_timeout;
     let (mut pair, id) = paused();
     pair.forward
         .write(id, Bytes::from_static(b"upload"))
@@ -96,7 +96,7 @@ fn a_slow_local_reader_is_not_taken_for_a_silent_agent() {
 /// A destination that does not read keeps the agent from acknowledging, for as long as it likes.
 #[test]
 fn an_agent_that_acknowledges_nothing_is_waited_for_as_long_as_it_says_anything() {
-    let timeout = Limits::default().peer_timeout;
+    let timeout = ForwardConfig::default().session.peer_timeout;
     let mut pair = Pair::new(NEW_AGENT);
     let id = pair.forward.open().expect("ready");
     pair.forward
@@ -119,8 +119,8 @@ fn an_agent_that_acknowledges_nothing_is_waited_for_as_long_as_it_says_anything(
             written += room;
         }
     }
-    let limits = Limits::default();
-    let most = limits.max_unacknowledged + limits.stream_send_buffer;
+    let config = ForwardConfig::default();
+    let most = config.session.max_window + config.stream_send_buffer;
     assert!(written <= most, "{written} bytes are kept");
     pair.now += timeout;
     let error = pair
@@ -142,14 +142,14 @@ fn time_without_a_websocket_is_not_time_that_data_waits_for_a_paused_agent() {
         .write(id, Bytes::from_static(b"hello?"))
         .expect("room");
     pair.settle();
-    outage(&mut pair, 2 * Limits::default().peer_timeout);
+    outage(&mut pair, 2 * ForwardConfig::default().session.peer_timeout);
     assert!(pair.agent_bytes().ends_with(b"hello?"));
 }
 
 /// What is new comes behind what the agent sends again, one message at a time.
 #[test]
 fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_believes_lost() {
-    let quiet = Limits::default().half_close_quiet;
+    let quiet = ForwardConfig::default().half_close_quiet;
     let second = Duration::from_secs(1);
     for (version, bytes) in [
         (OLD_AGENT, &b"old"[..]),
@@ -167,7 +167,7 @@ fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_beli
                 .expect("sound");
         };
         repeat(&mut pair);
-        assert_eq!(pair.read_all(id), (b"old".to_vec(), Read::Blocked));
+        assert_eq!(pair.read_all(id), (b"old".to_vec(), StreamRead::Blocked));
         pair.agent_bytes();
         pair.forward.finish(id, pair.now);
         pair.settle();
@@ -185,7 +185,7 @@ fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_beli
 /// Agents repeat messages about every 100 ms although nothing is lost.
 #[test]
 fn a_busy_neighbours_repeats_do_not_prolong_the_wait_for_an_answer() {
-    let quiet = Limits::default().half_close_quiet;
+    let quiet = ForwardConfig::default().half_close_quiet;
     let mut pair = Pair::new(NEW_AGENT);
     let id = pair.forward.open().expect("ready");
     let neighbour = pair.forward.open().expect("ready");
@@ -217,5 +217,5 @@ fn a_busy_neighbours_repeats_do_not_prolong_the_wait_for_an_answer() {
 fn gave_up(pair: &mut Pair, id: StreamId) -> bool {
     let [s0, s1, s2, s3] = id.number().to_le_bytes();
     let fin = [1, 1, 0, 0, s0, s1, s2, s3];
-    pair.read_all(id).1 == Read::Finished || pair.agent_bytes().windows(8).any(|at| at == fin)
+    pair.read_all(id).1 == StreamRead::Finished || pair.agent_bytes().windows(8).any(|at| at == fin)
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ssm_protocol::wire::{Message, MessageType, PayloadType};
 
-use crate::forward::tests::control;
+use crate::tests::control;
 
 /// The number of a message of stream data.
 pub(super) fn sequence_number(message: &Bytes) -> Option<i64> {

@@ -5,8 +5,7 @@ use ssm_protocol::Session;
 use ssm_protocol::payload::Flag;
 use ssm_smux::{ByteQueue, StreamId};
 
-use super::{Event, Read, WriteError};
-use crate::config::Limits;
+use crate::{ForwardConfig, ForwardEvent, StreamRead, StreamWriteError};
 
 /// Basic mode: the messages carry one connection's bytes as they are (old agents, SSH document).
 ///
@@ -88,7 +87,7 @@ const MAKES_ROOM: Duration = Duration::from_secs(1);
 pub(super) const NO_REPEATS: Duration = Duration::from_secs(3);
 
 impl Basic {
-    pub(super) fn new(limits: &Limits, doubles: bool) -> Self {
+    pub(super) fn new(config: &ForwardConfig, doubles: bool) -> Self {
         Self {
             next_id: 1,
             open: None,
@@ -97,9 +96,9 @@ impl Basic {
             first: None,
             disconnecting: None,
             repeats_until: None,
-            send_buffer: limits.stream_send_buffer,
-            receive_budget: limits.session_receive_budget,
-            quiet: limits.half_close_quiet,
+            send_buffer: config.stream_send_buffer,
+            receive_budget: config.session_receive_budget,
+            quiet: config.half_close_quiet,
             waiting: 0,
             disconnect: false,
             doubles,
@@ -154,7 +153,7 @@ impl Basic {
         self.open.as_mut().filter(|open| open.id == id)
     }
 
-    pub(super) fn handle(&mut self, data: Bytes, now: Instant) -> Option<Event> {
+    pub(super) fn handle(&mut self, data: Bytes, now: Instant) -> Option<ForwardEvent> {
         self.still_repeats(now);
         if self.stale {
             tracing::debug!(
@@ -175,7 +174,7 @@ impl Basic {
             .filter(|open| !open.closing && !open.finished)?;
         let whole = data.len();
         open.received.push(data, whole);
-        Some(Event::Readable(open.id))
+        Some(ForwardEvent::Readable(open.id))
     }
 
     /// Messages may have been acknowledged.
@@ -226,18 +225,18 @@ impl Basic {
         self.waiting = waiting;
     }
 
-    pub(super) fn read(&mut self, id: StreamId) -> Read {
+    pub(super) fn read(&mut self, id: StreamId) -> StreamRead {
         let Some(open) = self.connection(id) else {
-            return Read::Finished;
+            return StreamRead::Finished;
         };
         if open.doubled {
-            return Read::Doubled;
+            return StreamRead::Doubled;
         }
         match open.received.pop() {
-            Some(data) => Read::Data(data),
-            None if open.cut_off => Read::Reset,
-            None if open.finished => Read::Finished,
-            None => Read::Blocked,
+            Some(data) => StreamRead::Data(data),
+            None if open.cut_off => StreamRead::Reset,
+            None if open.finished => StreamRead::Finished,
+            None => StreamRead::Blocked,
         }
     }
 
@@ -251,11 +250,11 @@ impl Basic {
         Some(room)
     }
 
-    pub(super) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
+    pub(super) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), StreamWriteError> {
         match self.writable(id) {
             Some(room) if data.len() <= room => {}
-            Some(_) => return Err(WriteError::Full),
-            None => return Err(WriteError::Closed),
+            Some(_) => return Err(StreamWriteError::Full),
+            None => return Err(StreamWriteError::Closed),
         }
         if let Some(open) = self.connection(id) {
             let missing = SSH.len().saturating_sub(open.first_bytes.len());
@@ -295,7 +294,7 @@ impl Basic {
 
     /// The agent's websocket broke while messages were unacknowledged: it may process one of them a
     /// second time. A connection that does not notice that by itself cannot go on.
-    pub(super) fn may_be_doubled(&mut self) -> Option<Event> {
+    pub(super) fn may_be_doubled(&mut self) -> Option<ForwardEvent> {
         let doubles = self.doubles;
         let open = self
             .open
@@ -310,7 +309,7 @@ impl Basic {
         open.finished = true;
         open.sending.clear();
         open.received.clear();
-        Some(Event::Readable(open.id))
+        Some(ForwardEvent::Readable(open.id))
     }
 
     pub(super) fn is_doubled(&self, id: StreamId) -> bool {
@@ -319,10 +318,10 @@ impl Basic {
     }
 
     /// The session ended in order (SSH document): what was received is all there is.
-    pub(super) fn end_of_session(&mut self) -> Option<Event> {
+    pub(super) fn end_of_session(&mut self) -> Option<ForwardEvent> {
         let open = self.open.as_mut()?;
         open.finished = true;
-        Some(Event::Readable(open.id))
+        Some(ForwardEvent::Readable(open.id))
     }
 
     fn disconnect_if_flushed(&mut self) {
@@ -336,7 +335,11 @@ impl Basic {
         }
     }
 
-    pub(super) fn poll_transmit(&mut self, session: &mut Session, now: Instant) -> Option<Event> {
+    pub(super) fn poll_transmit(
+        &mut self,
+        session: &mut Session,
+        now: Instant,
+    ) -> Option<ForwardEvent> {
         self.disconnect_if_flushed();
         if self.disconnect {
             self.disconnecting = Some(session.stats().sent);
@@ -362,7 +365,7 @@ impl Basic {
         if writable {
             open.write_blocked = false;
         }
-        writable.then_some(Event::Writable(open.id))
+        writable.then_some(ForwardEvent::Writable(open.id))
     }
 
     pub(super) fn received(&self) -> usize {
@@ -399,7 +402,7 @@ impl Basic {
         Some(self.repeats_until.map_or(at, |repeats| repeats.max(at)))
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Event> {
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<ForwardEvent> {
         self.repeats_until.take_if(|until| *until <= now);
         let due = self.quiet_until().is_some_and(|at| at <= now);
         let open = self.open.as_mut().filter(|_| due)?;
@@ -412,6 +415,6 @@ impl Basic {
         }
         open.finished = true;
         open.cut_off = !over;
-        Some(Event::Readable(open.id))
+        Some(ForwardEvent::Readable(open.id))
     }
 }

@@ -3,21 +3,21 @@
 use ssm_sandbox::agent::{Agent, ConnectionId};
 
 use super::{Over, World};
-use crate::forward::simulation::local::Ending;
-use crate::forward::simulation::plan::{LocalEnd, TargetEnd};
-use crate::forward::simulation::target::{Phase as TargetPhase, Target};
+use crate::simulation::local_stream::Ending;
+use crate::simulation::plan::{LocalEnd, TargetEnd};
+use crate::simulation::target::{Phase as TargetPhase, Target};
 
 impl World {
     /// What holds at every moment.
     pub(super) fn check(&self) {
         let stats = self.forward.stats();
         let plan = &self.plan;
-        let payload = plan.limits.max_payload;
+        let payload = plan.config.session.max_payload;
         // The handshake and the flags do not wait for the window.
-        let window = plan.limits.max_unacknowledged.max(2 * payload) + payload + 1024;
+        let window = plan.config.session.max_window.max(2 * payload) + payload + 1024;
         assert!(stats.unacknowledged <= window, "window\n{}", self.state());
         assert!(
-            stats.reordering <= plan.reorder_bytes,
+            stats.reordering <= plan.config.session.reorder_bytes,
             "reorder buffer\n{}",
             self.state()
         );

@@ -1,170 +1,113 @@
-//! A whole port-forward as one state machine: the data channel, and above it smux or basic mode.
-//! No I/O and no clock, like the two crates it is made of.
+//! A whole port forward as one state machine: the data channel, and above it smux or basic mode.
 
 mod basic;
 mod channel;
+mod half_close;
 mod refusals;
-#[cfg(test)]
-mod simulation;
-#[cfg(test)]
-pub(crate) mod tests;
-mod waits;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ssm_protocol::payload::Flag;
-use ssm_protocol::{Ready, Session, SessionConfig, SessionError};
-use ssm_smux::{SmuxError, StreamId};
-use thiserror::Error;
+use ssm_protocol::{Ready, Session};
+use ssm_smux::StreamId;
 
-use crate::config::Limits;
+use crate::{ForwardConfig, ForwardError, ForwardEvent, StreamRead, StreamWriteError};
 use channel::Channel;
+use half_close::HalfCloseTimers;
 use refusals::Refusals;
-use waits::Waits;
 
+/// One port forward.
+///
+/// See the [run loop](crate#the-run-loop).
 #[derive(Debug)]
-pub(crate) struct Forward {
+pub struct PortForward {
     session: Session,
     channel: Channel,
-    limits: Limits,
+    config: ForwardConfig,
     ready: Option<Ready>,
     refusals: Refusals,
-    events: VecDeque<Event>,
-    waits: Waits,
+    events: VecDeque<ForwardEvent>,
+    half_close: HalfCloseTimers,
 }
 
-/// What happened, for the shell around the state machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// Streams may be opened.
-    Ready,
-    /// [`Forward::read`] has something to say about this stream.
-    Readable(StreamId),
-    /// [`Forward::write`] has room again.
-    Writable(StreamId),
-    /// The agent could not connect a stream to the destination.
-    Refused,
-    /// The service ended the session.
-    ChannelClosed { output: String },
-    /// Publication was paused or started.
-    Paused(bool),
-}
-
-/// What [`Forward::read`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Read {
-    Data(Bytes),
-    Blocked,
-    /// The peer closed in order.
-    Finished,
-    /// The destination refused the connection.
-    Refused,
-    /// The agent may have passed on some of what was written twice.
-    Doubled,
-    /// The stream is gone.
-    Reset,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum WriteError {
-    #[error("the stream's send buffer is full")]
-    Full,
-    #[error("the stream is closed")]
-    Closed,
-}
-
-/// Why a forward cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum ForwardError {
-    /// The data channel.
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// The agent's bytes are not smux.
-    #[error("the agent's stream is not smux version 1: {0}")]
-    Smux(#[from] SmuxError),
-}
-
-impl Forward {
-    pub(crate) fn new(limits: Limits, seed: [u8; 32], now: Instant, unix_time: Duration) -> Self {
-        Self::with_config(SessionConfig::default(), limits, seed, now, unix_time)
-    }
-
-    /// As [`new`](Self::new), with what [`Limits`] does not decide.
-    fn with_config(
-        mut config: SessionConfig,
-        limits: Limits,
-        seed: [u8; 32],
-        now: Instant,
-        unix_time: Duration,
-    ) -> Self {
-        config.max_payload = limits.max_payload;
-        config.max_window = limits.max_unacknowledged;
-        config.handshake_timeout = limits.handshake_timeout;
-        config.peer_timeout = limits.peer_timeout;
+impl PortForward {
+    /// A port forward whose websocket is not open yet.
+    ///
+    /// `seed` makes the ids of messages; `unix_time` is the time since the Unix epoch at `now`.
+    pub fn new(config: ForwardConfig, seed: [u8; 32], now: Instant, unix_time: Duration) -> Self {
         Self {
-            session: Session::client(config, seed, now, unix_time),
+            session: Session::client(config.session.clone(), seed, now, unix_time),
             channel: Channel::Pending,
             ready: None,
             refusals: Refusals::default(),
             events: VecDeque::new(),
-            waits: Waits::new(limits.half_close_quiet),
-            limits,
+            half_close: HalfCloseTimers::new(config.half_close_quiet),
+            config,
         }
     }
 
     /// What the handshake settled, once it is complete.
-    pub(crate) fn ready(&self) -> Option<&Ready> {
+    pub fn ready(&self) -> Option<&Ready> {
         self.ready.as_ref()
     }
 
-    pub(crate) fn is_multiplexed(&self) -> bool {
+    /// Whether many streams can be open at once (smux); if not, one at a time.
+    pub fn is_multiplexed(&self) -> bool {
         matches!(self.channel, Channel::Mux(_))
     }
 
     /// Grows with every message that got through for the first time, either way.
-    pub(crate) fn progress(&self) -> u64 {
+    pub fn progress(&self) -> u64 {
         let stats = self.session.stats();
         stats.received + stats.acknowledged
     }
 
     /// Smoothed, from a message's transmission to its acknowledgement.
-    pub(crate) fn round_trip(&self) -> Option<Duration> {
+    pub fn round_trip(&self) -> Option<Duration> {
         self.session.stats().round_trip
     }
 
-    pub(crate) fn uuid(&mut self) -> uuid::Uuid {
+    /// A random UUID, for `open_data_channel` and for requests to the service.
+    pub fn uuid(&mut self) -> uuid::Uuid {
         self.session.uuid()
     }
 
-    pub(crate) fn connected(&mut self, now: Instant) {
+    /// A websocket is open, the first or another; `open_data_channel` was sent on it.
+    pub fn connected(&mut self, now: Instant) {
         self.session.connected(now);
-        self.update_waits(now);
+        self.update_half_close(now);
     }
 
-    pub(crate) fn disconnected(&mut self, now: Instant) -> Result<(), ForwardError> {
+    /// The websocket is gone. What was unacknowledged is sent again once there is another.
+    ///
+    /// # Errors
+    ///
+    /// As [`handle_message`](Self::handle_message), for what had arrived before.
+    pub fn disconnected(&mut self, now: Instant) -> Result<(), ForwardError> {
         self.session.disconnected();
-        self.waits.disconnected();
+        self.half_close.disconnected();
         // It may have become ready.
         self.drain(now)
     }
 
     /// To be called before time is looked at, and after anything happened.
-    fn update_waits(&mut self, now: Instant) {
-        self.waits.update(&mut self.session, &mut self.channel, now);
+    fn update_half_close(&mut self, now: Instant) {
+        self.half_close
+            .update(&mut self.session, &mut self.channel, now);
     }
 
-    pub(crate) fn handle_message(
-        &mut self,
-        message: Bytes,
-        now: Instant,
-    ) -> Result<(), ForwardError> {
-        self.update_waits(now);
+    /// Takes one websocket message.
+    ///
+    /// # Errors
+    ///
+    /// The port forward cannot go on: the agent broke the protocol or asks for what is unsupported.
+    pub fn handle_message(&mut self, message: Bytes, now: Instant) -> Result<(), ForwardError> {
+        self.update_half_close(now);
         let outcome = self.session.handle_message(message, now);
         let drained = self.drain(now);
-        self.update_waits(now);
+        self.update_half_close(now);
         drained?;
         Ok(outcome?)
     }
@@ -184,7 +127,7 @@ impl Forward {
                 },
                 ssm_protocol::Event::Flag(Flag::ConnectToPortError) => {
                     self.refusals.handle_flag();
-                    self.events.push_back(Event::Refused);
+                    self.events.push_back(ForwardEvent::Refused);
                 }
                 ssm_protocol::Event::ChannelClosed { output } => {
                     if output.is_empty()
@@ -194,13 +137,14 @@ impl Forward {
                     {
                         self.events.extend(basic.end_of_session());
                     }
-                    self.events.push_back(Event::ChannelClosed { output });
+                    self.events
+                        .push_back(ForwardEvent::ChannelClosed { output });
                 }
                 ssm_protocol::Event::Paused => {
                     self.agent_away();
-                    self.events.push_back(Event::Paused(true));
+                    self.events.push_back(ForwardEvent::Paused(true));
                 }
-                ssm_protocol::Event::Started => self.events.push_back(Event::Paused(false)),
+                ssm_protocol::Event::Started => self.events.push_back(ForwardEvent::Paused(false)),
                 other => tracing::debug!(event = ?other, "ignored"),
             }
         }
@@ -227,10 +171,10 @@ impl Forward {
     }
 
     fn become_ready(&mut self, ready: Ready, now: Instant) {
-        self.channel = Channel::new(&ready, &self.limits, now);
-        self.waits.became_ready(&mut self.channel, now);
+        self.channel = Channel::new(&ready, &self.config, now);
+        self.half_close.became_ready(&mut self.channel, now);
         self.ready = Some(ready);
-        self.events.push_back(Event::Ready);
+        self.events.push_back(ForwardEvent::Ready);
     }
 
     fn drain_mux(&mut self) {
@@ -243,9 +187,9 @@ impl Forward {
         while let Some(event) = mux.poll_event() {
             match event {
                 ssm_smux::Event::Readable(id) | ssm_smux::Event::Finished(id) => {
-                    self.events.push_back(Event::Readable(id));
+                    self.events.push_back(ForwardEvent::Readable(id));
                 }
-                ssm_smux::Event::Writable(id) => self.events.push_back(Event::Writable(id)),
+                ssm_smux::Event::Writable(id) => self.events.push_back(ForwardEvent::Writable(id)),
                 ssm_smux::Event::Opened(id) => {
                     tracing::debug!(stream = %id, "the agent opened a stream, which it never should");
                     mux.reset(id);
@@ -256,7 +200,7 @@ impl Forward {
     }
 
     /// Opens a stream; `None` when none can be opened now.
-    pub(crate) fn open(&mut self) -> Option<StreamId> {
+    pub fn open(&mut self) -> Option<StreamId> {
         self.channel.open()
     }
 
@@ -266,66 +210,73 @@ impl Forward {
     }
 
     /// Whether a basic session had a connection and has none now.
-    pub(crate) fn is_spent(&self) -> bool {
+    pub fn is_spent(&self) -> bool {
         matches!(&self.channel, Channel::Basic(basic) if basic.was_used() && !basic.is_busy())
     }
 
     /// Whether the destination sent anything: the agent's own two messages are the handshake's.
-    pub(crate) fn was_answered(&self) -> bool {
+    pub fn was_answered(&self) -> bool {
         self.session.stats().received > 2
     }
 
     /// Everything written was sent and acknowledged, and ended streams were written out.
-    pub(crate) fn is_drained(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         !self.wants_transmit() && !self.channel.is_unanswered() && self.session.is_delivered()
     }
 
-    pub(crate) fn read(&mut self, id: StreamId) -> Read {
+    /// The next bytes of a stream, or how it ended.
+    pub fn read(&mut self, id: StreamId) -> StreamRead {
         match self.channel.read(id) {
-            Read::Finished if self.refusals.contains(id) => Read::Refused,
+            StreamRead::Finished if self.refusals.contains(id) => StreamRead::Refused,
             other => other,
         }
     }
 
-    /// Bytes that [`write`](Self::write) takes now; after a 0 [`Event::Writable`] follows. `None`
+    /// Bytes that [`write`](Self::write) takes now; after a 0 [`ForwardEvent::Writable`] follows. `None`
     /// when the stream takes none any more.
-    pub(crate) fn writable(&mut self, id: StreamId) -> Option<usize> {
+    pub fn writable(&mut self, id: StreamId) -> Option<usize> {
         self.channel.writable(id)
     }
 
     /// Whether the agent may have passed on some of what was written twice.
-    pub(crate) fn is_doubled(&self, id: StreamId) -> bool {
+    pub fn is_doubled(&self, id: StreamId) -> bool {
         matches!(&self.channel, Channel::Basic(basic) if basic.is_doubled(id))
     }
 
-    pub(crate) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
+    /// Queues bytes of a stream, all or none.
+    ///
+    /// # Errors
+    ///
+    /// More than [`writable`](Self::writable) allows, or the stream is closed.
+    pub fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), StreamWriteError> {
         self.channel.write(id, data)
     }
 
-    pub(crate) fn finish(&mut self, id: StreamId, now: Instant) {
+    /// Local end-of-file: nothing more is written, and the answer may still come.
+    pub fn finish(&mut self, id: StreamId, now: Instant) {
         self.channel.finish(id, now);
     }
 
     /// How many connections wait for the one that a basic session carries: a half-closed one then
     /// waits less long for its answer.
-    pub(crate) fn set_waiting(&mut self, waiting: usize) {
+    pub fn set_waiting(&mut self, waiting: usize) {
         self.channel.set_waiting(waiting);
     }
 
     /// Sends what is queued, then ends the stream both ways.
-    pub(crate) fn close(&mut self, id: StreamId) {
+    pub fn close(&mut self, id: StreamId) {
         self.refusals.forget(id);
         self.channel.close(id);
     }
 
     /// Ends the stream both ways at once.
-    pub(crate) fn reset(&mut self, id: StreamId) {
+    pub fn reset(&mut self, id: StreamId) {
         self.refusals.forget(id);
         self.channel.reset(id);
     }
 
     /// Tells the agent that the session ends, where it understands that.
-    pub(crate) fn terminate(&mut self, now: Instant) {
+    pub fn terminate(&mut self, now: Instant) {
         if self
             .ready
             .as_ref()
@@ -337,27 +288,27 @@ impl Forward {
 
     /// Bytes received that local readers have not taken.
     #[cfg(test)]
-    fn buffered(&self) -> usize {
+    pub(crate) fn buffered(&self) -> usize {
         self.channel.buffered()
     }
 
     #[cfg(test)]
-    fn stats(&self) -> ssm_protocol::Stats {
+    pub(crate) fn stats(&self) -> ssm_protocol::Stats {
         self.session.stats()
     }
 
     /// Local readers are behind: stop reading the websocket until they caught up.
-    pub(crate) fn receive_paused(&self) -> bool {
+    pub fn receive_paused(&self) -> bool {
         self.channel.receive_paused()
     }
 
     /// More acknowledgements wait than should: stop reading the websocket until it took some.
-    pub(crate) fn acknowledgements_wait(&self) -> bool {
+    pub fn acknowledgements_wait(&self) -> bool {
         self.session.receive_paused()
     }
 
     /// The next message for the websocket. Call until `None`.
-    pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         self.next_message(now)
     }
 
@@ -422,18 +373,25 @@ impl Forward {
         }
     }
 
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+    /// The next event. Call until `None`.
+    pub fn poll_event(&mut self) -> Option<ForwardEvent> {
         self.events.pop_front()
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    /// When to call [`handle_timeout`](Self::handle_timeout), unless something happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let session = self.session.poll_timeout().map(|(at, _)| at);
         let channel = self.channel.poll_timeout();
         session.into_iter().chain(channel).min()
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) -> Result<(), ForwardError> {
-        self.update_waits(now);
+    /// Runs the timers that are due at `now`.
+    ///
+    /// # Errors
+    ///
+    /// A deadline passed: the handshake, or the wait for an agent that says nothing.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ForwardError> {
+        self.update_half_close(now);
         self.session.handle_timeout(now)?;
         match &mut self.channel {
             Channel::Pending => {}

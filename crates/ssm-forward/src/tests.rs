@@ -1,51 +1,60 @@
 //! The state machine against `ssm-protocol`'s agent, one thing at a time.
 
 mod basic;
+mod half_close;
 mod keep_alive;
 mod multiplexed;
-mod waits;
 
-use bytes::BytesMut;
-use ssm_protocol::payload::{HandshakeRequest, SessionProperties};
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use ssm_protocol::payload::{Flag, HandshakeRequest, SessionProperties};
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
-use ssm_smux::{Mux, Role};
+use ssm_protocol::{Session, SessionConfig, SessionError};
+use ssm_smux::{Mux, Role, SmuxError, StreamId};
 
-use super::*;
+use crate::{ForwardConfig, ForwardError, ForwardEvent, PortForward, StreamRead};
 
 const LATENCY: Duration = Duration::from_millis(5);
 pub(crate) const NEW_AGENT: &str = "3.3.1142.0";
 const OLD_AGENT: &str = "3.0.196.0";
 
+/// Any instant: time is an argument everywhere.
+#[expect(clippy::disallowed_methods, reason = "the only way to make one")]
+pub(crate) fn start() -> Instant {
+    Instant::now()
+}
+
 /// A forward and an agent, in virtual time.
 pub(crate) struct Pair {
     pub(crate) now: Instant,
-    pub(crate) forward: Forward,
+    pub(crate) forward: PortForward,
     pub(crate) agent: Session,
     agent_events: Vec<ssm_protocol::Event>,
-    events: Vec<Event>,
+    events: Vec<ForwardEvent>,
 }
 
 impl Pair {
     pub(crate) fn new(agent_version: &str) -> Self {
-        Self::with_limits(agent_version, Limits::default())
+        Self::with_config(agent_version, ForwardConfig::default())
     }
 
-    fn with_limits(agent_version: &str, limits: Limits) -> Self {
-        Self::with_type("LocalPortForwarding", agent_version, limits)
+    fn with_config(agent_version: &str, config: ForwardConfig) -> Self {
+        Self::with_type("LocalPortForwarding", agent_version, config)
     }
 
     /// With a document of that `type`; the SSH document has none.
-    fn with_type(type_: &str, agent_version: &str, limits: Limits) -> Self {
-        let mut pair = Self::connected(type_, agent_version, limits);
+    fn with_type(type_: &str, agent_version: &str, config: ForwardConfig) -> Self {
+        let mut pair = Self::connected(type_, agent_version, config);
         pair.become_ready();
         pair
     }
 
     /// Nothing was said yet.
-    fn connected(type_: &str, agent_version: &str, limits: Limits) -> Self {
-        let now = tokio::time::Instant::now().into_std();
+    fn connected(type_: &str, agent_version: &str, config: ForwardConfig) -> Self {
+        let now = start();
         let properties: SessionProperties = [("portNumber", "3389"), ("type", type_)]
             .into_iter()
             .collect();
@@ -58,7 +67,7 @@ impl Pair {
             unix,
         );
         agent.connected(now);
-        let mut forward = Forward::new(limits, [2; 32], now, unix);
+        let mut forward = PortForward::new(config, [2; 32], now, unix);
         forward.connected(now);
         Self {
             now,
@@ -73,7 +82,7 @@ impl Pair {
         self.settle();
         // Until the agent keeps what it is sent.
         self.pass(Duration::from_millis(250));
-        assert!(self.events.contains(&Event::Ready));
+        assert!(self.events.contains(&ForwardEvent::Ready));
     }
 
     /// Exchanges messages until nobody has any.
@@ -144,11 +153,11 @@ impl Pair {
         }
     }
 
-    fn read_all(&mut self, id: StreamId) -> (Vec<u8>, Read) {
+    fn read_all(&mut self, id: StreamId) -> (Vec<u8>, StreamRead) {
         let mut bytes = Vec::new();
         loop {
             match self.forward.read(id) {
-                Read::Data(data) => bytes.extend_from_slice(&data),
+                StreamRead::Data(data) => bytes.extend_from_slice(&data),
                 other => return (bytes, other),
             }
         }
@@ -170,11 +179,11 @@ fn server(pair: &Pair) -> Mux {
 
 /// 12,000 sevens wait for the stream's reader, more than the session keeps.
 fn paused() -> (Pair, StreamId) {
-    let limits = Limits {
+    let config = ForwardConfig {
         session_receive_budget: 10_000,
-        ..Limits::default()
+        ..ForwardConfig::default()
     };
-    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    let mut pair = Pair::with_config(NEW_AGENT, config);
     let mut mux = server(&pair);
     let id = pair.forward.open().expect("ready");
     pair.settle();

@@ -1,9 +1,7 @@
 use std::time::Duration;
 
-use ssm_protocol::SessionConfig;
-
-use super::leg::{Faults, happens};
-use crate::config::Limits;
+use super::lossy_link::{Faults, happens};
+use crate::ForwardConfig;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,9 +35,7 @@ pub(super) struct Plan {
     pub(super) handshake_held: Option<Duration>,
     /// The agent says that the handshake is complete before it knows so itself.
     pub(super) notices_after: Duration,
-    pub(super) limits: Limits,
-    pub(super) min_window: usize,
-    pub(super) reorder_bytes: usize,
+    pub(super) config: ForwardConfig,
     pub(super) to_agent: Faults,
     pub(super) to_client: Faults,
     /// The gateway keeps messages for a side that is away.
@@ -184,17 +180,17 @@ impl Plan {
         if happens(dice, 0.2) {
             to_agent.rate = Some(dice.u32(20_000..500_000));
         }
-        let mut limits = Limits {
-            max_payload: size(dice, 64, 1025),
-            max_unacknowledged: size(dice, 2048, 262_144),
-            session_receive_budget: size(dice, 1024, 65_536),
-            stream_send_buffer: size(dice, 256, 65_536),
-            half_close_quiet: 8 * SECOND + up_to(dice, 4 * SECOND),
-            peer_timeout: 60 * SECOND + up_to(dice, 240 * SECOND),
-            ..Limits::default()
-        };
+        let mut config = ForwardConfig::default();
+        config.session.max_payload = size(dice, 64, 1025);
+        config.session.max_window = size(dice, 2048, 262_144);
+        config.session_receive_budget = size(dice, 1024, 65_536);
+        config.stream_send_buffer = size(dice, 256, 65_536);
+        config.half_close_quiet = 8 * SECOND + up_to(dice, 4 * SECOND);
+        config.session.peer_timeout = 60 * SECOND + up_to(dice, 240 * SECOND);
+        // Some runs damage one message in ten.
+        config.session.max_bad_messages = 1000;
         if happens(dice, 0.1) {
-            limits.keep_alive = Some(SECOND + up_to(dice, 9 * SECOND));
+            config.keep_alive = Some(SECOND + up_to(dice, 9 * SECOND));
         }
         let count = match (basic, reuse) {
             (true, false) => 1,
@@ -202,7 +198,7 @@ impl Plan {
             (false, _) => dice.usize(1..7),
         };
         let mut streams: Vec<_> = (0..count)
-            .map(|_| StreamPlan::new(dice, basic, ssh, &limits))
+            .map(|_| StreamPlan::new(dice, basic, ssh, &config))
             .collect();
         // Until their port is connected these throw data away. The client waits 250 ms.
         let connects_late = ["3.0.655.0", "3.1", "3.2", "3.3"];
@@ -216,17 +212,21 @@ impl Plan {
                 stream.local_end = LocalEnd::Close;
             }
         }
+        let paced = dice.bool();
+        let agent_buffer = [4 << 20, size(dice, 2048, 65_536)][dice.usize(..2)];
+        let handshake_held = happens(dice, 0.1).then(|| up_to(dice, 3 * SECOND));
+        // The client waits 25 ms.
+        let notices_after = up_to(dice, 24 * MS);
+        config.session.min_window = size(dice, 1024, 16_384);
+        config.session.reorder_bytes = size(dice, 1500, 65_536);
         let mut plan = Self {
             version,
             ssh,
-            paced: dice.bool(),
-            agent_buffer: [4 << 20, size(dice, 2048, 65_536)][dice.usize(..2)],
-            handshake_held: happens(dice, 0.1).then(|| up_to(dice, 3 * SECOND)),
-            // The client waits 25 ms.
-            notices_after: up_to(dice, 24 * MS),
-            limits,
-            min_window: size(dice, 1024, 16_384),
-            reorder_bytes: size(dice, 1500, 65_536),
+            paced,
+            agent_buffer,
+            handshake_held,
+            notices_after,
+            config,
             to_agent,
             to_client,
             keeps: dice.bool(),
@@ -288,7 +288,7 @@ impl Plan {
                 7 => Incident::Pause(long),
                 8 => Incident::PauseWithoutStart,
                 // As long as nobody can know, a quiet stream may be given up.
-                _ => Incident::Silence(long.min(self.limits.half_close_quiet / 3)),
+                _ => Incident::Silence(long.min(self.config.half_close_quiet / 3)),
             };
             self.incidents.push((at, incident));
         }
@@ -310,15 +310,6 @@ impl Plan {
             stream.at = Duration::ZERO;
             stream.answers_last = false;
         }
-    }
-
-    pub(super) fn session(&self) -> SessionConfig {
-        let mut config = SessionConfig::default();
-        config.min_window = self.min_window;
-        config.reorder_bytes = self.reorder_bytes;
-        // Some runs damage one message in ten.
-        config.max_bad_messages = 1000;
-        config
     }
 
     /// Whether the agent processes a message again when its websocket breaks before it is acknowledged.
@@ -378,15 +369,15 @@ impl Flow {
 }
 
 impl StreamPlan {
-    fn new(dice: &mut fastrand::Rng, basic: bool, ssh: bool, limits: &Limits) -> Self {
+    fn new(dice: &mut fastrand::Rng, basic: bool, ssh: bool, config: &ForwardConfig) -> Self {
         // A local reader may take all the time it wants; a destination that does not read keeps the
         // agent from saying anything, and a half-closed stream cannot know what it waits for.
         let local_stall = if happens(dice, 0.2) {
-            limits.peer_timeout * 2
+            config.session.peer_timeout * 2
         } else {
             5 * SECOND
         };
-        let mut upload = Flow::new(dice, 40_000, limits.half_close_quiet / 4);
+        let mut upload = Flow::new(dice, 40_000, config.half_close_quiet / 4);
         let mut download = Flow::new(dice, 40_000, local_stall);
         if basic {
             upload.bytes = upload.bytes.max(1);

@@ -5,8 +5,7 @@ use ssm_protocol::Ready;
 use ssm_smux::{Mux, StreamId};
 
 use super::basic::Basic;
-use super::{Read, WriteError};
-use crate::config::Limits;
+use crate::{ForwardConfig, StreamRead, StreamWriteError};
 
 /// How the messages' payloads carry connections.
 #[derive(Debug)]
@@ -19,15 +18,18 @@ pub(super) enum Channel {
 
 impl Channel {
     /// What the handshake settled.
-    pub(super) fn new(ready: &Ready, limits: &Limits, now: Instant) -> Self {
+    pub(super) fn new(ready: &Ready, config: &ForwardConfig, now: Instant) -> Self {
         if !ready.capabilities.multiplexing {
             let doubles = ready.capabilities.processes_before_counting;
-            return Self::Basic(Box::new(Basic::new(limits, doubles)));
+            return Self::Basic(Box::new(Basic::new(config, doubles)));
         }
-        let mut config = limits.smux();
-        config.keepalive = keepalive(limits.keep_alive, ready.capabilities.smux_keepalive);
-        config.repeatable = ready.capabilities.processes_before_counting;
-        let mut mux = Mux::new(ssm_smux::Role::Client, config, now);
+        let mut smux = ssm_smux::Config::default();
+        smux.session_receive_budget = config.session_receive_budget;
+        smux.stream_send_buffer = config.stream_send_buffer;
+        smux.half_close_quiet = config.half_close_quiet;
+        smux.keepalive = keepalive(config.keep_alive, ready.capabilities.smux_keepalive);
+        smux.repeatable = ready.capabilities.processes_before_counting;
+        let mut mux = Mux::new(ssm_smux::Role::Client, smux, now);
         mux.confirm(0, now);
         Self::Mux(Box::new(mux))
     }
@@ -40,14 +42,14 @@ impl Channel {
         }
     }
 
-    pub(super) fn read(&mut self, id: StreamId) -> Read {
+    pub(super) fn read(&mut self, id: StreamId) -> StreamRead {
         match self {
-            Self::Pending => Read::Reset,
+            Self::Pending => StreamRead::Reset,
             Self::Mux(mux) => match mux.read(id) {
-                ssm_smux::Read::Data(data) => Read::Data(data),
-                ssm_smux::Read::Blocked => Read::Blocked,
-                ssm_smux::Read::Finished => Read::Finished,
-                _ => Read::Reset,
+                ssm_smux::Read::Data(data) => StreamRead::Data(data),
+                ssm_smux::Read::Blocked => StreamRead::Blocked,
+                ssm_smux::Read::Finished => StreamRead::Finished,
+                _ => StreamRead::Reset,
             },
             Self::Basic(basic) => basic.read(id),
         }
@@ -61,12 +63,12 @@ impl Channel {
         }
     }
 
-    pub(super) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
+    pub(super) fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), StreamWriteError> {
         match self {
-            Self::Pending => Err(WriteError::Closed),
+            Self::Pending => Err(StreamWriteError::Closed),
             Self::Mux(mux) => mux.write(id, data).map_err(|error| match error {
-                ssm_smux::WriteError::Full => WriteError::Full,
-                _ => WriteError::Closed,
+                ssm_smux::WriteError::Full => StreamWriteError::Full,
+                _ => StreamWriteError::Closed,
             }),
             Self::Basic(basic) => basic.write(id, data),
         }

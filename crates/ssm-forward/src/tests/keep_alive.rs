@@ -3,11 +3,11 @@ use super::*;
 #[test]
 fn keep_alives_follow_the_agents_age_unless_asked_for() {
     let asked = |version, keep_alive| {
-        let limits = Limits {
+        let config = ForwardConfig {
             keep_alive,
-            ..Limits::default()
+            ..ForwardConfig::default()
         };
-        let mut pair = Pair::with_limits(version, limits);
+        let mut pair = Pair::with_config(version, config);
         pair.pass(Duration::from_secs(11));
         !pair.agent_bytes().is_empty()
     };
@@ -33,11 +33,11 @@ fn an_outage_is_not_taken_for_silence_by_the_keep_alive() {
 
 #[test]
 fn keep_alives_on_request_do_not_end_an_idle_session_of_an_agent_that_answers_none() {
-    let limits = Limits {
+    let config = ForwardConfig {
         keep_alive: Some(Duration::from_secs(10)),
-        ..Limits::default()
+        ..ForwardConfig::default()
     };
-    let mut pair = Pair::with_limits(NEW_AGENT, limits);
+    let mut pair = Pair::with_config(NEW_AGENT, config);
     for _ in 0..30 {
         pair.pass(Duration::from_secs(10));
     }
@@ -46,11 +46,11 @@ fn keep_alives_on_request_do_not_end_an_idle_session_of_an_agent_that_answers_no
 
 #[test]
 fn keep_alives_go_out_as_often_as_an_older_agent_needs_them() {
-    let limits = Limits {
+    let config = ForwardConfig {
         keep_alive: Some(Duration::from_secs(3600)),
-        ..Limits::default()
+        ..ForwardConfig::default()
     };
-    let mut pair = Pair::with_limits("3.1.1511.0", limits);
+    let mut pair = Pair::with_config("3.1.1511.0", config);
     pair.pass(Duration::from_secs(11));
     assert!(!pair.agent_bytes().is_empty());
 }

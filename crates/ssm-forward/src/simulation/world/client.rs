@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::incidents::Happening;
 use super::messages::{is_question, sequence_number};
 use super::{Over, World};
-use crate::forward::Event;
-use crate::forward::simulation::local::{Local, Phase};
+use crate::ForwardEvent;
+use crate::simulation::local_stream::{LocalStream, Phase};
 
 /// As `Link`: messages read before the state machine gets them.
 const READ_BATCH: usize = 128;
@@ -28,7 +28,7 @@ impl World {
         let mut any = false;
         let mut outcome = Ok(());
         if !self.forward.receive_paused() {
-            let mut most = self.plan.limits.session_receive_budget;
+            let mut most = self.plan.config.session_receive_budget;
             most += self.forward.stats().reordering;
             for _ in 0..READ_BATCH {
                 if self.is_worn_out() {
@@ -127,22 +127,22 @@ impl World {
         while let Some(event) = self.forward.poll_event() {
             any = true;
             match event {
-                Event::Ready => self.ready_at = Some(self.now),
-                Event::Readable(id) => {
+                ForwardEvent::Ready => self.ready_at = Some(self.now),
+                ForwardEvent::Readable(id) => {
                     if let Some(local) = self.local(id) {
                         local.wake_reader();
                     }
                 }
-                Event::Writable(id) => {
+                ForwardEvent::Writable(id) => {
                     if let Some(local) = self.local(id) {
                         local.wake_writer();
                     }
                 }
-                Event::Refused => {
+                ForwardEvent::Refused => {
                     self.events.insert("refused");
                 }
-                Event::ChannelClosed { output } => self.over = Some(Over::ByService(output)),
-                Event::Paused(paused) => {
+                ForwardEvent::ChannelClosed { output } => self.over = Some(Over::ByService(output)),
+                ForwardEvent::Paused(paused) => {
                     self.paused = paused.then_some(self.now);
                     self.events.insert("paused");
                 }
@@ -151,7 +151,7 @@ impl World {
         any
     }
 
-    fn local(&mut self, id: ssm_smux::StreamId) -> Option<&mut Local> {
+    fn local(&mut self, id: ssm_smux::StreamId) -> Option<&mut LocalStream> {
         self.locals.iter_mut().find(|local| local.id() == Some(id))
     }
 

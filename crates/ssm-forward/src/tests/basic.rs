@@ -12,7 +12,7 @@ fn basic_mode_carries_bytes_as_they_are_one_connection_at_a_time() {
     pair.settle();
     assert_eq!(pair.agent_bytes(), b"\n");
     pair.agent_sends(b"answer");
-    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Blocked));
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), StreamRead::Blocked));
     pair.forward
         .write(id, Bytes::from_static(b"last words"))
         .expect("room");
@@ -29,7 +29,10 @@ fn what_a_server_says_before_the_first_connection_is_opened_is_the_first_connect
     let mut pair = Pair::new(OLD_AGENT);
     pair.agent_sends(b"220 ready");
     let id = pair.forward.open().expect("ready");
-    assert_eq!(pair.read_all(id), (b"220 ready".to_vec(), Read::Blocked));
+    assert_eq!(
+        pair.read_all(id),
+        (b"220 ready".to_vec(), StreamRead::Blocked)
+    );
 }
 
 #[test]
@@ -40,7 +43,7 @@ fn a_reused_basic_session_discards_what_belongs_to_the_connection_before() {
     pair.settle();
     let second = pair.forward.open().expect("free again");
     pair.agent_sends(b"late bytes of the first");
-    assert_eq!(pair.read_all(second), (Vec::new(), Read::Blocked));
+    assert_eq!(pair.read_all(second), (Vec::new(), StreamRead::Blocked));
     pair.forward
         .write(second, Bytes::from_static(b"hello"))
         .expect("room");
@@ -48,7 +51,7 @@ fn a_reused_basic_session_discards_what_belongs_to_the_connection_before() {
     pair.agent_sends(b"for the second");
     assert_eq!(
         pair.read_all(second),
-        (b"for the second".to_vec(), Read::Blocked)
+        (b"for the second".to_vec(), StreamRead::Blocked)
     );
 }
 
@@ -63,9 +66,9 @@ fn in_basic_mode_local_end_of_file_waits_for_the_answer_then_ends() {
     pair.pass(Duration::from_secs(8));
     pair.agent_sends(b"answer");
     pair.pass(Duration::from_secs(8));
-    assert_eq!(pair.read_all(id), (b"answer".to_vec(), Read::Blocked));
+    assert_eq!(pair.read_all(id), (b"answer".to_vec(), StreamRead::Blocked));
     pair.pass(Duration::from_secs(3));
-    assert_eq!(pair.read_all(id), (Vec::new(), Read::Finished));
+    assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Finished));
 }
 
 fn channel_closed(output: &str) -> Bytes {
@@ -77,8 +80,11 @@ fn channel_closed(output: &str) -> Bytes {
 
 #[test]
 fn with_the_ssh_document_channel_closed_without_a_complaint_ends_the_connection_in_order() {
-    for (output, expected) in [("", Read::Finished), ("Unable to connect", Read::Blocked)] {
-        let mut pair = Pair::with_type("", NEW_AGENT, Limits::default());
+    for (output, expected) in [
+        ("", StreamRead::Finished),
+        ("Unable to connect", StreamRead::Blocked),
+    ] {
+        let mut pair = Pair::with_type("", NEW_AGENT, ForwardConfig::default());
         let id = pair.forward.open().expect("ready");
         pair.agent_sends(b"goodbye");
         pair.forward
@@ -87,7 +93,7 @@ fn with_the_ssh_document_channel_closed_without_a_complaint_ends_the_connection_
         pair.settle();
         assert_eq!(
             pair.events.last(),
-            Some(&Event::ChannelClosed {
+            Some(&ForwardEvent::ChannelClosed {
                 output: output.to_owned()
             })
         );
@@ -98,7 +104,7 @@ fn with_the_ssh_document_channel_closed_without_a_complaint_ends_the_connection_
 /// The channel's end is not numbered, so it can overtake what was lost.
 #[test]
 fn channel_closed_before_everything_arrived_is_no_orderly_end() {
-    let mut pair = Pair::with_type("", NEW_AGENT, Limits::default());
+    let mut pair = Pair::with_type("", NEW_AGENT, ForwardConfig::default());
     let id = pair.forward.open().expect("ready");
     pair.agent.send(b"lost", pair.now).expect("room");
     assert!(pair.agent.poll_transmit(pair.now).is_some());
@@ -106,7 +112,7 @@ fn channel_closed_before_everything_arrived_is_no_orderly_end() {
     pair.forward
         .handle_message(channel_closed(""), pair.now)
         .expect("sound");
-    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+    assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Blocked));
 }
 
 /// An idle time-out, say: the agent does not end such a session by itself.
@@ -118,20 +124,23 @@ fn an_old_agents_session_that_is_terminated_cuts_its_connection_off() {
     pair.forward
         .handle_message(channel_closed(""), pair.now)
         .expect("sound");
-    assert_eq!(pair.read_all(id), (b"half of it".to_vec(), Read::Blocked));
+    assert_eq!(
+        pair.read_all(id),
+        (b"half of it".to_vec(), StreamRead::Blocked)
+    );
 }
 
 #[test]
 fn a_basic_connection_that_may_wait_for_ever_does() {
-    let limits = Limits {
+    let config = ForwardConfig {
         half_close_quiet: Duration::MAX,
-        ..Limits::default()
+        ..ForwardConfig::default()
     };
-    let mut pair = Pair::with_limits(OLD_AGENT, limits);
+    let mut pair = Pair::with_config(OLD_AGENT, config);
     let id = pair.forward.open().expect("ready");
     pair.forward.finish(id, pair.now);
     pair.pass(Duration::from_secs(100_000));
-    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+    assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Blocked));
 }
 
 #[test]
@@ -156,7 +165,7 @@ fn a_reused_basic_session_delivers_the_answer_while_the_upload_goes_on() {
         .expect("sound");
     assert_eq!(
         pair.read_all(second),
-        (b"220 ready".to_vec(), Read::Blocked)
+        (b"220 ready".to_vec(), StreamRead::Blocked)
     );
 }
 
@@ -181,7 +190,7 @@ fn a_basic_session_is_reused_once_nothing_of_the_old_connection_can_come() {
     assert_eq!(pair.forward.open(), None, "they still came");
     pair.pass(Duration::from_secs(2));
     let second = pair.forward.open().expect("free again");
-    assert_eq!(pair.read_all(second), (Vec::new(), Read::Blocked));
+    assert_eq!(pair.read_all(second), (Vec::new(), StreamRead::Blocked));
 }
 
 #[test]
@@ -208,7 +217,7 @@ fn a_basic_session_is_not_reused_while_the_agent_still_repeats_what_it_believes_
 
 #[test]
 fn a_break_before_the_handshake_is_complete_may_be_followed_by_repetitions_too() {
-    let mut pair = Pair::connected("LocalPortForwarding", OLD_AGENT, Limits::default());
+    let mut pair = Pair::connected("LocalPortForwarding", OLD_AGENT, ForwardConfig::default());
     outage(&mut pair, Duration::from_secs(1));
     pair.become_ready();
     let first = pair.forward.open().expect("ready");
@@ -230,13 +239,13 @@ fn a_half_closed_basic_connection_makes_room_for_one_that_waits() {
     pair.forward.finish(first, pair.now);
     pair.settle();
     pair.pass(Duration::from_secs(5));
-    assert_eq!(pair.read_all(first), (Vec::new(), Read::Blocked));
+    assert_eq!(pair.read_all(first), (Vec::new(), StreamRead::Blocked));
     // Still within the answer's time, and nothing came for five seconds.
     pair.forward.set_waiting(1);
     let at = pair.forward.poll_timeout().expect("a deadline");
     assert!(at <= pair.now, "it waits on");
     pair.pass(Duration::ZERO);
-    assert_eq!(pair.read_all(first), (Vec::new(), Read::Reset));
+    assert_eq!(pair.read_all(first), (Vec::new(), StreamRead::Reset));
     pair.forward.close(first);
     pair.settle();
     assert_eq!(pair.agent_flags(), [Flag::DisconnectToPort]);
@@ -260,25 +269,28 @@ fn a_half_closed_basic_connection_reads_its_answer_though_others_wait() {
         pair.pass(Duration::from_millis(900));
         pair.agent_sends(b"and more ");
         let (bytes, then) = pair.read_all(id);
-        assert_eq!((bytes.as_slice(), then), (&b"and more "[..], Read::Blocked));
+        assert_eq!(
+            (bytes.as_slice(), then),
+            (&b"and more "[..], StreamRead::Blocked)
+        );
     }
     // What is here and not read yet is waited for.
     pair.agent_sends(b"the end");
     pair.pass(Duration::from_secs(3));
-    assert_eq!(pair.forward.read(id), Read::Data("the end".into()));
-    assert_eq!(pair.forward.read(id), Read::Blocked);
+    assert_eq!(pair.forward.read(id), StreamRead::Data("the end".into()));
+    assert_eq!(pair.forward.read(id), StreamRead::Blocked);
     // Nobody waits any more.
     pair.forward.set_waiting(0);
     pair.pass(Duration::from_secs(6));
-    assert_eq!(pair.read_all(id), (Vec::new(), Read::Blocked));
+    assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Blocked));
     pair.pass(Duration::from_secs(5));
-    assert_eq!(pair.read_all(id), (Vec::new(), Read::Finished));
+    assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Finished));
 }
 
 /// A session of the SSH document whose agent's websocket breaks before it acknowledged what was
 /// written, or after.
 fn broken_upload(version: &str, written: &'static [u8], acknowledged: bool) -> (Pair, StreamId) {
-    let mut pair = Pair::with_type("", version, Limits::default());
+    let mut pair = Pair::with_type("", version, ForwardConfig::default());
     let id = pair.forward.open().expect("ready");
     pair.forward
         .write(id, Bytes::from_static(written))
@@ -297,8 +309,8 @@ fn broken_upload(version: &str, written: &'static [u8], acknowledged: bool) -> (
 #[test]
 fn a_connection_whose_bytes_may_come_twice_is_reset() {
     let (mut pair, id) = broken_upload(NEW_AGENT, b"INSERT", false);
-    assert!(pair.events.contains(&Event::Readable(id)));
-    assert_eq!(pair.forward.read(id), Read::Doubled);
+    assert!(pair.events.contains(&ForwardEvent::Readable(id)));
+    assert_eq!(pair.forward.read(id), StreamRead::Doubled);
     assert_eq!(pair.forward.writable(id), None);
     assert!(pair.forward.is_doubled(id));
     pair.forward.close(id);
@@ -312,7 +324,7 @@ fn a_connection_whose_bytes_may_come_twice_is_reset() {
 #[test]
 fn ssh_notices_by_itself_that_bytes_came_twice() {
     let (mut pair, id) = broken_upload(NEW_AGENT, b"SSH-2.0-OpenSSH_9.2\r\n", false);
-    assert_eq!(pair.forward.read(id), Read::Blocked);
+    assert_eq!(pair.forward.read(id), StreamRead::Blocked);
     assert!(pair.forward.writable(id).is_some());
 }
 
@@ -321,7 +333,11 @@ fn a_connection_goes_on_where_nothing_can_have_come_twice() {
     // The second agent counts before it processes.
     for (version, acknowledged) in [(NEW_AGENT, true), ("3.0.654.0", false)] {
         let (mut pair, id) = broken_upload(version, b"INSERT", acknowledged);
-        assert_eq!(pair.forward.read(id), Read::Blocked, "agent {version}");
+        assert_eq!(
+            pair.forward.read(id),
+            StreamRead::Blocked,
+            "agent {version}"
+        );
         assert!(pair.forward.writable(id).is_some());
     }
 }

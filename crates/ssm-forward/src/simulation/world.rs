@@ -11,11 +11,11 @@ use ssm_protocol::payload::SessionProperties;
 use ssm_protocol::wire::{Message, MessageType};
 use ssm_sandbox::agent::{Agent, AgentConfig, ConnectionId};
 
-use super::leg::Leg;
-use super::local::Local;
+use super::local_stream::LocalStream;
+use super::lossy_link::LossyLink;
 use super::plan::Plan;
 use super::target::Target;
-use crate::forward::{Forward, ForwardError};
+use crate::{ForwardError, PortForward};
 use incidents::Happening;
 use messages::{channel_closed, publication};
 
@@ -34,20 +34,20 @@ pub(super) struct World {
     dice: fastrand::Rng,
     began: Instant,
     now: Instant,
-    forward: Forward,
+    forward: PortForward,
     connected: bool,
     ready_at: Option<Instant>,
     /// How the client's session ended, if not in order.
     over: Option<Over>,
     closing: bool,
     closed: bool,
-    locals: Vec<Local>,
+    locals: Vec<LocalStream>,
     /// Which of them were opened, in order.
     opened: Vec<usize>,
-    client_to_gateway: Leg,
-    gateway_to_agent: Leg,
-    agent_to_gateway: Leg,
-    gateway_to_client: Leg,
+    client_to_gateway: LossyLink,
+    gateway_to_agent: LossyLink,
+    agent_to_gateway: LossyLink,
+    gateway_to_client: LossyLink,
     waiting_for_client: VecDeque<Bytes>,
     waiting_for_agent: VecDeque<Bytes>,
     agent: Option<Agent>,
@@ -91,15 +91,9 @@ impl World {
         config.receive_buffer = plan.agent_buffer;
         config.handshake_held = plan.handshake_held.is_some();
         config.notices_after = plan.notices_after;
-        let mut forward = Forward::with_config(
-            plan.session(),
-            plan.limits.clone(),
-            [7; 32],
-            began,
-            UNIX_TIME,
-        );
+        let mut forward = PortForward::new(plan.config.clone(), [7; 32], began, UNIX_TIME);
         forward.connected(began);
-        let leg = |faults: &super::leg::Faults| Leg::new(faults.clone(), began);
+        let leg = |faults: &super::lossy_link::Faults| LossyLink::new(faults.clone(), began);
         let mut world = Self {
             forward,
             connected: true,
@@ -109,7 +103,7 @@ impl World {
             closed: false,
             locals: (0..)
                 .zip(&plan.streams)
-                .map(|(number, stream)| Local::new(number, stream.clone(), began))
+                .map(|(number, stream)| LocalStream::new(number, stream.clone(), began))
                 .collect(),
             opened: Vec::new(),
             client_to_gateway: leg(&plan.to_agent),
@@ -390,7 +384,7 @@ impl World {
 
     fn give_up_after(&self) -> Duration {
         // A half-closed stream may speak only after a pause that never ended, of five minutes.
-        Duration::from_secs(600) + 5 * self.plan.limits.peer_timeout
+        Duration::from_secs(600) + 5 * self.plan.config.session.peer_timeout
     }
 
     /// The next instant at which something happens.

@@ -7,7 +7,7 @@ use ssm_protocol::wire::MessageType;
 
 use super::messages::{channel_closed, publication};
 use super::{Over, World};
-use crate::forward::simulation::plan::{Incident, Plan, Restart};
+use crate::simulation::plan::{Incident, Plan, Restart};
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Happening {

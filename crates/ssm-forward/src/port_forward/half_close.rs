@@ -9,9 +9,9 @@ use super::channel::Channel;
 /// holds no wait any more. As long as a silent agent is waited for by default.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Waits for an answer count only while one can arrive.
+/// HalfCloseTimers for an answer count only while one can arrive.
 #[derive(Debug)]
-pub(super) struct Waits {
+pub(super) struct HalfCloseTimers {
     /// How long a half-closed connection waits.
     half_close_quiet: Duration,
     held: Held,
@@ -51,7 +51,7 @@ impl Held {
     }
 }
 
-impl Waits {
+impl HalfCloseTimers {
     pub(super) fn new(half_close_quiet: Duration) -> Self {
         Self {
             half_close_quiet,
