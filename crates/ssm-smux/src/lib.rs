@@ -86,7 +86,6 @@ mod mux;
 mod repeatable;
 mod stream;
 mod stream_id;
-mod streams;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -52,7 +52,7 @@ impl Mux {
     }
 
     fn handle_syn(&mut self, id: StreamId) -> Result<(), SmuxError> {
-        if !self.role.accepts(id) || self.streams.contains(id) {
+        if !self.role.accepts(id) || self.streams.contains_key(&id) {
             tracing::debug!(stream = %id, "ignored the SYN of an id that the peer cannot open");
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Mux {
         }
         let Some(stream) = self
             .streams
-            .get_mut(id)
+            .get_mut(&id)
             .filter(|stream| !stream.peer_finished)
         else {
             tracing::trace!(stream = %id, "ignored the FIN of an unknown stream");
@@ -125,7 +125,7 @@ impl Mux {
         self.heard_of(id);
         let Some(stream) = self
             .streams
-            .get_mut(id)
+            .get_mut(&id)
             .filter(|stream| !stream.peer_finished && !stream.released)
         else {
             tracing::trace!(stream = %id, length = data.len(), "discarded data");

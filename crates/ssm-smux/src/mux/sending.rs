@@ -116,7 +116,7 @@ impl Mux {
         };
         let (start, made) = (to.len(), self.made);
         let mut little = false;
-        let Some(stream) = self.streams.get_mut(id) else {
+        let Some(stream) = self.streams.get_mut(&id) else {
             return false;
         };
         if stream.syn_due {
@@ -158,11 +158,11 @@ impl Mux {
         if !stream.wants_turn() {
             self.ready.remove(&mut stream.in_ready);
             if stream.released && stream.fin == Fin::Sent {
-                self.streams.remove(id);
+                self.streams.remove(&id);
             }
         }
         if little {
-            let next = self.ready.front().and_then(|id| self.streams.get(id));
+            let next = self.ready.front().and_then(|id| self.streams.get(&id));
             self.overtook |= next.is_some_and(|next| next.sending.len() > LITTLE);
         }
         true

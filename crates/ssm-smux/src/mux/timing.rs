@@ -48,7 +48,7 @@ impl Mux {
         while self.quiet.next().is_some_and(|at| at <= now)
             && let Some((at, id)) = self.quiet.due.first().copied()
         {
-            let Some(stream) = self.streams.get_mut(id) else {
+            let Some(stream) = self.streams.get_mut(&id) else {
                 self.quiet.due.remove(&(at, id));
                 continue;
             };
@@ -92,7 +92,7 @@ impl Mux {
             && end <= bytes
         {
             self.quiet.on_the_way.pop_first();
-            if let Some(stream) = self.streams.get_mut(id)
+            if let Some(stream) = self.streams.get_mut(&id)
                 && stream.sent_to.take_if(|last| *last == end).is_some()
                 && stream.quiet_until.is_some()
             {
