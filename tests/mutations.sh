@@ -93,7 +93,7 @@ EOF
 
 mutation drops-when-full ssm-smux/src/mux/receiving.rs <<'EOF'
         if stream.quiet_until.is_some() {
-            self.quiet.arm(id, stream, now);
+            self.half_close_timers.arm(id, stream, now);
         }
 ====
         if crate::mutation("drops-when-full")
@@ -102,7 +102,7 @@ mutation drops-when-full ssm-smux/src/mux/receiving.rs <<'EOF'
             return;
         }
         if stream.quiet_until.is_some() {
-            self.quiet.arm(id, stream, now);
+            self.half_close_timers.arm(id, stream, now);
         }
 EOF
 
@@ -261,9 +261,9 @@ mutation the-window-has-no-limit ssm-protocol/src/session/outbox.rs <<'EOF'
 EOF
 
 mutation a-slow-reader-is-taken-for-silence ssm-protocol/src/session.rs <<'EOF'
-        self.deaf = deaf;
+        self.receive_paused = receive_paused;
 ====
-        self.deaf = deaf && !crate::mutation("a-slow-reader-is-taken-for-silence");
+        self.receive_paused = receive_paused && !crate::mutation("a-slow-reader-is-taken-for-silence");
 EOF
 
 mutation the-receive-pause-is-never-lifted ssm-smux/src/mux.rs <<'EOF'
@@ -290,9 +290,9 @@ mutation a-reader-is-woken-once ssm-smux/src/mux.rs <<'EOF'
 EOF
 
 mutation a-writer-is-never-woken ssm-smux/src/mux/sending.rs <<'EOF'
-                stream.facts.writable = true;
+                stream.pending_events.writable = true;
 ====
-                stream.facts.writable = !crate::mutation("a-writer-is-never-woken");
+                stream.pending_events.writable = !crate::mutation("a-writer-is-never-woken");
 EOF
 
 mutation streams-are-mixed-up ssm-smux/src/decoder.rs <<'EOF'

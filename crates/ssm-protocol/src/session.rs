@@ -9,7 +9,6 @@ mod outbox;
 mod receiving;
 mod rtt;
 mod sending;
-mod spares;
 mod timer;
 mod window;
 
@@ -17,8 +16,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -49,7 +46,8 @@ pub struct Session {
     config: SessionConfig,
     started: Instant,
     started_unix: Duration,
-    rng: ChaCha8Rng,
+    /// Message ids only have to differ, so a fast generator serves.
+    rng: fastrand::Rng,
     handshake: Handshake,
     /// Set by the first connection.
     handshake_deadline: Option<Instant>,
@@ -64,7 +62,7 @@ pub struct Session {
     /// It may be sent now.
     probe_due: bool,
     /// The caller hands in no messages for now.
-    deaf: bool,
+    receive_paused: bool,
     closed: bool,
     /// Since when the peer owes us a sign of life, if data is unacknowledged.
     silent_since: Instant,
@@ -174,7 +172,7 @@ impl Session {
             side,
             started: now,
             started_unix: unix_time,
-            rng: ChaCha8Rng::from_seed(seed),
+            rng: generator(&seed),
             handshake,
             handshake_deadline: None,
             inbox: Inbox::new(config.reorder_bytes),
@@ -185,7 +183,7 @@ impl Session {
             paused: false,
             probe_at: None,
             probe_due: false,
-            deaf: false,
+            receive_paused: false,
             closed: false,
             silent_since: now,
             bad_in_a_row: 0,
@@ -233,15 +231,15 @@ impl Session {
         self.paused
     }
 
-    /// The caller hands in no messages for a while, because it has no room for more, or does so
-    /// again. Meanwhile no acknowledgement can be heard: nothing is sent again, and the peer's
-    /// silence is nobody's fault.
-    pub fn set_deaf(&mut self, deaf: bool, now: Instant) {
-        if self.deaf && !deaf {
+    /// Tells the session whether the caller has stopped handing in messages because its buffers are
+    /// full. While it has, acknowledgements cannot arrive: nothing is retransmitted, and the peer's
+    /// silence does not count.
+    pub fn set_receive_paused(&mut self, receive_paused: bool, now: Instant) {
+        if self.receive_paused && !receive_paused {
             self.silent_since = now;
             self.outbox.restart_timer(now);
         }
-        self.deaf = deaf;
+        self.receive_paused = receive_paused;
     }
 
     fn heard(&mut self, now: Instant) {
@@ -310,7 +308,7 @@ impl Session {
 
     fn message_id(&mut self) -> MessageId {
         let mut bytes = [0; 16];
-        self.rng.fill_bytes(&mut bytes);
+        self.rng.fill(&mut bytes);
         MessageId(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
@@ -359,7 +357,7 @@ impl Session {
             Handshake::Settling { until, .. } => (None, Some(until)),
             _ => (self.handshake_deadline, None),
         };
-        let listening = self.connected && !self.deaf;
+        let listening = self.connected && !self.receive_paused;
         let retransmit = (listening && !self.paused)
             .then(|| self.outbox.deadline())
             .flatten();
@@ -436,4 +434,12 @@ impl Session {
             ..self.stats
         }
     }
+}
+
+/// A generator for message ids; the whole seed counts.
+fn generator(seed: &[u8; 32]) -> fastrand::Rng {
+    let (words, _) = seed.as_chunks::<8>();
+    fastrand::Rng::with_seed(words.iter().fold(0, |seed: u64, word| {
+        seed.rotate_left(17) ^ u64::from_le_bytes(*word)
+    }))
 }

@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::stream_id::StreamId;
 
-/// A fact about a stream that is not closed here. Each waits at most once a stream until it is
-/// taken, so the queue is bounded by the number of streams.
+/// What happened to a stream that is not closed on this side. Each kind is queued at most once per
+/// stream, so the queue is bounded by the number of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -25,9 +25,9 @@ pub enum Event {
     GaveUp(StreamId),
 }
 
-/// The facts that wait to be taken about one stream.
+/// Events of one stream that the owner has not polled yet.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Facts {
+pub(crate) struct PendingEvents {
     pub(crate) opened: bool,
     pub(crate) readable: bool,
     pub(crate) writable: bool,
@@ -35,19 +35,19 @@ pub(crate) struct Facts {
     pub(crate) finished: bool,
 }
 
-impl Facts {
-    /// The next one, in the order in which they make sense.
+impl PendingEvents {
+    /// The next event, in the order of a stream's life.
     pub(crate) fn take(&mut self, id: StreamId) -> Option<Event> {
-        let facts = [
+        let pending = [
             (&mut self.opened, Event::Opened(id)),
             (&mut self.readable, Event::Readable(id)),
             (&mut self.writable, Event::Writable(id)),
             (&mut self.gave_up, Event::GaveUp(id)),
             (&mut self.finished, Event::Finished(id)),
         ];
-        facts
+        pending
             .into_iter()
-            .find_map(|(waits, event)| std::mem::take(waits).then_some(event))
+            .find_map(|(pending, event)| std::mem::take(pending).then_some(event))
     }
 }
 
@@ -55,7 +55,7 @@ impl Facts {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Read {
-    /// The next bytes, never none.
+    /// The next bytes; never empty.
     Data(Bytes),
     /// Nothing yet: [`Event::Readable`] or [`Event::Finished`] follows.
     Blocked,

@@ -84,11 +84,11 @@ mod event;
 mod frame;
 mod mux;
 mod repeatable;
+mod round_robin;
 mod stream;
 mod stream_id;
 #[cfg(test)]
 mod tests;
-mod turns;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -16,11 +16,11 @@ use crate::decoder::Decoder;
 use crate::error::{OpenError, WriteError};
 use crate::event::{Event, Read};
 use crate::repeatable::Repeatable;
+use crate::round_robin::RoundRobin;
 use crate::stream::{Fin, Stream};
 use crate::stream_id::StreamId;
-use crate::turns::Turns;
 pub use timing::Timer;
-use timing::{Liveness, Quiet};
+use timing::{HalfCloseTimers, Liveness};
 
 /// Which side opened the session: it decides the stream ids, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,35 +61,34 @@ pub struct Mux {
     /// Bytes received and not read, of all streams.
     received: usize,
     /// Opened by the peer, and not taken by [`accept`](Self::accept).
-    incoming: Turns,
+    incoming: RoundRobin,
     /// Opened by the peer beyond the limit: their FIN is due.
     refused: VecDeque<StreamId>,
-    /// Their FIN is out, and the peer's is still to come.
+    /// Our FIN is out and the peer's has not arrived.
     unanswered: BTreeSet<StreamId>,
-    /// The latest stream opened here that the peer sent anything of.
+    /// The latest stream opened here for which the peer sent anything.
     latest_heard: Option<StreamId>,
-    /// Ended by the peer before it sent anything of them or of later ones.
+    /// Ended by the peer before it sent anything for them or for later streams.
     unserved: VecDeque<StreamId>,
     /// Streams with something to send, served in turn.
-    ready: Turns,
-    /// One with little to send had its turn before one with more.
+    ready: RoundRobin,
+    /// A stream with little to send was served ahead of one with more.
     overtook: bool,
-    /// The rest of a frame that did not fit.
-    cut: Bytes,
-    /// Bytes of all frames made, with that.
+    /// The rest of a frame that did not fit into the last buffer.
+    partial_frame: Bytes,
+    /// Bytes of all frames built so far, including `partial_frame`.
     made: u64,
-    /// If the peer may process a message again. Then no frame is ever cut.
+    /// Set if the peer may process a message twice. Frames are then never split.
     repeatable: Option<Repeatable>,
-    /// Streams with facts to tell.
-    events: Turns,
-    quiet: Quiet,
+    /// Streams with pending events.
+    events: RoundRobin,
+    half_close_timers: HalfCloseTimers,
     liveness: Liveness,
     dead: bool,
 }
 
 impl Mux {
-    /// A session without streams. Values of `config` that make no sense are taken as the nearest
-    /// that do.
+    /// A session without streams. Values of `config` outside their range are clamped.
     pub fn new(role: Role, config: Config, now: Instant) -> Self {
         let config = config.in_range();
         Self {
@@ -98,18 +97,18 @@ impl Mux {
             streams: BTreeMap::new(),
             decoder: Decoder::default(),
             received: 0,
-            incoming: Turns::default(),
+            incoming: RoundRobin::default(),
             refused: VecDeque::new(),
             unanswered: BTreeSet::new(),
             latest_heard: None,
             unserved: VecDeque::new(),
-            ready: Turns::default(),
+            ready: RoundRobin::default(),
             overtook: false,
-            cut: Bytes::new(),
+            partial_frame: Bytes::new(),
             made: 0,
             repeatable: config.repeatable.then(Repeatable::default),
-            events: Turns::default(),
-            quiet: Quiet::new(config.half_close_quiet),
+            events: RoundRobin::default(),
+            half_close_timers: HalfCloseTimers::new(config.half_close_quiet),
             liveness: Liveness::new(config.keepalive, now),
             dead: false,
             config,
@@ -236,7 +235,7 @@ impl Mux {
             stream.end();
             self.ready.push(id, &mut stream.in_ready);
         } else {
-            self.quiet.arm(id, stream, now);
+            self.half_close_timers.arm(id, stream, now);
         }
     }
 
@@ -260,7 +259,7 @@ impl Mux {
         stream.released = true;
         stream.write_blocked = false;
         self.received -= stream.received.clear();
-        self.quiet.disarm(id, stream);
+        self.half_close_timers.disarm(id, stream);
         self.events.remove(&mut stream.in_events);
         self.incoming.remove(&mut stream.in_incoming);
         stream.dropped |= drop_queued;
@@ -276,14 +275,14 @@ impl Mux {
         }
     }
 
-    /// The next fact. Call until `None`. Of streams that were closed or reset here nothing more is
-    /// told.
+    /// The next event. Call until `None`. Streams that were closed or reset on this side have no more
+    /// events.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
         while let Some(id) = self.events.front()
             && let Some(stream) = self.streams.get_mut(&id)
         {
-            if let Some(event) = stream.facts.take(id) {
+            if let Some(event) = stream.pending_events.take(id) {
                 return Some(event);
             }
             self.events.remove(&mut stream.in_events);

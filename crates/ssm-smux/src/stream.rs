@@ -1,8 +1,8 @@
 use std::time::Instant;
 
 use crate::byte_queue::ByteQueue;
-use crate::event::Facts;
-use crate::turns::Place;
+use crate::event::PendingEvents;
+use crate::round_robin::Place;
 
 /// One stream. Idle ones must stay small: there may be thousands.
 #[derive(Debug, Default)]
@@ -11,16 +11,16 @@ pub(crate) struct Stream {
     pub(crate) sending: ByteQueue,
     /// Bytes written since nothing was queued.
     pub(crate) burst: usize,
-    /// Opened here, and the peer was not told yet.
+    /// Opened here; SYN is not sent yet.
     pub(crate) syn_due: bool,
     pub(crate) fin: Fin,
     /// Nothing more is written here.
     pub(crate) local_finished: bool,
     /// The peer's FIN came: it has forgotten the stream.
     pub(crate) peer_finished: bool,
-    /// The owner is done with it: it lives until its FIN is out.
+    /// The owner has closed it; it stays until its FIN is sent.
     pub(crate) released: bool,
-    /// It was reset: nobody cares for what it carried.
+    /// It was reset: its data no longer matters.
     pub(crate) dropped: bool,
     /// When the wait for the answer ends, while there is one.
     pub(crate) quiet_until: Option<Instant>,
@@ -28,9 +28,9 @@ pub(crate) struct Stream {
     pub(crate) sent_to: Option<u64>,
     /// The owner waits for room.
     pub(crate) write_blocked: bool,
-    /// The owner knows that there is something to read.
+    /// `Readable` was reported and no read has blocked since.
     pub(crate) readable_told: bool,
-    pub(crate) facts: Facts,
+    pub(crate) pending_events: PendingEvents,
     pub(crate) in_ready: Place,
     pub(crate) in_events: Place,
     pub(crate) in_incoming: Place,

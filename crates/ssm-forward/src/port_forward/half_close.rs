@@ -81,7 +81,7 @@ impl HalfCloseTimers {
     /// To be called before time is looked at, and after anything happened.
     pub(super) fn update(&mut self, session: &mut Session, channel: &mut Channel, now: Instant) {
         let receive_paused = channel.receive_paused();
-        session.set_deaf(receive_paused, now);
+        session.set_receive_paused(receive_paused, now);
         self.paused_since = match self.paused_since {
             _ if !session.is_paused() => None,
             None => Some(now),

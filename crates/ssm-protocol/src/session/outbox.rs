@@ -4,11 +4,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::inquiry::{Inquiry, Marker};
 use super::rtt::Rtt;
-use super::spares::Spares;
 use super::window::{Stamp, Window};
 use crate::config::SessionConfig;
 
@@ -31,8 +30,6 @@ const IDLE_CAPACITY: usize = 64;
 pub(super) struct Outbox {
     /// Numbers `first..`; the front one is never acknowledged.
     entries: VecDeque<Entry>,
-    /// Of messages that are acknowledged, while there are others.
-    spares: Spares,
     first: u64,
     /// Next number to be transmitted in order. Reconnecting moves it back to `first`.
     next: u64,
@@ -104,7 +101,6 @@ impl Outbox {
     pub(super) fn new(config: &SessionConfig, now: Instant) -> Self {
         Self {
             entries: VecDeque::new(),
-            spares: Spares::default(),
             first: 0,
             next: 0,
             resend: VecDeque::new(),
@@ -171,8 +167,8 @@ impl Outbox {
 
     /// Whether so much memory is in use that nothing more is taken.
     pub(super) fn is_full(&self) -> bool {
-        // The list grows by a quarter.
-        let lists = self.entries.len() * size_of::<Entry>() * 5 / 4
+        // The list doubles when it is full.
+        let lists = self.entries.len() * size_of::<Entry>() * 2
             + self.transmissions.len() * size_of::<(u64, u64)>();
         self.frame_bytes.saturating_add(lists) >= self.most_held
     }
@@ -208,21 +204,12 @@ impl Outbox {
         self.rtt.handshake_complete();
     }
 
-    /// An empty buffer for the next message.
-    pub(super) fn buffer(&mut self, capacity: usize) -> BytesMut {
-        self.spares.take(capacity)
-    }
-
     /// Takes the next message; `bytes` is its payload's length.
     pub(super) fn push(&mut self, frame: Bytes, bytes: usize) {
         self.unacknowledged += bytes;
         self.frame_bytes += frame.len();
         if bytes > 0 {
             self.payload_end = self.next_sequence_number() + 1;
-        }
-        if self.entries.len() == self.entries.capacity() {
-            // By a quarter: doubled, the list of a full window would be a third of what it holds.
-            self.entries.reserve_exact(self.entries.len() / 4 + 4);
         }
         self.entries.push_back(Entry {
             frame,
@@ -356,7 +343,7 @@ impl Outbox {
         };
         entry.acknowledged = true;
         self.frame_bytes -= entry.frame.len();
-        self.spares.put(std::mem::take(&mut entry.frame));
+        entry.frame = Bytes::new();
         self.unacknowledged -= entry.bytes;
         if number < self.next {
             self.in_flight -= entry.bytes;
@@ -381,7 +368,6 @@ impl Outbox {
 
     /// Everything is acknowledged, and so no transmission tells anything any more.
     fn give_back(&mut self) {
-        self.spares.clear();
         self.transmissions.clear();
         if self.entries.capacity() > IDLE_CAPACITY {
             self.entries = VecDeque::new();
@@ -397,7 +383,7 @@ impl Outbox {
         let frames: usize = self.entries.iter().map(|entry| entry.frame.len()).sum();
         let lists = self.entries.capacity() * size_of::<Entry>()
             + self.transmissions.capacity() * size_of::<(u64, u64)>();
-        frames + lists + self.spares.held()
+        frames + lists
     }
 
     /// Every transmission made three or more before an acknowledged one is lost if its message is

@@ -72,7 +72,9 @@ impl Session {
         match Acknowledge::read(payload) {
             Ok(body) if body.message_type == self.side.sends() => {
                 if let Ok(number) = u64::try_from(body.sequence_number.0) {
-                    let taken = self.outbox.hear(number, body.message_id, now);
+                    let taken = self
+                        .outbox
+                        .on_ack_during_inquiry(number, body.message_id, now);
                     let acknowledged = self.outbox.acknowledge(number, now);
                     self.stats.acknowledged += taken + u64::from(acknowledged);
                 }

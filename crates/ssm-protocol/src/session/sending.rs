@@ -67,7 +67,7 @@ impl Session {
         now: Instant,
         fill: impl FnOnce(&mut BytesMut, usize),
     ) -> usize {
-        let mut frame = self.outbox.buffer(PAYLOAD_OFFSET + room);
+        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + room);
         frame.resize(PAYLOAD_OFFSET, 0);
         fill(&mut frame, room);
         let appended = frame.len().saturating_sub(PAYLOAD_OFFSET);

@@ -215,10 +215,10 @@ fn while_the_caller_does_not_listen_silence_is_not_counted_and_nothing_is_sent_a
     let mut client = Client::ready();
     client.send("x");
     let timeout = SessionConfig::default().peer_timeout;
-    client.session.set_deaf(true, client.now);
+    client.session.set_receive_paused(true, client.now);
     assert_eq!(client.session.poll_timeout(), None);
     assert_eq!(client.advance(2 * timeout).numbers(), [0; 0]);
-    client.session.set_deaf(false, client.now);
+    client.session.set_receive_paused(false, client.now);
     let (waited, timer, output) = client.wake();
     assert_eq!((waited, timer), (TIMEOUT, Timer::Retransmit));
     assert_eq!(output.expect("not fatal").numbers(), [1]);

@@ -5,8 +5,6 @@ use crate::wire::MessageType;
 /// Just more than a power of two of messages.
 const WINDOW: usize = (4 << 20) + (8 << 10);
 const PAYLOAD: usize = 1024;
-/// Buffers kept for the next messages.
-const SPARES: usize = 160 << 10;
 
 /// A client that may send all of [`WINDOW`] at once.
 fn client() -> Client {
@@ -40,8 +38,8 @@ fn what_is_on_its_way_is_held_once_and_little_beside_it() {
     fill(&mut client);
     let in_flight = client.session.stats().unacknowledged;
     assert_eq!(in_flight, WINDOW);
-    // A header of 120 bytes each, and what is known of it.
-    let most = in_flight * 135 / 100;
+    // A header of 120 bytes each, and lists that have just doubled.
+    let most = in_flight * 145 / 100;
     let held = client.session.held_for_sending();
     assert!(held <= most, "{held} bytes for {in_flight} on their way");
 
@@ -52,7 +50,7 @@ fn what_is_on_its_way_is_held_once_and_little_beside_it() {
         acknowledge(&mut client, from, from + messages / 2);
         fill(&mut client);
         let held = client.session.held_for_sending();
-        assert!(held <= most + SPARES, "{held} bytes in round {round}");
+        assert!(held <= most, "{held} bytes in round {round}");
     }
 }
 

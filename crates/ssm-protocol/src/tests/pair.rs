@@ -3,8 +3,6 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use super::peer::control;
 use super::{MS, UNIX_TIME, start};
@@ -45,16 +43,16 @@ impl Drop for Replayable {
 
 /// Seeded randomness.
 #[derive(Debug)]
-pub(super) struct Dice(ChaCha8Rng);
+pub(super) struct Dice(fastrand::Rng);
 
 impl Dice {
     pub(super) fn new(seed: u64) -> Self {
-        Self(ChaCha8Rng::seed_from_u64(seed))
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// A number in `range`.
     pub(super) fn pick(&mut self, range: Range<u64>) -> u64 {
-        range.start + self.0.next_u64() % (range.end - range.start)
+        range.start + self.0.u64(..) % (range.end - range.start)
     }
 
     pub(super) fn size(&mut self, range: Range<u64>) -> usize {
@@ -73,7 +71,7 @@ impl Dice {
 
     pub(super) fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        self.0.fill_bytes(&mut bytes);
+        self.0.fill(&mut bytes);
         bytes
     }
 }

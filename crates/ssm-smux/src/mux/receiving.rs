@@ -59,7 +59,7 @@ impl Mux {
         let limit = self.config.max_streams;
         if self.streams.len() < limit {
             let mut stream = Stream::default();
-            stream.facts.opened = true;
+            stream.pending_events.opened = true;
             self.events.push(id, &mut stream.in_events);
             self.incoming.push(id, &mut stream.in_incoming);
             self.streams.insert(id, stream);
@@ -93,12 +93,12 @@ impl Mux {
         stream.peer_finished = true;
         // The peer has forgotten the stream: data would go nowhere.
         stream.sending.clear();
-        self.quiet.disarm(id, stream);
+        self.half_close_timers.disarm(id, stream);
         if stream.local_finished {
             stream.end();
         }
         if !stream.released {
-            stream.facts.finished = true;
+            stream.pending_events.finished = true;
             self.events.push(id, &mut stream.in_events);
         }
         if stream.wants_turn() {
@@ -132,13 +132,13 @@ impl Mux {
             return;
         };
         if stream.quiet_until.is_some() {
-            self.quiet.arm(id, stream, now);
+            self.half_close_timers.arm(id, stream, now);
         }
         self.received += data.len();
         stream.received.push(data, whole);
         if !stream.readable_told {
             stream.readable_told = true;
-            stream.facts.readable = true;
+            stream.pending_events.readable = true;
             self.events.push(id, &mut stream.in_events);
         }
     }

@@ -16,7 +16,7 @@ impl Mux {
     pub fn wants_transmit(&self) -> bool {
         !self.dead
             && (self.liveness.nop_due()
-                || !self.cut.is_empty()
+                || !self.partial_frame.is_empty()
                 || !self.refused.is_empty()
                 || !self.ready.is_empty())
     }
@@ -61,7 +61,9 @@ impl Mux {
         let start = to.len();
         let mut room = if self.dead { 0 } else { max };
         loop {
-            let part = self.cut.split_to(self.cut.len().min(room));
+            let part = self
+                .partial_frame
+                .split_to(self.partial_frame.len().min(room));
             to.extend_from_slice(&part);
             room -= part.len();
             if room == 0 || !self.wants_transmit() {
@@ -77,8 +79,8 @@ impl Mux {
                 let mut frame = BytesMut::new();
                 self.append_frame(&mut frame, CUT_FRAME);
                 self.made += frame.len() as u64;
-                self.cut = frame.freeze();
-                if self.cut.is_empty() {
+                self.partial_frame = frame.freeze();
+                if self.partial_frame.is_empty() {
                     break;
                 }
             }
@@ -95,7 +97,7 @@ impl Mux {
     /// How many bytes of frames [`poll_transmit`](Self::poll_transmit) has given out.
     #[must_use]
     pub fn transmitted(&self) -> u64 {
-        self.made - self.cut.len() as u64
+        self.made - self.partial_frame.len() as u64
     }
 
     /// Appends the next frame if there is one that fits into `room`.
@@ -122,7 +124,7 @@ impl Mux {
         if stream.syn_due {
             to.put_slice(&Frame::Syn(id).encode());
             stream.syn_due = false;
-            self.quiet
+            self.half_close_timers
                 .sent(id, stream, made + (to.len() - start) as u64);
         } else if !stream.sending.is_empty() {
             let most = self.config.max_frame_data.min(room - HEADER);
@@ -134,7 +136,7 @@ impl Mux {
             }
             to.put_slice(&Frame::Psh { stream: id, length }.encode());
             stream.sending.copy_to(to, usize::from(length));
-            self.quiet
+            self.half_close_timers
                 .sent(id, stream, made + (to.len() - start) as u64);
             little = stream.sending.is_empty() && stream.burst <= LITTLE;
             if !stream.sending.is_empty() {
@@ -142,7 +144,7 @@ impl Mux {
             }
             if stream.write_blocked && stream.sending.len() <= self.config.stream_send_buffer / 2 {
                 stream.write_blocked = false;
-                stream.facts.writable = true;
+                stream.pending_events.writable = true;
                 self.events.push(id, &mut stream.in_events);
             }
         } else if stream.fin == Fin::Due {

@@ -27,7 +27,10 @@ impl Mux {
         if self.dead {
             return None;
         }
-        let quiet = self.quiet.next().map(|at| (at, Timer::HalfClose));
+        let quiet = self
+            .half_close_timers
+            .next()
+            .map(|at| (at, Timer::HalfClose));
         self.liveness.next().into_iter().chain(quiet).min()
     }
 
@@ -45,22 +48,22 @@ impl Mux {
             self.dead = true;
             return Err(SmuxError::Silent { after });
         }
-        while self.quiet.next().is_some_and(|at| at <= now)
-            && let Some((at, id)) = self.quiet.due.first().copied()
+        while self.half_close_timers.next().is_some_and(|at| at <= now)
+            && let Some((at, id)) = self.half_close_timers.due.first().copied()
         {
             let Some(stream) = self.streams.get_mut(&id) else {
-                self.quiet.due.remove(&(at, id));
+                self.half_close_timers.due.remove(&(at, id));
                 continue;
             };
-            match self.quiet.until(stream, now) {
+            match self.half_close_timers.until(stream, now) {
                 Some(until) if until <= now => {
-                    self.quiet.disarm(id, stream);
+                    self.half_close_timers.disarm(id, stream);
                     stream.end();
-                    stream.facts.gave_up = true;
+                    stream.pending_events.gave_up = true;
                     self.events.push(id, &mut stream.in_events);
                     self.ready.push(id, &mut stream.in_ready);
                 }
-                until => self.quiet.set(id, stream, until),
+                until => self.half_close_timers.set(id, stream, until),
             }
         }
         Ok(())
@@ -79,7 +82,7 @@ impl Mux {
     /// For a transport that can be held up: call it with the time while nothing of the peer can
     /// arrive.
     pub fn restart_quiet(&mut self, since: Instant) {
-        self.quiet.from = self.quiet.from.max(Some(since));
+        self.half_close_timers.from = self.half_close_timers.from.max(Some(since));
     }
 
     /// For a transport that tells what has reached the peer: of all bytes of frames that
@@ -87,16 +90,16 @@ impl Mux {
     /// wait begins when its last byte is there. Call it with 0 at the start; without any call
     /// everything counts as having arrived at once.
     pub fn confirm(&mut self, bytes: u64, now: Instant) {
-        self.quiet.confirmed = bytes;
-        while let Some((end, id)) = self.quiet.on_the_way.first().copied()
+        self.half_close_timers.confirmed = bytes;
+        while let Some((end, id)) = self.half_close_timers.on_the_way.first().copied()
             && end <= bytes
         {
-            self.quiet.on_the_way.pop_first();
+            self.half_close_timers.on_the_way.pop_first();
             if let Some(stream) = self.streams.get_mut(&id)
                 && stream.sent_to.take_if(|last| *last == end).is_some()
                 && stream.quiet_until.is_some()
             {
-                self.quiet.arm(id, stream, now);
+                self.half_close_timers.arm(id, stream, now);
             }
         }
     }
@@ -104,7 +107,7 @@ impl Mux {
     /// No half-closed stream is given up before this time. For as long as the caller believes that an
     /// answer may be held up; `None` when it no longer does.
     pub fn hold_quiet(&mut self, until: Option<Instant>) {
-        self.quiet.held_until = until;
+        self.half_close_timers.held_until = until;
     }
 
     /// The transport was down until now: silence and quiet times count from here.
@@ -115,9 +118,9 @@ impl Mux {
     }
 }
 
-/// Until when half-closed streams wait for the answer.
+/// How long each half-closed stream still waits for the peer's FIN.
 #[derive(Debug)]
-pub(super) struct Quiet {
+pub(super) struct HalfCloseTimers {
     /// Above zero where anything is armed.
     period: Duration,
     due: BTreeSet<(Instant, StreamId)>,
@@ -132,7 +135,7 @@ pub(super) struct Quiet {
     held_until: Option<Instant>,
 }
 
-impl Quiet {
+impl HalfCloseTimers {
     pub(super) fn new(period: Duration) -> Self {
         Self {
             period,
@@ -175,7 +178,7 @@ impl Quiet {
         }
     }
 
-    /// A wait beyond the end of time has no timer.
+    /// A deadline that `Instant` cannot hold sets no timer.
     fn set(&mut self, id: StreamId, stream: &mut Stream, until: Option<Instant>) {
         self.disarm(id, stream);
         stream.quiet_until = until;

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::SmuxError;
+use crate::round_robin::{Place, RoundRobin};
 use crate::stream::Stream;
-use crate::turns::{Place, Turns};
 
 #[test]
 fn ten_thousand_idle_streams_are_small_and_in_nobodys_way() {
@@ -94,7 +94,7 @@ fn a_flood_of_streams_that_cannot_even_be_refused_kills_the_session() {
 
 #[test]
 fn streams_that_left_the_queue_are_not_kept_in_it() {
-    let mut turns = Turns::default();
+    let mut turns = RoundRobin::default();
     let mut places: Vec<Place> = (0..1000).map(|_| Place::default()).collect();
     for (number, place) in (1..).zip(&mut places) {
         turns.push(id(number), place);

@@ -63,9 +63,14 @@ impl Outbox {
         Some(number)
     }
 
-    /// What an acknowledgement says to an inquiry, if one goes on; how many messages it shows to be
-    /// taken.
-    pub(in crate::session) fn hear(&mut self, number: u64, id: MessageId, now: Instant) -> u64 {
+    /// Evaluates an acknowledgement during an inquiry. Returns how many messages it proves delivered;
+    /// 0 without an inquiry.
+    pub(in crate::session) fn on_ack_during_inquiry(
+        &mut self,
+        number: u64,
+        id: MessageId,
+        now: Instant,
+    ) -> u64 {
         if let Some(marker) = &mut self.marker {
             marker.acknowledged |= marker.number == number;
         }

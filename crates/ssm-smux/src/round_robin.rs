@@ -2,23 +2,23 @@ use std::collections::VecDeque;
 
 use crate::stream_id::StreamId;
 
-/// Streams in the order in which they came, each at most once, and removable from the middle: what
-/// waits here is bounded by the streams that there are.
+/// A queue that holds each stream at most once and allows removal from the middle. Its length is
+/// bounded by the number of streams.
 ///
 /// Where a stream waits is noted in its own [`Place`], so nothing is searched for by id.
 #[derive(Debug, Default)]
-pub(crate) struct Turns {
-    /// By ticket. A gap is where a stream was removed; the first entry is none.
+pub(crate) struct RoundRobin {
+    /// Sorted by ticket. `None` marks a removed stream; the first entry is never `None`.
     queue: VecDeque<(u64, Option<StreamId>)>,
     gaps: usize,
     next_ticket: u64,
 }
 
-/// The ticket of a stream that waits.
+/// The ticket of a queued stream.
 #[derive(Debug, Default)]
 pub(crate) struct Place(Option<u64>);
 
-impl Turns {
+impl RoundRobin {
     #[cfg(test)]
     pub(crate) fn entries(&self) -> usize {
         self.queue.len()
