@@ -1,7 +1,7 @@
 //! The fuzzers' bodies, in every `cargo test`: their seeds, seeds that were damaged, and any bytes.
 //! `tests/fuzz.sh` searches on.
 
-#[path = "../crates/ssm-protocol/fuzz/src/lib.rs"]
+#[path = "fuzz/src/lib.rs"]
 pub mod fuzz;
 
 use fuzz::Target;
@@ -114,7 +114,7 @@ fn urls_serials_and_codes_accept_only_valid_text() {
 #[test]
 fn every_fuzz_target_runs_here_and_in_the_fuzzer() {
     let here = include_str!("fuzz.rs");
-    let manifest = include_str!("../crates/ssm-protocol/fuzz/Cargo.toml");
+    let manifest = include_str!("fuzz/Cargo.toml");
     for target in fuzz::TARGETS {
         let name = target.name;
         assert!(here.contains(&format!("search(\"{name}\")")), "{name}");

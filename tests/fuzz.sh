@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Searches for inputs that break what the fuzz targets promise (crates/ssm-protocol/fuzz/src/lib.rs):
+# Searches for inputs that break what the fuzz targets promise (tests/fuzz/src/lib.rs):
 #   tests/fuzz.sh [SECONDS]                   all targets, SECONDS in all (default 60)
 #   tests/fuzz.sh --runs COUNT [TARGET...]    COUNT executions of each target, the same ones each time
 # Needs cargo-fuzz and a C++ compiler (libFuzzer is compiled with the targets); any toolchain does.
@@ -17,7 +17,7 @@ case ${1:-} in
 esac
 
 cargo fuzz --version
-fuzz=crates/ssm-protocol/fuzz
+fuzz=tests/fuzz
 out=$PWD/target/fuzz
 mapfile -t all < <(cargo fuzz list --fuzz-dir "$fuzz")
 ((${#all[@]} > 0)) || { echo "no targets"; exit 1; }

@@ -6,7 +6,7 @@ use serde_json::Value;
 /// Every recorded frame.
 pub(super) fn frames() -> Vec<Bytes> {
     hex_fields(
-        include_str!("../../tests/golden/frames.json"),
+        include_str!("../../../crates/ssm-protocol/tests/golden/frames.json"),
         "frame_hex",
         "/",
     )
@@ -16,8 +16,8 @@ pub(super) fn frames() -> Vec<Bytes> {
 
 fn messages() -> impl Iterator<Item = Bytes> {
     [
-        include_str!("../../tests/golden/session-mux.json"),
-        include_str!("../../tests/golden/session-basic.json"),
+        include_str!("../../../crates/ssm-protocol/tests/golden/session-mux.json"),
+        include_str!("../../../crates/ssm-protocol/tests/golden/session-basic.json"),
     ]
     .into_iter()
     .flat_map(|text| hex_fields(text, "hex", "/messages"))
@@ -26,7 +26,7 @@ fn messages() -> impl Iterator<Item = Bytes> {
 /// The smux bytes of one whole session, one element a direction.
 pub(super) fn smux() -> [Vec<u8>; 2] {
     ["> ", "< "].map(|direction| {
-        include_str!("../../../ssm-smux/tests/data/session.txt")
+        include_str!("../../../crates/ssm-smux/tests/data/session.txt")
             .lines()
             .filter_map(|line| line.strip_prefix(direction))
             .flat_map(unhex)

@@ -6,11 +6,11 @@
     reason = "each file is made for its own crate"
 )]
 
-#[path = "../../../ssm-mfa/src/code.rs"]
+#[path = "../../../crates/ssm-mfa/src/code.rs"]
 mod code;
-#[path = "../../../ssm-mfa/src/serial.rs"]
+#[path = "../../../crates/ssm-mfa/src/serial.rs"]
 mod serial;
-#[path = "../../../ssm-relay/src/net/stream_url.rs"]
+#[path = "../../../crates/ssm-relay/src/net/stream_url.rs"]
 mod stream_url;
 
 pub use code::MfaCode;

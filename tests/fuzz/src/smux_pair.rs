@@ -1,7 +1,7 @@
 //! Two multiplexers joined by pipes that cut anywhere, and what must come of whatever both sides
 //! do: the model of `ssm-smux`'s own property tests, driven by any bytes.
 
-#[path = "../../../ssm-smux/tests/pipe/model.rs"]
+#[path = "../../../crates/ssm-smux/tests/pipe/model.rs"]
 mod model;
 
 use std::time::Duration;
