@@ -52,7 +52,7 @@ fn mutation(name: &str) -> bool {
 EOF
 done
 
-mutation no-acknowledgement-of-duplicates ssm-protocol/src/session/receiving.rs <<'EOF'
+mutation no-acknowledgement-of-duplicates ssm-protocol/src/session/receive.rs <<'EOF'
                 self.stats.duplicates += 1;
                 self.acknowledge(acknowledge);
 ====
@@ -62,7 +62,7 @@ mutation no-acknowledgement-of-duplicates ssm-protocol/src/session/receiving.rs 
                 }
 EOF
 
-mutation acknowledges-what-it-does-not-keep ssm-protocol/src/session/receiving.rs <<'EOF'
+mutation acknowledges-what-it-does-not-keep ssm-protocol/src/session/receive.rs <<'EOF'
             Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
 ====
             Arrival::Refused if crate::mutation("acknowledges-what-it-does-not-keep") => {
@@ -71,7 +71,7 @@ mutation acknowledges-what-it-does-not-keep ssm-protocol/src/session/receiving.r
             Arrival::Refused => tracing::debug!(number, "no room ahead of a missing message"),
 EOF
 
-mutation acknowledges-before-it-can-deliver ssm-protocol/src/session/receiving.rs <<'EOF'
+mutation acknowledges-before-it-can-deliver ssm-protocol/src/session/receive.rs <<'EOF'
         if self.closed {
             return Ok(());
         }
@@ -115,7 +115,7 @@ mutation fin-on-half-close ssm-smux/src/mux.rs <<'EOF'
         {
 EOF
 
-mutation data-before-handshake-complete ssm-protocol/src/session/handshaking.rs <<'EOF'
+mutation data-before-handshake-complete ssm-protocol/src/session/handshake.rs <<'EOF'
             properties: outcome?,
         };
         Ok(())
@@ -131,7 +131,7 @@ mutation data-before-handshake-complete ssm-protocol/src/session/handshaking.rs 
         Ok(())
 EOF
 
-mutation a-resumption-sends-a-whole-window ssm-protocol/src/session/outbox.rs <<'EOF'
+mutation a-resumption-sends-a-whole-window ssm-protocol/src/session/send/outbox/recovery.rs <<'EOF'
             self.flight = FIRST_FLIGHT;
 ====
             if !crate::mutation("a-resumption-sends-a-whole-window") {
@@ -169,7 +169,7 @@ mutation peers-numbers-start-anew-after-a-resume ssm-protocol/src/session.rs <<'
         }
 EOF
 
-mutation a-duplicate-is-delivered ssm-protocol/src/session/inbox.rs <<'EOF'
+mutation a-duplicate-is-delivered ssm-protocol/src/session/receive/inbox.rs <<'EOF'
         if number < self.expected || self.ahead.contains_key(&number) {
 ====
         if number < self.expected && crate::mutation("a-duplicate-is-delivered") {
@@ -178,7 +178,7 @@ mutation a-duplicate-is-delivered ssm-protocol/src/session/inbox.rs <<'EOF'
         if number < self.expected || self.ahead.contains_key(&number) {
 EOF
 
-mutation no-reordering ssm-protocol/src/session/inbox.rs <<'EOF'
+mutation no-reordering ssm-protocol/src/session/receive/inbox.rs <<'EOF'
         let cost = message.payload.len() + OVERHEAD;
         if self.kept
 ====
@@ -190,7 +190,7 @@ mutation no-reordering ssm-protocol/src/session/inbox.rs <<'EOF'
         if self.kept
 EOF
 
-mutation the-reorder-buffer-has-no-limit ssm-protocol/src/session/inbox.rs <<'EOF'
+mutation the-reorder-buffer-has-no-limit ssm-protocol/src/session/receive/inbox.rs <<'EOF'
         if self.kept.saturating_add(cost) > self.limit {
 ====
         if self.kept.saturating_add(cost) > self.limit && !crate::mutation("the-reorder-buffer-has-no-limit") {
@@ -223,7 +223,7 @@ mutation a-pause-without-a-start-stops-everything ssm-protocol/src/session.rs <<
                 }
 EOF
 
-mutation data-is-dropped-on-pause ssm-protocol/src/session.rs <<'EOF'
+mutation data-is-dropped-on-pause ssm-protocol/src/session/pause.rs <<'EOF'
         if self.paused != paused {
             self.paused = paused;
 ====
@@ -243,7 +243,7 @@ mutation nothing-is-ever-sent-again ssm-protocol/src/session.rs <<'EOF'
                 Timer::Retransmit => self.outbox.handle_timeout(now),
 EOF
 
-mutation the-window-leaks ssm-protocol/src/session/outbox.rs <<'EOF'
+mutation the-window-leaks ssm-protocol/src/session/send/outbox.rs <<'EOF'
         self.unacknowledged -= entry.bytes;
 ====
         if !(entry.repeated && crate::mutation("the-window-leaks")) {
@@ -251,7 +251,7 @@ mutation the-window-leaks ssm-protocol/src/session/outbox.rs <<'EOF'
         }
 EOF
 
-mutation the-window-has-no-limit ssm-protocol/src/session/outbox.rs <<'EOF'
+mutation the-window-has-no-limit ssm-protocol/src/session/send/outbox.rs <<'EOF'
         self.window.size().saturating_sub(self.unacknowledged)
 ====
         if crate::mutation("the-window-has-no-limit") {
@@ -343,23 +343,20 @@ mutation a-session-is-reused-too-early ssm-forward/src/port_forward/basic.rs <<'
         if self.open.is_some() || self.disconnect || waits {
 EOF
 
-mutation old-agents-are-not-asked ssm-protocol/src/session/outbox/inquiring.rs <<'EOF'
-        self.acknowledges_once
-            && self.inquiry.is_none()
+mutation old-agents-are-not-asked ssm-protocol/src/session/send/ack_once.rs <<'EOF'
+        self.ack_once.enabled && self.ack_once.inquiry.is_none()
 ====
-        self.acknowledges_once
-            && !crate::mutation("old-agents-are-not-asked")
-            && self.inquiry.is_none()
+        !crate::mutation("old-agents-are-not-asked") && self.ack_once.enabled && self.ack_once.inquiry.is_none()
 EOF
 
-mutation one-silent-round-is-believed ssm-protocol/src/session/inquiry.rs <<'EOF'
-            taken: self.silent_rounds >= ROUNDS,
+mutation one-silent-round-is-believed ssm-protocol/src/session/send/inquiry.rs <<'EOF'
+        Some((round_trip, self.silent_rounds >= ROUNDS))
 ====
-            taken: self.silent_rounds >= ROUNDS
-                || (self.silent_rounds > 0 && crate::mutation("one-silent-round-is-believed")),
+        let rounds = if crate::mutation("one-silent-round-is-believed") { 1 } else { ROUNDS };
+        Some((round_trip, self.silent_rounds >= rounds))
 EOF
 
-mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshaking.rs <<'EOF'
+mutation the-agent-gets-no-time-to-settle ssm-protocol/src/session/handshake.rs <<'EOF'
         let until = now.checked_add(settling_time(agent_version)).unwrap_or(now);
 ====
         let until = if crate::mutation("the-agent-gets-no-time-to-settle") {

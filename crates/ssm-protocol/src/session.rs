@@ -1,16 +1,11 @@
 //! The data channel as a state machine.
 
-mod acknowledgements;
 mod handshake;
-mod handshaking;
-mod inbox;
-mod inquiry;
-mod outbox;
-mod receiving;
-mod rtt;
-mod sending;
+mod pause;
+mod receive;
+mod send;
+mod stats;
 mod timer;
-mod window;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -24,16 +19,11 @@ use crate::error::SessionError;
 use crate::event::Event;
 use crate::payload::HandshakeRequest;
 use crate::wire::{MessageId, MessageType, PayloadType};
-use acknowledgements::Taken;
 use handshake::Handshake;
-use inbox::Inbox;
-use outbox::Outbox;
+use receive::{Inbox, Taken};
+use send::Outbox;
+pub use stats::Stats;
 pub use timer::Timer;
-
-/// How often one message is sent while publication is paused: the end of the pause may never be
-/// announced, and what answers it ends the pause. As seldom as the reference peers' slowest
-/// retransmission.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One side of a data channel, for the session's whole life: over any number of websockets the
 /// sequence numbers go on.
@@ -98,34 +88,6 @@ impl Side {
 #[error("the session cannot take data now")]
 pub struct NotReady;
 
-/// Counters of one session since its start, and its state now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Stream-data messages delivered in order.
-    pub received: u64,
-    /// Stream-data messages made: the next one's sequence number.
-    pub sent: u64,
-    /// Stream-data messages the peer acknowledged, or showed to have taken.
-    pub acknowledged: u64,
-    /// The lowest sequence number that is not acknowledged.
-    pub confirmed: u64,
-    /// Messages that arrived again.
-    pub duplicates: u64,
-    /// Messages that could not be read and were dropped.
-    pub bad: u64,
-    /// Stream-data messages transmitted again.
-    pub retransmitted: u64,
-    /// Payload bytes sent and not acknowledged.
-    pub unacknowledged: usize,
-    /// Bytes kept of messages that arrived ahead of a missing one.
-    pub reordering: usize,
-    /// Payload bytes that may be unacknowledged now.
-    pub window: usize,
-    /// Smoothed round-trip time, from a message's transmission to its acknowledgement.
-    pub round_trip: Option<Duration>,
-}
-
 impl Session {
     /// The client's side: answers the agent's handshake. `unix_time` is the time since the Unix
     /// epoch at `now`; `seed` makes the message ids.
@@ -153,7 +115,7 @@ impl Session {
         now: Instant,
         unix_time: Duration,
     ) -> Self {
-        let body = handshaking::json(&request);
+        let body = handshake::json(&request);
         let handshake = Handshake::AwaitingResponse { request };
         let mut session = Self::new(Side::Agent, handshake, config, seed, now, unix_time);
         session.push(PayloadType::HandshakeRequest, &body, now);
@@ -226,11 +188,6 @@ impl Session {
         self.connected
     }
 
-    /// Whether the other side's channel is inactive, so that nothing new is sent.
-    pub fn is_paused(&self) -> bool {
-        self.paused
-    }
-
     /// Tells the session whether the caller has stopped handing in messages because its buffers are
     /// full. While it has, acknowledgements cannot arrive: nothing is retransmitted, and the peer's
     /// silence does not count.
@@ -245,39 +202,6 @@ impl Session {
     fn heard(&mut self, now: Instant) {
         self.silent_since = now;
         self.set_paused(false, now);
-    }
-
-    fn set_paused(&mut self, paused: bool, now: Instant) {
-        if self.paused != paused {
-            self.paused = paused;
-            self.probe_later(now);
-            self.events.push_back(if paused {
-                Event::Paused
-            } else {
-                Event::Started
-            });
-        }
-    }
-
-    fn probe_later(&mut self, now: Instant) {
-        self.probe_due = false;
-        self.probe_at = now.checked_add(PROBE_INTERVAL);
-    }
-
-    /// The one message that may be sent during a pause: the oldest that is not acknowledged. A peer
-    /// that would say nothing to it is asked by an inquiry in turn.
-    fn poll_probe(&mut self, now: Instant) -> Option<Bytes> {
-        if !self.probe_due {
-            return None;
-        }
-        let asks = self.outbox.wants_inquiry() || self.outbox.is_inquiring();
-        let asked = if asks { self.poll_inquiry(now) } else { None };
-        let probe = asked.or_else(|| {
-            self.outbox.restart_inquiry_round();
-            self.outbox.poll_oldest(now)
-        })?;
-        self.probe_later(now);
-        Some(probe)
     }
 
     /// Whether the handshake is complete, as [`Event::Ready`] said.
@@ -419,20 +343,6 @@ impl Session {
     #[cfg(test)]
     pub(crate) fn held_for_sending(&self) -> usize {
         self.outbox.held()
-    }
-
-    /// Counters and state.
-    pub fn stats(&self) -> Stats {
-        Stats {
-            sent: self.outbox.next_sequence_number(),
-            confirmed: self.outbox.first_unacknowledged(),
-            retransmitted: self.outbox.retransmitted(),
-            unacknowledged: self.outbox.unacknowledged(),
-            reordering: self.inbox.kept(),
-            window: self.outbox.window(),
-            round_trip: self.outbox.smoothed_rtt(),
-            ..self.stats
-        }
     }
 }
 

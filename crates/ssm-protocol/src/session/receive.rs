@@ -1,16 +1,21 @@
 //! What arrives.
 
+mod acknowledgements;
+mod inbox;
+
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::Session;
-use super::acknowledgements::{MAX_ACKNOWLEDGEMENTS, Taken};
-use super::inbox::{Arrival, StreamData};
-use super::{Event, Side};
+use super::{Session, Side};
 use crate::error::SessionError;
+use crate::event::Event;
 use crate::payload::{Acknowledge, ChannelClosed, Flag};
 use crate::wire::{DecodeError, Message, MessageType, PayloadType};
+use acknowledgements::MAX_ACKNOWLEDGEMENTS;
+pub(super) use acknowledgements::Taken;
+pub(super) use inbox::Inbox;
+use inbox::{Arrival, StreamData};
 
 impl Session {
     /// Takes one websocket message.

@@ -1,4 +1,6 @@
-mod inquiring;
+//! The messages that are not acknowledged, and what is counted about them.
+
+mod recovery;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,20 +8,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::inquiry::{Inquiry, Marker};
+use super::ack_once::AckOnce;
 use super::rtt::Rtt;
 use super::window::{Stamp, Window};
 use crate::config::SessionConfig;
 
-/// How many transmissions later an acknowledged one must be for a hole to count as lost (RFC 9002,
-/// section 6.1.1).
-const LATER_ACKNOWLEDGEMENTS: u64 = 3;
-/// Messages in flight on a resumed websocket before the first acknowledgement. The path may break
-/// each websocket after a few messages: with a full window on its way, all of which is lost then,
-/// nothing would ever be acknowledged. With fewer than four, no three later ones would show a hole.
-const FIRST_FLIGHT: usize = 4;
-/// Most messages resent at once after a timeout.
-const MAX_BURST: usize = 64;
 /// Memory for messages that are sent whatever the window: flags, keep-alives, inquiries.
 const HELD_BESIDE: usize = 256 << 10;
 /// With nothing unacknowledged a list that had grown beyond this is given back.
@@ -27,7 +20,7 @@ const IDLE_CAPACITY: usize = 64;
 
 /// Sent messages that are not acknowledged yet, and when to send them again.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(in crate::session) struct Outbox {
     /// Numbers `first..`; the front one is never acknowledged.
     entries: VecDeque<Entry>,
     first: u64,
@@ -57,11 +50,7 @@ pub(super) struct Outbox {
     /// When an acknowledgement came last: while they come, nothing is overdue.
     progress_at: Option<Instant>,
     retransmitted: u64,
-    /// The peer acknowledges a message once, however often it arrives.
-    acknowledges_once: bool,
-    inquiry: Option<Inquiry>,
-    /// Until a message with the number before it is made.
-    marker: Option<Marker>,
+    pub(super) ack_once: AckOnce,
 }
 
 struct Entry {
@@ -98,7 +87,7 @@ struct Transmission {
 }
 
 impl Outbox {
-    pub(super) fn new(config: &SessionConfig, now: Instant) -> Self {
+    pub(in crate::session) fn new(config: &SessionConfig, now: Instant) -> Self {
         Self {
             entries: VecDeque::new(),
             first: 0,
@@ -126,38 +115,31 @@ impl Outbox {
             burst: 1,
             progress_at: None,
             retransmitted: 0,
-            acknowledges_once: false,
-            inquiry: None,
-            marker: None,
+            ack_once: AckOnce::default(),
         }
     }
 
-    /// The peer says nothing when a message arrives again: see [`Inquiry`].
-    pub(super) fn peer_acknowledges_once(&mut self) {
-        self.acknowledges_once = true;
-    }
-
     /// The number the next message gets.
-    pub(super) fn next_sequence_number(&self) -> u64 {
+    pub(in crate::session) fn next_sequence_number(&self) -> u64 {
         self.first + self.entries.len() as u64
     }
 
-    pub(super) fn first_unacknowledged(&self) -> u64 {
+    pub(in crate::session) fn first_unacknowledged(&self) -> u64 {
         self.first
     }
 
-    pub(super) fn is_acknowledged(&self, number: u64) -> bool {
+    pub(in crate::session) fn is_acknowledged(&self, number: u64) -> bool {
         let entry = index(self.first, number).map(|at| self.entries.get(at));
         entry.is_none_or(|entry| entry.is_some_and(|entry| entry.acknowledged))
     }
 
     /// Until now no acknowledgement could be heard: what is on its way counts from here.
-    pub(super) fn restart_timer(&mut self, now: Instant) {
+    pub(in crate::session) fn restart_timer(&mut self, now: Instant) {
         self.progress_at = Some(now);
     }
 
     /// Bytes that may be pushed now.
-    pub(super) fn room(&self) -> usize {
+    pub(in crate::session) fn room(&self) -> usize {
         if self.is_full() {
             // Tiny messages, or a peer that acknowledges all but the oldest.
             return 0;
@@ -166,46 +148,46 @@ impl Outbox {
     }
 
     /// Whether so much memory is in use that nothing more is taken.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::session) fn is_full(&self) -> bool {
         // The list doubles when it is full.
         let lists = self.entries.len() * size_of::<Entry>() * 2
             + self.transmissions.len() * size_of::<(u64, u64)>();
         self.frame_bytes.saturating_add(lists) >= self.most_held
     }
 
-    /// See [`Session::favour_latency`](super::Session::favour_latency).
-    pub(super) fn favour_latency(&mut self, now: Instant) {
+    /// See [`Session::favour_latency`](crate::Session::favour_latency).
+    pub(in crate::session) fn favour_latency(&mut self, now: Instant) {
         self.window.favour_latency(now);
     }
 
-    pub(super) fn window(&self) -> usize {
+    pub(in crate::session) fn window(&self) -> usize {
         self.window.size()
     }
 
-    pub(super) fn unacknowledged(&self) -> usize {
+    pub(in crate::session) fn unacknowledged(&self) -> usize {
         self.unacknowledged
     }
 
     /// Whether the peer has processed every payload. What it acknowledged may still wait for a message
     /// before it, which need not have a payload itself.
-    pub(super) fn is_delivered(&self) -> bool {
+    pub(in crate::session) fn is_delivered(&self) -> bool {
         self.first >= self.payload_end
     }
 
-    pub(super) fn smoothed_rtt(&self) -> Option<Duration> {
+    pub(in crate::session) fn smoothed_rtt(&self) -> Option<Duration> {
         self.rtt.smoothed()
     }
 
-    pub(super) fn retransmitted(&self) -> u64 {
+    pub(in crate::session) fn retransmitted(&self) -> u64 {
         self.retransmitted
     }
 
-    pub(super) fn handshake_complete(&mut self) {
+    pub(in crate::session) fn handshake_complete(&mut self) {
         self.rtt.handshake_complete();
     }
 
     /// Takes the next message; `bytes` is its payload's length.
-    pub(super) fn push(&mut self, frame: Bytes, bytes: usize) {
+    pub(in crate::session) fn push(&mut self, frame: Bytes, bytes: usize) {
         self.unacknowledged += bytes;
         self.frame_bytes += frame.len();
         if bytes > 0 {
@@ -221,8 +203,29 @@ impl Outbox {
         });
     }
 
+    /// Takes the next message, without payload, that was transmitted before in another way.
+    pub(super) fn push_transmitted(
+        &mut self,
+        frame: Bytes,
+        sent_at: Instant,
+        acknowledged: bool,
+        now: Instant,
+    ) {
+        self.push(frame, 0);
+        let stamp = self.window.on_sent(now, self.in_flight);
+        if let Some(entry) = self.entries.back_mut() {
+            entry.acknowledged = acknowledged;
+            entry.repeated = true;
+            entry.last = Some(Transmission {
+                number: self.next_transmission,
+                at: sent_at,
+                stamp,
+            });
+        }
+    }
+
     /// The next message to be transmitted: what was lost first, then what is new.
-    pub(super) fn poll(&mut self, now: Instant) -> Option<Bytes> {
+    pub(in crate::session) fn poll(&mut self, now: Instant) -> Option<Bytes> {
         while let Some(number) = self.resend.pop_front() {
             let bytes = self.unacknowledged_bytes(number);
             if let Some(frame) = self.transmit(number, self.in_flight - bytes, now) {
@@ -243,7 +246,7 @@ impl Outbox {
     }
 
     /// The oldest message that is not acknowledged, whether it was transmitted before or not.
-    pub(super) fn poll_oldest(&mut self, now: Instant) -> Option<Bytes> {
+    pub(in crate::session) fn poll_oldest(&mut self, now: Instant) -> Option<Bytes> {
         if self.next == self.first {
             return self.poll(now);
         }
@@ -251,8 +254,29 @@ impl Outbox {
         self.transmit(self.first, self.in_flight - bytes, now)
     }
 
+    /// Whether the oldest message went again, and no answer came.
+    pub(super) fn waits_for_repeated(&self) -> bool {
+        self.first < self.next
+            && self
+                .entries
+                .front()
+                .is_some_and(|oldest| oldest.repeated && !oldest.queued)
+    }
+
+    /// A message that carries nothing new was acknowledged: nothing is overdue, and more may be on its way.
+    pub(super) fn path_works(&mut self, round_trip: Duration, now: Instant) {
+        self.rtt.sample(round_trip);
+        self.progress_at = Some(now);
+        self.flight = self.flight.saturating_mul(2);
+    }
+
+    /// A message was transmitted again in another way.
+    pub(super) fn count_retransmission(&mut self) {
+        self.retransmitted += 1;
+    }
+
     /// Whether nothing is unacknowledged.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::session) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
@@ -304,7 +328,7 @@ impl Outbox {
     }
 
     /// A message was acknowledged. Unknown and repeated ones are ignored: `false`.
-    pub(super) fn acknowledge(&mut self, number: u64, now: Instant) -> bool {
+    pub(in crate::session) fn acknowledge(&mut self, number: u64, now: Instant) -> bool {
         let Some(entry) = index(self.first, number).and_then(|at| self.entries.get(at)) else {
             return false;
         };
@@ -329,8 +353,7 @@ impl Outbox {
             >= self.rtt.smoothed().unwrap_or_default() / 2
         {
             // Late enough to answer the retransmission: what was lost with it goes now.
-            self.burst = (self.burst * 2).min(MAX_BURST);
-            self.resend_overdue(now, self.rtt.base());
+            self.resend_more_overdue(now);
         }
         true
     }
@@ -362,8 +385,16 @@ impl Outbox {
         if self.entries.is_empty() {
             self.give_back();
         }
-        self.inquiry
-            .take_if(|inquiry| inquiry.question() <= self.first);
+        self.ack_once.processed_before(self.first);
+    }
+
+    /// The peer has processed every message before this one. Returns how many of them are news.
+    pub(super) fn take_before(&mut self, number: u64) -> u64 {
+        let news = (self.first..number)
+            .filter(|number| self.take(*number))
+            .count();
+        self.drop_taken();
+        news as u64
     }
 
     /// Everything is acknowledged, and so no transmission tells anything any more.
@@ -379,108 +410,11 @@ impl Outbox {
 
     /// Bytes of memory held, without what the allocator adds.
     #[cfg(test)]
-    pub(super) fn held(&self) -> usize {
+    pub(in crate::session) fn held(&self) -> usize {
         let frames: usize = self.entries.iter().map(|entry| entry.frame.len()).sum();
         let lists = self.entries.capacity() * size_of::<Entry>()
             + self.transmissions.capacity() * size_of::<(u64, u64)>();
         frames + lists
-    }
-
-    /// Every transmission made three or more before an acknowledged one is lost if its message is
-    /// still unacknowledged and was not transmitted again since.
-    fn find_lost(&mut self, acknowledged: u64) {
-        while let Some((transmission, number)) = self.transmissions.front().copied() {
-            let entry = index(self.first, number).and_then(|at| self.entries.get_mut(at));
-            if let Some(entry) = entry
-                && !entry.acknowledged
-                && entry.last.is_some_and(|last| last.number == transmission)
-            {
-                if transmission + LATER_ACKNOWLEDGEMENTS > acknowledged {
-                    return;
-                }
-                // Where the peer has it and says nothing, every later acknowledgement would send it
-                // again. The inquiry tells.
-                let asked = self.acknowledges_once && entry.repeated;
-                if !entry.queued && !asked {
-                    entry.queued = true;
-                    self.resend.push_back(number);
-                    self.window.on_loss();
-                }
-            }
-            self.transmissions.pop_front();
-        }
-    }
-
-    /// When the oldest message is to be sent again; `None` while it still waits to be transmitted.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let oldest = self.entries.front()?;
-        if oldest.queued || self.next == self.first {
-            return None;
-        }
-        // RFC 6298, rule 5.3: an acknowledgement starts the timer anew.
-        let since = self.progress_at.max(Some(oldest.last?.at))?;
-        Some(since + self.rtt.timeout())
-    }
-
-    /// Sends the oldest message again when it is overdue.
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if self.deadline().is_none_or(|deadline| deadline > now) {
-            return;
-        }
-        self.resend_overdue(now, self.rtt.timeout());
-        if let Some(inquiry) = &mut self.inquiry {
-            inquiry.restart_round();
-        }
-        self.rtt.back_off();
-        self.window.on_timeout();
-    }
-
-    /// Sends again what is older than `timeout`: one message, and twice as many each time that one
-    /// of them was acknowledged.
-    fn resend_overdue(&mut self, now: Instant, timeout: Duration) {
-        let sent = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
-        let waiting = self.entries.iter().take(sent).enumerate();
-        let overdue = waiting.filter_map(|(at, entry)| {
-            let last = entry.last.filter(|last| last.at + timeout <= now)?;
-            (!entry.acknowledged && !entry.queued).then_some((last.at, at))
-        });
-        let chosen: Vec<_> = if self.acknowledges_once {
-            // The oldest may have arrived, and is none the wiser: each has its turn.
-            let mut all: Vec<_> = overdue.collect();
-            all.sort_unstable();
-            all.truncate(self.burst);
-            all
-        } else {
-            overdue.take(self.burst).collect()
-        };
-        for (_, at) in chosen {
-            if let Some(entry) = self.entries.get_mut(at) {
-                entry.queued = true;
-                self.resend.push_back(self.first + at as u64);
-            }
-        }
-    }
-
-    /// A new websocket: everything unacknowledged goes again, in order, the first few messages until
-    /// one of them is acknowledged.
-    pub(super) fn resend_all(&mut self) {
-        if self.next > 0 {
-            self.flight = FIRST_FLIGHT;
-        }
-        self.resend.clear();
-        self.transmissions.clear();
-        for entry in &mut self.entries {
-            entry.queued = false;
-            entry.repeated = entry.last.is_some();
-        }
-        self.next = self.first;
-        self.in_flight = 0;
-        self.messages_in_flight = 0;
-        self.burst = 1;
-        self.rtt.restart();
-        if let Some(inquiry) = &mut self.inquiry {
-            inquiry.restart_round();
-        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use super::Session;
 use crate::payload::Acknowledge;
+use crate::session::Session;
 use crate::wire::{
     Flags, Header, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
 };
@@ -14,15 +14,15 @@ use crate::wire::{
 ///
 /// An agent whose destination does not read takes no acknowledgements, and goes on sending: the limit
 /// lets a destination answer twice a whole window of 4 MiB in messages of 1 KiB before that stalls.
-pub(super) const MAX_ACKNOWLEDGEMENTS: usize = 8192;
+pub(in crate::session) const MAX_ACKNOWLEDGEMENTS: usize = 8192;
 /// From this many on the caller hands in no more messages.
 const PAUSE: usize = MAX_ACKNOWLEDGEMENTS / 2;
 
 /// A message that was taken, and is to be acknowledged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Taken {
-    pub(super) id: MessageId,
-    pub(super) number: SequenceNumber,
+pub(in crate::session) struct Taken {
+    pub(in crate::session) id: MessageId,
+    pub(in crate::session) number: SequenceNumber,
 }
 
 impl Session {
@@ -34,12 +34,12 @@ impl Session {
         self.acknowledgements.len() >= PAUSE
     }
 
-    pub(super) fn acknowledge(&mut self, taken: Taken) {
+    pub(in crate::session) fn acknowledge(&mut self, taken: Taken) {
         self.acknowledgements.push_back(taken);
     }
 
     /// The next acknowledgement as a message.
-    pub(super) fn poll_acknowledgement(&mut self, now: Instant) -> Option<Bytes> {
+    pub(in crate::session) fn poll_acknowledgement(&mut self, now: Instant) -> Option<Bytes> {
         let taken = self.acknowledgements.pop_front()?;
         if self.acknowledgements.is_empty() && self.acknowledgements.capacity() > IDLE_CAPACITY {
             self.acknowledgements = Default::default();

@@ -12,9 +12,9 @@ const _: () = assert!(2 * (size_of::<StreamData>() + size_of::<u64>()) + 64 <= O
 
 /// What is kept of a message of stream data.
 #[derive(PartialEq, Eq)]
-pub(super) struct StreamData {
-    pub(super) kind: PayloadType,
-    pub(super) payload: Bytes,
+pub(in crate::session) struct StreamData {
+    pub(in crate::session) kind: PayloadType,
+    pub(in crate::session) payload: Bytes,
 }
 
 impl From<Message> for StreamData {
@@ -38,7 +38,7 @@ impl fmt::Debug for StreamData {
 
 /// Brings arriving messages into order and says which to acknowledge.
 #[derive(Debug)]
-pub(super) struct Inbox {
+pub(in crate::session) struct Inbox {
     expected: u64,
     ahead: BTreeMap<u64, StreamData>,
     kept: usize,
@@ -47,7 +47,7 @@ pub(super) struct Inbox {
 
 /// What became of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Arrival {
+pub(in crate::session) enum Arrival {
     /// It is the expected one: process it, then [`Inbox::next_ready`] until there is none.
     InOrder(StreamData),
     /// Kept until the ones before it arrive. To be acknowledged.
@@ -60,7 +60,7 @@ pub(super) enum Arrival {
 }
 
 impl Inbox {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(in crate::session) fn new(limit: usize) -> Self {
         Self {
             expected: 0,
             ahead: BTreeMap::new(),
@@ -69,7 +69,7 @@ impl Inbox {
         }
     }
 
-    pub(super) fn receive(&mut self, number: u64, mut message: StreamData) -> Arrival {
+    pub(in crate::session) fn receive(&mut self, number: u64, mut message: StreamData) -> Arrival {
         if number < self.expected || self.ahead.contains_key(&number) {
             return Arrival::Duplicate;
         }
@@ -89,12 +89,12 @@ impl Inbox {
     }
 
     /// What the kept messages cost, at most the limit.
-    pub(super) fn kept(&self) -> usize {
+    pub(in crate::session) fn kept(&self) -> usize {
         self.kept
     }
 
     /// The message that became the expected one.
-    pub(super) fn next_ready(&mut self) -> Option<StreamData> {
+    pub(in crate::session) fn next_ready(&mut self) -> Option<StreamData> {
         let message = self.ahead.remove(&self.expected)?;
         self.kept -= message.payload.len() + OVERHEAD;
         self.expected += 1;

@@ -1,12 +1,19 @@
 //! What is sent.
 
+mod ack_once;
+mod inquiry;
+mod outbox;
+mod rtt;
+mod window;
+
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{NotReady, Session, Side};
 use crate::payload::Flag;
 use crate::wire::{Flags, Header, MessageId, PAYLOAD_OFFSET, PayloadType, SequenceNumber};
+pub(super) use outbox::Outbox;
 
 impl Session {
     /// Most payload bytes the next message may carry now; 0 when it must wait.
@@ -117,37 +124,7 @@ impl Session {
         self.seal(kind, number, id, &mut frame, now);
         let bytes = frame.len() - PAYLOAD_OFFSET;
         self.outbox.push(frame.freeze(), bytes);
-        if let Some(number) = self.outbox.due_marker() {
-            let id = self.message_id();
-            let frame = self.without_payload(number, id, now);
-            self.outbox.push_marker(frame, now);
-        }
-    }
-
-    /// What shows a peer that acknowledges only once to have taken a message, if one is in doubt.
-    pub(super) fn poll_inquiry(&mut self, now: Instant) -> Option<Bytes> {
-        if self.outbox.wants_inquiry() {
-            let question = self.outbox.next_sequence_number();
-            self.push(PayloadType::Size, &[], now);
-            self.outbox.begin_inquiry(question);
-            if let Some(message) = self.outbox.poll(now) {
-                return Some(message);
-            }
-        }
-        if !self.outbox.is_inquiring() {
-            return None;
-        }
-        let id = self.message_id();
-        let number = self.outbox.poll_inquiry(id, now)?;
-        Some(self.without_payload(number, id, now))
-    }
-
-    /// A size of no terminal: a port session has no use for one, and its agent ignores it
-    /// (`agent/session/plugins/port` of `aws/amazon-ssm-agent` @677437f6).
-    fn without_payload(&self, number: u64, id: MessageId, now: Instant) -> Bytes {
-        let mut frame = BytesMut::zeroed(PAYLOAD_OFFSET);
-        self.seal(PayloadType::Size, number, id, &mut frame, now);
-        frame.freeze()
+        self.push_due_marker(now);
     }
 
     fn seal(

@@ -55,16 +55,8 @@ struct Round {
 /// What is to be sent next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
-    Question(u64),
+    Question,
     Marker,
-}
-
-/// The marker came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) round_trip: Duration,
-    /// Everything before the question was processed.
-    pub(super) taken: bool,
 }
 
 impl Inquiry {
@@ -87,7 +79,7 @@ impl Inquiry {
             Round {
                 marker: Some(_), ..
             } => None,
-            Round { copies, .. } if copies < COPIES => Some(Ask::Question(self.question)),
+            Round { copies, .. } if copies < COPIES => Some(Ask::Question),
             _ => Some(Ask::Marker),
         }
     }
@@ -114,24 +106,13 @@ impl Inquiry {
         !std::mem::replace(&mut self.round.answered, true)
     }
 
-    /// Something was acknowledged under this id.
-    pub(super) fn acknowledged(&mut self, id: MessageId, now: Instant) -> Option<Answer> {
+    /// Something was acknowledged under this id. If that is the round's marker: its round trip, and
+    /// whether everything before the question counts as processed.
+    pub(super) fn acknowledged(&mut self, id: MessageId, now: Instant) -> Option<(Duration, bool)> {
         let (_, sent_at) = self.round.marker.filter(|(marker, _)| *marker == id)?;
         let round = std::mem::take(&mut self.round);
         self.silent_rounds += u32::from(!round.answered);
-        Some(Answer {
-            round_trip: now.saturating_duration_since(sent_at),
-            taken: self.silent_rounds >= ROUNDS,
-        })
+        let round_trip = now.saturating_duration_since(sent_at);
+        Some((round_trip, self.silent_rounds >= ROUNDS))
     }
-}
-
-/// A message without payload under the number after the next. Whatever arrives before that number
-/// was used, this message is ahead of it, and acknowledged each time.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Marker {
-    pub(super) number: u64,
-    pub(super) sent_at: Instant,
-    /// The peer keeps it until its turn.
-    pub(super) acknowledged: bool,
 }
