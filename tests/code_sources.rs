@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use e2e::{config, soon};
 use ssm_mfa::{
-    Challenge, CodeError, FirstOf, MemoryStore, MfaCode, MfaCodeSource, MfaError, MfaProvider,
-    StaticCode, Totp,
+    Challenge, CodeError, CodeSourceChain, MemoryStore, MfaCode, MfaCodeSource, MfaError,
+    MfaProvider, StaticCode, Totp,
 };
 #[cfg(unix)]
 use ssm_sandbox::Outcome;
@@ -57,7 +57,7 @@ async fn a_wrong_given_code_falls_back_to_the_prompt() {
         asked: asked.clone(),
     };
     let given = StaticCode::new(code("000000"));
-    let provider = provider(&sandbox, FirstOf::new().or(given).or(person));
+    let provider = provider(&sandbox, CodeSourceChain::new().or(given).or(person));
     soon("the login", provider.login())
         .await
         .expect("the person's is good");
@@ -75,7 +75,7 @@ async fn a_wrong_given_code_is_the_error_when_no_prompt_is_possible() {
         asked: Arc::default(),
     };
     let given = StaticCode::new(code("000000"));
-    let provider = provider(&sandbox, FirstOf::new().or(given).or(person));
+    let provider = provider(&sandbox, CodeSourceChain::new().or(given).or(person));
     let error = soon("the failure", provider.login())
         .await
         .expect_err("wrong");
@@ -96,7 +96,7 @@ async fn a_code_program_is_not_rerun_after_a_wrong_code() {
         asked: asked.clone(),
     };
     let program = ssm_mfa::ProcessCode::new("/bin/echo", ["000000"]);
-    let provider = provider(&sandbox, FirstOf::new().or(program).or(person));
+    let provider = provider(&sandbox, CodeSourceChain::new().or(program).or(person));
     let error = soon("the failure", provider.login())
         .await
         .expect_err("wrong");

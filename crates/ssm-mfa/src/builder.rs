@@ -7,18 +7,21 @@ use aws_types::region::Region;
 use aws_types::sdk_config::{SharedTimeSource, TimeSource};
 use ssm_aws::{AwsConfig, Settings};
 
-use crate::acquire::{Inner, SerialOf, State, Strategy};
-use crate::code::MfaCode;
+use crate::cache::file::FileStore;
+use crate::cache::memory::MemoryStore;
+use crate::cache::store::SessionStore;
+use crate::code::chain::Standard;
+use crate::code::mfa_code::MfaCode;
+use crate::code::source::MfaCodeSource;
+use crate::code::terminal::TerminalPrompt;
 use crate::error::MfaError;
+use crate::login::run::{Inner, State};
 use crate::profile;
-use crate::provider::{Interaction, MfaProvider};
+use crate::provider::MfaProvider;
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
-use crate::source::terminal::TerminalPrompt;
-use crate::source::{MfaCodeSource, Standard};
-use crate::store::SessionStore;
-use crate::store::file::FileStore;
-use crate::store::memory::MemoryStore;
+use crate::settings::Interaction;
+use crate::settings::{NamedBy, Strategy};
 use crate::sts::Sts;
 
 /// Settings of an [`MfaProvider`].
@@ -29,7 +32,7 @@ pub struct MfaProviderBuilder {
     base: Option<SharedCredentialsProvider>,
     profile: Option<String>,
     region: Option<Region>,
-    serial: Option<(MfaSerial, SerialOf)>,
+    serial: Option<(MfaSerial, NamedBy)>,
     roles: Vec<RoleSpec>,
     strategy: Strategy,
     duration: Option<Duration>,
@@ -123,7 +126,7 @@ impl MfaProviderBuilder {
 
     /// The user's MFA device. Without one there is no code, and a role is taken on without MFA.
     pub fn serial(mut self, serial: MfaSerial) -> Self {
-        self.serial = Some((serial, SerialOf::Role));
+        self.serial = Some((serial, NamedBy::Role));
         #[cfg(feature = "cli-cache")]
         {
             self.cli_key = None; // the CLI would not use this device
@@ -271,7 +274,7 @@ impl MfaProviderBuilder {
         #[cfg(feature = "cli-cache")]
         let cli = match (self.cli_key, self.roles.as_slice()) {
             (Some(key), [role]) if sts.endpoint().is_none() => {
-                crate::cli_cache::Place::new(self.cli_cache, key, role.clone())
+                crate::cache::cli_cache::Place::new(self.cli_cache, key, role.clone())
             }
             _ => None,
         };

@@ -3,10 +3,10 @@
 mod iam;
 
 use crate::builder::MfaProviderBuilder;
+use crate::code::source::CodeError;
+use crate::code::terminal::choose_device;
 use crate::error::MfaError;
 use crate::serial::{InvalidSerial, MfaSerial};
-use crate::source::CodeError;
-use crate::source::terminal::choose_device;
 use iam::Answer;
 
 /// A user's MFA devices.

@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
+use crate::code::source::CodeError;
 use crate::serial::{InvalidSerial, MfaSerial};
-use crate::source::CodeError;
 use crate::time::rfc3339;
 
 /// Why there are no credentials, and what to do next. No secret is in it.

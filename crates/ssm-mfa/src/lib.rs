@@ -118,26 +118,19 @@
 //! crate; sessions are, in clear, in files that only this user can read, or in the keyring. Credentials and
 //! codes go to https endpoints only, or by http to this machine.
 
-mod acquire;
 mod builder;
-#[cfg(feature = "cli-cache")]
-mod cli_cache;
-#[cfg(feature = "cli-cache")]
-mod cli_session;
+mod cache;
 mod code;
 #[cfg(feature = "discover")]
 mod discover;
 mod error;
-mod flight;
-mod guard;
-mod keeper;
+mod login;
 mod profile;
 mod provider;
 mod role;
 mod serial;
 mod session;
-mod source;
-mod store;
+mod settings;
 mod sts;
 mod time;
 
@@ -146,31 +139,32 @@ mod time;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use acquire::Strategy;
 pub use builder::MfaProviderBuilder;
 #[cfg(feature = "cli-cache")]
-pub use cli_cache::CliCache;
+pub use cache::cli_cache::CliCache;
 #[cfg(feature = "cli-cache")]
-pub use cli_session::CliRoleSession;
-pub use code::{InvalidCode, MfaCode};
+pub use cache::cli_session::CliRoleSession;
+pub use cache::file::FileStore;
+#[cfg(feature = "keyring")]
+pub use cache::keyring::KeyringStore;
+pub use cache::memory::MemoryStore;
+pub use cache::store::{Lock, SessionStore, StoreError};
+pub use code::chain::CodeSourceChain;
+pub use code::given::StaticCode;
+pub use code::mfa_code::{InvalidCode, MfaCode};
+pub use code::program::askpass::Askpass;
+pub use code::program::command::InvalidCommand;
+pub use code::program::process::ProcessCode;
+pub use code::source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason, from_fn};
+pub use code::terminal::{TerminalPrompt, choose_device};
+#[cfg(feature = "totp")]
+pub use code::totp::{InvalidSeed, Totp};
 #[cfg(feature = "discover")]
 pub use discover::Devices;
 pub use error::{CallContext, CodeFate, MfaError};
-pub use provider::{Interaction, MfaProvider};
+pub use provider::MfaProvider;
 pub use role::RoleSpec;
 pub use serial::{InvalidSerial, MfaSerial};
 pub use session::{SessionInfo, SessionKind, SessionSource};
-pub use source::askpass::Askpass;
-pub use source::command::InvalidCommand;
-pub use source::first::FirstOf;
-pub use source::process::ProcessCode;
-pub use source::terminal::{TerminalPrompt, choose_device};
-#[cfg(feature = "totp")]
-pub use source::totp::{InvalidSeed, Totp};
-pub use source::{BoxFuture, Challenge, CodeError, MfaCodeSource, Reason, StaticCode, from_fn};
+pub use settings::{Interaction, Strategy};
 pub use ssm_aws::secret_variables;
-pub use store::file::FileStore;
-#[cfg(feature = "keyring")]
-pub use store::keyring::KeyringStore;
-pub use store::memory::MemoryStore;
-pub use store::{Lock, SessionStore, StoreError};

@@ -4,10 +4,10 @@
 use aws_credential_types::provider::SharedCredentialsProvider;
 use ssm_aws::{AwsConfig, ConfigError, Role, Settings, Source};
 
-use crate::acquire::SerialOf;
 use crate::error::MfaError;
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
+use crate::settings::NamedBy;
 
 /// What there is to do for a profile.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Resolved {
     /// The profile, unless the credentials are the environment's.
     pub(crate) name: Option<String>,
     pub(crate) region: Option<String>,
-    pub(crate) serial: Option<(MfaSerial, SerialOf)>,
+    pub(crate) serial: Option<(MfaSerial, NamedBy)>,
     /// In the order in which they are assumed.
     pub(crate) roles: Vec<RoleSpec>,
     pub(crate) mfa_process: Option<String>,
@@ -69,10 +69,10 @@ pub(crate) fn resolve(settings: &Settings) -> Result<Resolved, MfaError> {
     let of_role = serials.first().cloned().flatten();
     let of_source = of_source.or_else(|| serials.iter().flatten().next().cloned());
     let serial = match (of_role, of_source, from_env) {
-        (Some(serial), _, _) => Some((serial, SerialOf::Role)),
-        (None, Some(serial), _) => Some((serial, SerialOf::Source)),
-        (None, None, Some(serial)) if roles.is_empty() => Some((serial, SerialOf::Source)),
-        (None, None, Some(serial)) => Some((serial, SerialOf::Role)),
+        (Some(serial), _, _) => Some((serial, NamedBy::Role)),
+        (None, Some(serial), _) => Some((serial, NamedBy::Source)),
+        (None, None, Some(serial)) if roles.is_empty() => Some((serial, NamedBy::Source)),
+        (None, None, Some(serial)) => Some((serial, NamedBy::Role)),
         (None, None, None) => None,
     };
     let passed_over = settings.passed_over();
@@ -147,7 +147,7 @@ fn cli_key(
         );
         return None;
     }
-    Some(crate::cli_cache::key(role, Some(serial)))
+    Some(crate::cache::cli_cache::key(role, Some(serial)))
 }
 
 /// A problem of one profile stays one; the rest is about the files or the environment.

@@ -9,30 +9,17 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as ProvideCredentialsFuture;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
-use crate::acquire::{How, Inner};
 use crate::builder::MfaProviderBuilder;
 use crate::error::MfaError;
-use crate::flight::Flight;
+use crate::login::run::Inner;
+use crate::login::single_flight::Flight;
 use crate::session::{MARGIN, Session, SessionInfo, SessionKind};
+use crate::settings::{Interaction, LoginRequest};
 
 /// Less than this left at login is worth a warning.
 const SOON: Duration = Duration::from_secs(600);
 /// How often it is looked whether another program logged in, and whether the clock was set.
 const GLANCE: Duration = Duration::from_secs(60);
-
-/// When a code may be asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Interaction {
-    /// Whenever one is needed, in the middle of an SDK call too.
-    #[default]
-    Always,
-    /// Only by [`MfaProvider::login`] and [`MfaProvider::renew`]. SDK calls fail with
-    /// [`MfaError::LoginRequired`] when there is no session.
-    LoginOnly,
-    /// Never; logins fail too.
-    Never,
-}
 
 /// Credentials under MFA: one prompt, however many callers, programs and roles.
 ///
@@ -88,11 +75,11 @@ impl MfaProvider {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn login(&self) -> Result<SessionInfo, MfaError> {
-        let how = How {
-            ask: self.inner.interaction != Interaction::Never,
-            anew: false,
+        let request = LoginRequest {
+            may_prompt: self.inner.interaction != Interaction::Never,
+            force_new: false,
         };
-        let info = self.inner.told(&self.session(how).await?);
+        let info = self.inner.told(&self.session(request).await?);
         if let Some(needed) = info.code_needed {
             let left = needed.duration_since(self.inner.now()).unwrap_or_default();
             if left < SOON {
@@ -113,11 +100,11 @@ impl MfaProvider {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn renew(&self) -> Result<SessionInfo, MfaError> {
-        let how = How {
-            ask: self.inner.interaction != Interaction::Never,
-            anew: true,
+        let request = LoginRequest {
+            may_prompt: self.inner.interaction != Interaction::Never,
+            force_new: true,
         };
-        Ok(self.inner.told(&Flight::fly(&self.inner, how).await?))
+        Ok(self.inner.told(&Flight::fly(&self.inner, request).await?))
     }
 
     /// The session there is, here or in the store, if any; never asks, never calls STS.
@@ -151,7 +138,7 @@ impl MfaProvider {
         let base = self.inner.sts.base().await?;
         let identity = self.inner.identity(&base);
         self.inner.clear();
-        let keeper = self.inner.keeper();
+        let keeper = self.inner.cache();
         for key in self.inner.keys(&identity) {
             keeper.remove(key).await.map_err(|error| MfaError::Store {
                 path: error.path,
@@ -238,11 +225,11 @@ impl MfaProvider {
             .build()
     }
 
-    async fn session(&self, how: How) -> Result<Session, MfaError> {
+    async fn session(&self, request: LoginRequest) -> Result<Session, MfaError> {
         if let Some(session) = self.usable() {
             return Ok(session);
         }
-        let outcome = Flight::fly(&self.inner, how).await;
+        let outcome = Flight::fly(&self.inner, request).await;
         let last = self.inner.lock().session.clone();
         match (outcome, last) {
             // There may be better luck later.
@@ -282,11 +269,11 @@ impl ProvideCredentials for MfaProvider {
         Self: 'a,
     {
         ProvideCredentialsFuture::new(async {
-            let how = How {
-                ask: self.inner.interaction == Interaction::Always,
-                anew: false,
+            let request = LoginRequest {
+                may_prompt: self.inner.interaction == Interaction::Always,
+                force_new: false,
             };
-            match self.session(how).await {
+            match self.session(request).await {
                 Ok(session) => Ok(session.credentials),
                 Err(error) => match self.fallback_on_interrupt() {
                     // Not renewed ahead of time; there may be better luck later.

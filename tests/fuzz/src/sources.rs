@@ -6,7 +6,7 @@
     reason = "each file is made for its own crate"
 )]
 
-#[path = "../../../crates/ssm-mfa/src/code.rs"]
+#[path = "../../../crates/ssm-mfa/src/code/mfa_code.rs"]
 mod code;
 #[path = "../../../crates/ssm-mfa/src/serial.rs"]
 mod serial;

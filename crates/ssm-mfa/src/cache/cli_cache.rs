@@ -1,0 +1,403 @@
+//! The AWS CLI's cache of role sessions: `~/.aws/cli/cache/<sha1>.json`.
+//!
+//! Its key forgets whose keys the session was taken on with, so that a second profile with the same
+//! role and device gets the first one's session in the CLI. Such entries are left alone here.
+//!
+//! Source: botocore, `credentials.py` (`CachedCredentialFetcher`, `AssumeRoleCredentialFetcher`)
+//! and `utils.py` (`JSONFileCache`), and files that AWS CLI 1.45 wrote.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use aws_credential_types::Credentials;
+use serde::{Deserialize, Serialize};
+use sha1::{Digest as _, Sha1};
+use zeroize::Zeroizing;
+
+use crate::cache::file::{self, FileStore};
+use crate::cache::store::StoreError;
+use crate::role::RoleSpec;
+use crate::serial::MfaSerial;
+use crate::session::{Session, SessionKind, SessionSource};
+use crate::time::{parse, rfc3339};
+
+const PROVIDER: &str = "ssm-mfa AWS CLI cache";
+
+/// How the AWS CLI's cache is used, for a role that a profile names together with its device and
+/// that is taken on with keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CliCache {
+    /// Not at all.
+    #[default]
+    Off,
+    /// A session that the CLI started is used before anybody is asked for a code.
+    Read,
+    /// Sessions that were started with exactly the CLI's arguments ([`Strategy::Direct`]) are put
+    /// there too. The CLI uses one until 15 minutes before its end.
+    ///
+    /// [`Strategy::Direct`]: crate::Strategy::Direct
+    ReadWrite,
+}
+
+/// The CLI's name for a session of a role: SHA-1 over the arguments of AssumeRole as Python's
+/// `json.dumps(arguments, sort_keys=True)` writes them.
+pub(crate) fn key(role: &RoleSpec, serial: Option<&MfaSerial>) -> String {
+    let seconds = role.duration.map(|duration| duration.as_secs().to_string());
+    let text = |value: Option<&str>| value.map(python_string);
+    // Sorted by name.
+    let arguments = [
+        ("DurationSeconds", seconds),
+        ("ExternalId", text(role.external_id.as_deref())),
+        ("RoleArn", text(Some(&role.arn))),
+        ("RoleSessionName", text(role.session_name.as_deref())),
+        ("SerialNumber", text(serial.map(MfaSerial::as_str))),
+    ];
+    let given: Vec<String> = arguments
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("\"{name}\": {}", value?)))
+        .collect();
+    let json = format!("{{{}}}", given.join(", "));
+    let mut hex = String::with_capacity(40);
+    for byte in Sha1::digest(json.as_bytes()) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// A string as Python's `json` writes it: ASCII only, the rest in UTF-16 escapes.
+fn python_string(text: &str) -> String {
+    let mut json = String::from("\"");
+    for unit in text.encode_utf16() {
+        match unit {
+            0x22 => json.push_str("\\\""),
+            0x5c => json.push_str("\\\\"),
+            0x0a => json.push_str("\\n"),
+            0x0d => json.push_str("\\r"),
+            0x09 => json.push_str("\\t"),
+            0x08 => json.push_str("\\b"),
+            0x0c => json.push_str("\\f"),
+            0x20..=0x7e => json.extend(char::from_u32(unit.into())),
+            _ => {
+                let _ = write!(json, "\\u{unit:04x}");
+            }
+        }
+    }
+    json.push('"');
+    json
+}
+
+/// Where the CLI keeps it: no variable moves it but the home's.
+pub(crate) fn directory() -> Option<PathBuf> {
+    Some(std::env::home_dir()?.join(".aws").join("cli").join("cache"))
+}
+
+/// The place of one session in the cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    directory: PathBuf,
+    key: String,
+    role: RoleSpec,
+    writes: bool,
+}
+
+impl Place {
+    /// `None` when the cache is not used.
+    pub(crate) fn new(use_: CliCache, key: String, role: RoleSpec) -> Option<Self> {
+        Some(Self {
+            directory: directory()?,
+            key,
+            role,
+            writes: match use_ {
+                CliCache::Off => return None,
+                CliCache::Read => false,
+                CliCache::ReadWrite => true,
+            },
+        })
+    }
+
+    /// What the CLI keeps there.
+    pub(crate) async fn load(&self) -> Option<Session> {
+        let place = self.clone();
+        let read = move || read(&place.directory, &place.key, &place.role);
+        tokio::task::spawn_blocking(read).await.ok()?
+    }
+
+    /// Puts it there, if that is allowed.
+    pub(crate) async fn save(&self, session: &Session) {
+        if !self.writes {
+            return;
+        }
+        let (place, session) = (self.clone(), session.clone());
+        let write = move || write(&place.directory, &place.key, &place.role, &session);
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(write).await {
+            tracing::warn!(%error, "the session is not shared with the AWS CLI");
+        }
+    }
+}
+
+// No `Debug`: these hold secrets.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry {
+    credentials: Keys,
+    assumed_role_user: Option<RoleUser>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Keys {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: String,
+    expiration: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RoleUser {
+    arn: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Written<'a> {
+    credentials: WrittenKeys<'a>,
+    assumed_role_user: WrittenUser<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WrittenKeys<'a> {
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    session_token: &'a str,
+    expiration: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WrittenUser<'a> {
+    arn: &'a str,
+}
+
+/// What the CLI keeps for this role, if it is this role's and nobody else could have written it.
+pub(crate) fn read(directory: &Path, key: &str, role: &RoleSpec) -> Option<Session> {
+    let path = directory.join(format!("{key}.json"));
+    let body = match file::read_private(&path) {
+        Ok(body) => body?,
+        Err(error) => {
+            tracing::warn!(%error, "the AWS CLI's session is not used");
+            return None;
+        }
+    };
+    let entry: Entry = serde_json::from_slice(&body).ok()?;
+    let expiry = parse(&entry.credentials.expiration)?;
+    // Whose session it is cannot be told without.
+    let arn = entry.assumed_role_user?.arn;
+    if !role.is_role_of(&arn) {
+        return None;
+    }
+    let keys = entry.credentials;
+    Some(Session {
+        credentials: Credentials::new(
+            keys.access_key_id,
+            keys.secret_access_key,
+            Some(keys.session_token),
+            Some(expiry),
+            PROVIDER,
+        ),
+        kind: SessionKind::RoleWithCode,
+        account: role.account().map(str::to_owned),
+        arn: Some(arn),
+        code_needed: Some(expiry),
+        source: SessionSource::CliCache,
+    })
+}
+
+/// Puts a session there, unless the one that is there lasts longer.
+pub(crate) fn write(
+    directory: &Path,
+    key: &str,
+    role: &RoleSpec,
+    session: &Session,
+) -> Result<(), StoreError> {
+    let (Some(arn), Some(expiry), Some(token)) = (
+        session.arn.as_deref(),
+        session.credentials.expiry(),
+        session.credentials.session_token(),
+    ) else {
+        return Ok(());
+    };
+    let there = read(directory, key, role).and_then(|there| there.credentials.expiry());
+    if there.is_some_and(|there| there >= expiry) {
+        return Ok(());
+    }
+    let written = Written {
+        credentials: WrittenKeys {
+            access_key_id: session.credentials.access_key_id(),
+            secret_access_key: session.credentials.secret_access_key(),
+            session_token: token,
+            expiration: rfc3339(expiry),
+        },
+        assumed_role_user: WrittenUser { arn },
+    };
+    let mut body = Zeroizing::new(Vec::with_capacity(16 << 10));
+    serde_json::to_writer(&mut *body, &written)
+        .map_err(|error| StoreError::new(directory, error))?;
+    FileStore::at(directory).put(&format!("{key}.json"), &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn role(arn: &str) -> RoleSpec {
+        RoleSpec::new(arn)
+    }
+
+    fn taro() -> Option<MfaSerial> {
+        "arn:aws:iam::123456789012:mfa/taro".parse().ok()
+    }
+
+    const DEV: &str = "arn:aws:iam::123456789012:role/dev";
+
+    /// Measured with AWS CLI 1.45.11.
+    #[test]
+    fn keys_are_those_of_the_aws_cli() {
+        let seconds = Duration::from_secs;
+        for (expected, role, serial) in [
+            (
+                "153455d5244badc7be9efb843c6b4eecd27b9b01",
+                role(DEV),
+                taro(),
+            ),
+            (
+                "5cb64ab1f047f8cd68452b368d6141d0276c5ed0",
+                role(DEV).duration(seconds(900)),
+                taro(),
+            ),
+            (
+                "fca43b780560a904f70d451a580168f92da36826",
+                role(DEV)
+                    .duration(seconds(43_200))
+                    .external_id("ext/1")
+                    .session_name("太郎"),
+                taro(),
+            ),
+            (
+                "9648c2ce0a4eb4d731870ae9e911307bbb9f06df",
+                role("arn:aws:iam::123456789012:role/inherit"),
+                None,
+            ),
+        ] {
+            assert_eq!(key(&role, serial.as_ref()), expected, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn strings_are_written_as_python_writes_them() {
+        for (text, json) in [
+            ("plain", r#""plain""#),
+            ("a\"b\\c/d", r#""a\"b\\c/d""#),
+            ("\n\r\t\u{8}\u{c}\u{1}\u{7f}", r#""\n\r\t\b\f\u0001\u007f""#),
+            ("太郎", r#""\u592a\u90ce""#),
+            ("\u{1f511}", r#""\ud83d\udd11""#),
+        ] {
+            assert_eq!(python_string(text), json);
+        }
+    }
+
+    /// Generated live where there is a Python: the CLI's own way of making keys.
+    #[test]
+    fn keys_are_those_of_python() {
+        let program = "import hashlib,json,sys\n\
+            args={'RoleArn':sys.argv[1],'ExternalId':sys.argv[2],'DurationSeconds':int(sys.argv[3])}\n\
+            print(hashlib.sha1(json.dumps(args,sort_keys=True).encode()).hexdigest())";
+        for external in ["ext", "\"\\/", "é太\u{1f511}\u{7f}", "a\u{2028}b"] {
+            let arguments = ["-c", program, DEV, external, "7200"];
+            let ran = std::process::Command::new("python3")
+                .args(arguments)
+                .output();
+            let Ok(output) = ran else {
+                return; // No Python here; the vectors above stand.
+            };
+            let expected = String::from_utf8_lossy(&output.stdout);
+            let role = role(DEV)
+                .external_id(external)
+                .duration(Duration::from_secs(7200));
+            assert_eq!(key(&role, None), expected.trim(), "{external:?}");
+        }
+    }
+
+    fn session(left: u64) -> Session {
+        let expiry = SystemTime::now() + Duration::from_secs(left);
+        Session {
+            credentials: Credentials::new(
+                "ASIAX",
+                "s3cret",
+                Some("t0ken".into()),
+                Some(expiry),
+                "x",
+            ),
+            kind: SessionKind::RoleWithCode,
+            account: None,
+            arn: Some("arn:aws:sts::123456789012:assumed-role/dev/taro".to_owned()),
+            code_needed: Some(expiry),
+            source: SessionSource::Fresh,
+        }
+    }
+
+    #[test]
+    fn a_session_is_shared_but_never_shortened() {
+        let place = tempfile::tempdir().expect("a place");
+        let at = place.path().join("cache");
+        let dev = role(DEV);
+        assert!(read(&at, "k", &dev).is_none());
+        let long = session(7200);
+        write(&at, "k", &dev, &long).expect("written");
+        write(&at, "k", &dev, &session(3600)).expect("left alone");
+        let back = read(&at, "k", &dev).expect("there");
+        assert_eq!(back.credentials.session_token(), Some("t0ken"));
+        let left = |session: &Session| session.credentials.expiry().map(rfc3339);
+        assert_eq!(left(&back), left(&long));
+        assert_eq!(back.source, SessionSource::CliCache);
+        write(&at, "k", &dev, &session(9000)).expect("longer");
+        assert_ne!(read(&at, "k", &dev).as_ref().and_then(left), left(&long));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_damaged_exposed_or_another_roles_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let place = tempfile::tempdir().expect("a place");
+        let at = place.path().join("cache");
+        let dev = role(DEV);
+        write(&at, "k", &dev, &session(3600)).expect("written");
+        let path = at.join("k.json");
+        let mode = |path: &Path| {
+            let found = std::fs::metadata(path).expect("there");
+            found.permissions().mode() & 0o777
+        };
+        assert_eq!(mode(&path), 0o600);
+        assert!(read(&at, "k", &role("arn:aws:iam::123456789012:role/devother")).is_none());
+        assert!(read(&at, "k", &role("arn:aws:iam::999999999999:role/dev")).is_none());
+        let text = std::fs::read_to_string(&path).expect("JSON");
+        for form in ["+00:00", "UTC"] {
+            let other = text.replace("Z\"}", &format!("{form}\"}}"));
+            assert_ne!(other, text);
+            std::fs::write(&path, other).expect("ours");
+            assert!(read(&at, "k", &dev).is_some(), "{form}");
+        }
+        for damaged in ["", "{}", "not JSON", &text[..40], &text.replace("Arn", "X")] {
+            std::fs::write(&path, damaged).expect("ours");
+            assert!(read(&at, "k", &dev).is_none(), "{damaged}");
+        }
+        std::fs::write(&path, &text).expect("ours");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("ours");
+        assert!(read(&at, "k", &dev).is_none());
+    }
+}

@@ -1,0 +1,435 @@
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::store::{Lock, SessionStore, StoreError};
+
+/// No session is larger: STS sets no limit on a token, but 4 KiB is much.
+const MAX_BODY: u64 = 64 << 10;
+
+/// Sessions in files that only this user can read: one JSON file each, beside it a lock.
+///
+/// On Unix the directory has mode 0700 and the files 0600; links are not followed, and files of
+/// another owner or with more permissions are not read, but replaced. On Windows the files inherit
+/// the permissions of their directory: under `%LOCALAPPDATA%` those are the user, SYSTEM and the
+/// administrators.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    directory: PathBuf,
+}
+
+impl FileStore {
+    /// In this user's place for caches: `$XDG_CACHE_HOME/ssm-tunnel/mfa` or
+    /// `~/.cache/ssm-tunnel/mfa`, on macOS `~/Library/Caches/ssm-tunnel/mfa`, on Windows
+    /// `%LOCALAPPDATA%\ssm-tunnel\mfa`. `None` for a user without a home.
+    pub fn in_user_cache() -> Option<Self> {
+        Some(Self::at(user_cache()?.join("ssm-tunnel").join("mfa")))
+    }
+
+    /// In this directory, which is made when it is first needed.
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+        }
+    }
+
+    /// Where the files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn body(&self, key: &str) -> PathBuf {
+        self.directory.join(format!("{key}.json"))
+    }
+
+    /// Puts a file into a directory that belongs to somebody else's program: it is made if it is
+    /// missing, but not closed to others.
+    #[cfg(feature = "cli-cache")]
+    pub(crate) fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::new(&self.directory, error);
+        system::make_directory(&self.directory).map_err(failed)?;
+        self.replace(&self.directory.join(name), body)
+    }
+
+    fn prepare(&self) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::new(&self.directory, error);
+        system::make_directory(&self.directory).map_err(failed)?;
+        system::own_directory(&self.directory)
+    }
+
+    fn lock(&self, name: &str) -> Result<Lock, StoreError> {
+        self.prepare()?;
+        let path = self.directory.join(format!("{name}.lock"));
+        let failed = |error: io::Error| StoreError::new(&path, error);
+        let file = system::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        // Beside the lock, because Windows lets nobody read a locked file.
+        let pid = self.directory.join(format!("{name}.pid"));
+        match file.try_lock() {
+            Ok(()) => {
+                if let Err(error) = self.replace(&pid, std::process::id().to_string().as_bytes()) {
+                    tracing::debug!(%error, "nobody can tell who holds the lock");
+                }
+                Ok(Lock::Taken(Box::new(Held { pid, _file: file })))
+            }
+            Err(TryLockError::WouldBlock) => Ok(Lock::Busy {
+                pid: fs::read_to_string(&pid)
+                    .ok()
+                    .and_then(|pid| pid.trim().parse().ok()),
+            }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Whole or not at all, even when the power fails.
+    fn replace(&self, path: &Path, body: &[u8]) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::new(path, error);
+        // Created with mode 0600 on Unix.
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .tempfile_in(&self.directory)
+            .map_err(failed)?;
+        file.write_all(body)
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(failed)?;
+        let (_, new) = file.keep().map_err(|error| failed(error.error))?;
+        system::rename(&new, path).map_err(|error| {
+            let _ = fs::remove_file(&new);
+            failed(error)
+        })
+    }
+}
+
+impl SessionStore for FileStore {
+    fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        read_private(&self.body(key))
+    }
+
+    fn save(&self, key: &str, body: &[u8]) -> Result<(), StoreError> {
+        self.prepare()?;
+        self.replace(&self.body(key), body)
+    }
+
+    fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.body(key);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::new(path, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn try_lock(&self, name: &str) -> Lock {
+        self.lock(name).unwrap_or_else(|error| Lock::Unsupported {
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// Reads a file that nobody else can have written or read; `None` when there is none.
+pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+    let failed = |error: io::Error| StoreError::new(path, error);
+    let file = match system::options().read(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let found = file.metadata().map_err(failed)?;
+    if !found.is_file() || found.len() > MAX_BODY {
+        return Err(StoreError::new(path, "this is no session's file"));
+    }
+    if let Some(problem) = system::exposed(&found) {
+        return Err(StoreError::new(path, problem));
+    }
+    let size = usize::try_from(found.len()).unwrap_or_default() + 1;
+    let mut body = Zeroizing::new(Vec::with_capacity(size));
+    file.take(MAX_BODY).read_to_end(&mut body).map_err(failed)?;
+    Ok(Some(body))
+}
+
+/// The lock's name in the file system goes before the lock itself does.
+struct Held {
+    pid: PathBuf,
+    _file: File,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.pid);
+    }
+}
+
+#[cfg(not(any(windows, target_os = "macos")))]
+fn user_cache() -> Option<PathBuf> {
+    // XDG Base Directory Specification: a relative path is to be ignored.
+    std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(std::env::home_dir()?.join(".cache")))
+}
+
+#[cfg(target_os = "macos")]
+fn user_cache() -> Option<PathBuf> {
+    Some(std::env::home_dir()?.join("Library").join("Caches"))
+}
+
+#[cfg(windows)]
+fn user_cache() -> Option<PathBuf> {
+    std::env::var_os("LOCALAPPDATA")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(std::env::home_dir()?.join("AppData").join("Local")))
+}
+
+#[cfg(unix)]
+mod system {
+    use std::fs::{self, DirBuilder, Metadata, OpenOptions, Permissions};
+    use std::io;
+    use std::os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    };
+    use std::path::Path;
+
+    use crate::cache::store::StoreError;
+
+    /// No link is followed; what is created belongs to this user alone.
+    pub(super) fn options() -> OpenOptions {
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let mut options = OpenOptions::new();
+        options
+            .mode(0o600)
+            .custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
+        options
+    }
+
+    pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    /// The directory is this user's, and closed to others.
+    pub(super) fn own_directory(path: &Path) -> Result<(), StoreError> {
+        let failed = |error: io::Error| StoreError::new(path, error);
+        let found = fs::symlink_metadata(path).map_err(failed)?;
+        if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
+            return Err(StoreError::new(
+                path,
+                "this is not a directory of this user",
+            ));
+        }
+        if found.mode() & 0o077 != 0 {
+            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    pub(super) fn exposed(found: &Metadata) -> Option<&'static str> {
+        if found.uid() != rustix::process::geteuid().as_raw() {
+            return Some("it belongs to another user");
+        }
+        (found.mode() & 0o077 != 0).then_some("others may read or write it")
+    }
+}
+
+/// The directory's permissions are inherited: see [`FileStore`](super::FileStore).
+#[cfg(windows)]
+mod system {
+    use std::fs::{self, Metadata, OpenOptions};
+    use std::io;
+    use std::os::windows::fs::OpenOptionsExt as _;
+    use std::path::Path;
+    use std::thread;
+    use std::time::Duration;
+
+    use crate::cache::store::StoreError;
+
+    /// ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (winerror.h): what a file answers that another
+    /// program has open.
+    const IN_USE: [i32; 2] = [5, 32];
+    /// How long and how often a file in use is waited for.
+    const PAUSE: Duration = Duration::from_millis(20);
+    const TRIES: u32 = 25;
+
+    /// Opens a link itself instead of what it leads to: FILE_FLAG_OPEN_REPARSE_POINT (CreateFileW).
+    const OPEN_LINK_ITSELF: u32 = 0x0020_0000;
+
+    pub(super) fn options() -> OpenOptions {
+        let mut options = OpenOptions::new();
+        options.custom_flags(OPEN_LINK_ITSELF);
+        options
+    }
+
+    pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    pub(super) fn own_directory(_: &Path) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Unlike MoveFileEx, `std` replaces a file that others have open, if they share its deletion, as
+    /// this program does. Python does not, nor does every virus scanner: they are soon done.
+    pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+        unless_in_use(|| fs::rename(from, to))
+    }
+
+    fn unless_in_use(mut act: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+        let in_use = |error: &io::Error| error.raw_os_error().is_some_and(|e| IN_USE.contains(&e));
+        for _ in 1..TRIES {
+            match act() {
+                Err(error) if in_use(&error) => thread::sleep(PAUSE),
+                outcome => return outcome,
+            }
+        }
+        act()
+    }
+
+    pub(super) fn exposed(_: &Metadata) -> Option<&'static str> {
+        None
+    }
+
+    #[test]
+    fn a_file_in_use_is_waited_for_and_not_for_ever() {
+        for code in IN_USE {
+            let mut left = 2;
+            let ended = unless_in_use(|| match left {
+                0 => Ok(()),
+                _ => {
+                    left -= 1;
+                    Err(io::Error::from_raw_os_error(code))
+                }
+            });
+            assert!(ended.is_ok() && left == 0, "{ended:?}");
+        }
+        for (code, expected) in [(32, TRIES), (2, 1)] {
+            let mut tries = 0;
+            let ended = unless_in_use(|| {
+                tries += 1;
+                Err(io::Error::from_raw_os_error(code))
+            });
+            assert_eq!(ended.map_err(|error| error.raw_os_error()), Err(Some(code)));
+            assert_eq!(tries, expected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, FileStore) {
+        let place = tempfile::tempdir().expect("a place for temporary files");
+        let store = FileStore::at(place.path().join("a").join("b"));
+        (place, store)
+    }
+
+    fn kept(store: &FileStore) -> Option<Vec<u8>> {
+        store
+            .load("key")
+            .expect("readable")
+            .map(|body| body.to_vec())
+    }
+
+    #[test]
+    fn a_body_is_kept_replaced_and_removed() {
+        let (_place, store) = store();
+        assert_eq!(kept(&store), None);
+        store.remove("key").expect("nothing to remove");
+        store.save("key", b"one").expect("kept");
+        store.save("key", b"two").expect("replaced");
+        assert_eq!(kept(&store), Some(b"two".to_vec()));
+        let names: Vec<_> = fs::read_dir(store.directory()).expect("made").collect();
+        assert_eq!(names.len(), 1, "a temporary file was left: {names:?}");
+        store.remove("key").expect("removed");
+        assert_eq!(kept(&store), None);
+    }
+
+    #[test]
+    fn a_body_is_replaced_while_another_program_reads_it() {
+        let (_place, store) = store();
+        store.save("key", b"one").expect("kept");
+        let mut reading = File::open(store.body("key")).expect("there");
+        store.save("key", b"two").expect("replaced");
+        assert_eq!(kept(&store), Some(b"two".to_vec()));
+        let mut read = Vec::new();
+        reading.read_to_end(&mut read).expect("still there");
+        assert_eq!(read, b"one");
+    }
+
+    #[test]
+    fn one_holds_the_lock_and_the_others_learn_who() {
+        let (_place, store) = store();
+        let held = store.try_lock("name");
+        assert!(matches!(held, Lock::Taken(_)), "{held:?}");
+        let other = FileStore::at(store.directory());
+        match other.try_lock("name") {
+            Lock::Busy { pid } => assert_eq!(pid, Some(std::process::id())),
+            lock => panic!("{lock:?}"),
+        }
+        assert!(matches!(other.try_lock("another"), Lock::Taken(_)));
+        drop(held);
+        assert!(matches!(other.try_lock("name"), Lock::Taken(_)));
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_has_no_locks_and_says_so() {
+        let (place, _) = store();
+        let file = place.path().join("file");
+        fs::write(&file, "").expect("written");
+        let store = FileStore::at(file.join("below"));
+        assert!(store.save("key", b"x").is_err());
+        assert!(matches!(store.try_lock("name"), Lock::Unsupported { .. }));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_this_user_can_read_and_what_others_could_is_not_read() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        let mode = |path: &Path| {
+            let found = fs::symlink_metadata(path).expect("there");
+            found.permissions().mode() & 0o777
+        };
+        let (place, store) = store();
+        store.save("key", b"one").expect("kept");
+        let path = store.body("key");
+        assert_eq!((mode(store.directory()), mode(&path)), (0o700, 0o600));
+
+        // Opened to others: not read, replaced by the next, and the directory is closed again.
+        for lax in [0o640, 0o604, 0o620, 0o602] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(lax)).expect("ours");
+            let error = store.load("key").expect_err("exposed");
+            assert!(error.to_string().contains("others may"), "{error}");
+        }
+        fs::set_permissions(store.directory(), fs::Permissions::from_mode(0o755)).expect("ours");
+        store.save("key", b"two").expect("replaced");
+        assert_eq!(kept(&store), Some(b"two".to_vec()));
+        assert_eq!((mode(store.directory()), mode(&path)), (0o700, 0o600));
+
+        // A link leads nowhere, and what it points at stays.
+        let elsewhere = place.path().join("elsewhere");
+        fs::write(&elsewhere, "untouched").expect("written");
+        fs::remove_file(&path).expect("ours");
+        symlink(&elsewhere, &path).expect("a link");
+        assert!(store.load("key").is_err());
+        store.save("key", b"three").expect("replaced");
+        assert_eq!(kept(&store), Some(b"three".to_vec()));
+        assert_eq!(fs::read(&elsewhere).expect("there"), b"untouched");
+
+        // A directory of sessions that is a link is not used at all.
+        let linked = place.path().join("linked");
+        symlink(store.directory(), &linked).expect("a link");
+        assert!(FileStore::at(&linked).save("key", b"x").is_err());
+    }
+}

@@ -1,0 +1,77 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use zeroize::Zeroizing;
+
+use super::store::{Lock, SessionStore, StoreError};
+
+/// Sessions in memory, for as long as the program runs. Clones share them, and so do the providers
+/// that are given clones: they ask once between them.
+#[derive(Clone, Default)]
+pub struct MemoryStore {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    bodies: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    locked: BTreeSet<String>,
+}
+
+impl MemoryStore {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SessionStore for MemoryStore {
+    fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        Ok(self.lock().bodies.get(key).cloned())
+    }
+
+    fn save(&self, key: &str, body: &[u8]) -> Result<(), StoreError> {
+        let body = Zeroizing::new(body.to_vec());
+        self.lock().bodies.insert(key.to_owned(), body);
+        Ok(())
+    }
+
+    fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.lock().bodies.remove(key);
+        Ok(())
+    }
+
+    fn try_lock(&self, name: &str) -> Lock {
+        if self.lock().locked.insert(name.to_owned()) {
+            return Lock::Taken(Box::new(Held {
+                store: self.clone(),
+                name: name.to_owned(),
+            }));
+        }
+        Lock::Busy {
+            pid: Some(std::process::id()),
+        }
+    }
+}
+
+struct Held {
+    store: MemoryStore,
+    name: String,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.store.lock().locked.remove(&self.name);
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
