@@ -12,7 +12,6 @@
 
 mod flow;
 mod local_stream;
-mod lossy_link;
 mod plan;
 mod target;
 mod world;
@@ -22,15 +21,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use ssm_netem::{SEED_VARIABLE, variable};
+
 use plan::Plan;
 use world::World;
 
 const SEEDS: u64 = 20_000;
-
-fn number(variable: &str) -> Option<u64> {
-    let value = std::env::var(variable).ok()?;
-    Some(value.parse().expect("a number"))
-}
 
 /// What one seed saw.
 fn simulate(seed: u64, began: Instant) -> BTreeSet<&'static str> {
@@ -53,7 +49,7 @@ impl Drop for Replayable<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let plan = Plan::new(&mut fastrand::Rng::with_seed(self.seed));
-            eprintln!("replay with SSM_SIM_SEED={}\n{plan:#?}", self.seed);
+            eprintln!("replay with {SEED_VARIABLE}={}\n{plan:#?}", self.seed);
             self.next.store(u64::MAX / 2, Ordering::Relaxed);
         }
     }
@@ -62,14 +58,14 @@ impl Drop for Replayable<'_> {
 #[test]
 fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
     let began = crate::tests::start();
-    let from = number("SSM_SIM_FROM").unwrap_or(0);
+    let from = variable("SSM_SIM_FROM").unwrap_or(0);
     let next = AtomicU64::new(from);
-    if let Some(seed) = number("SSM_SIM_SEED") {
+    if let Some(seed) = variable(SEED_VARIABLE) {
         let _replayable = Replayable { seed, next: &next };
         simulate(seed, began);
         return;
     }
-    let end = from + number("SSM_SIM_SEEDS").unwrap_or(SEEDS);
+    let end = from + variable("SSM_SIM_SEEDS").unwrap_or(SEEDS);
     let seen = Mutex::new(BTreeSet::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use super::lossy_link::{Faults, happens};
+use ssm_netem::{Faults, happens, up_to};
+use ssm_protocol::wire::PAYLOAD_OFFSET;
+
 use crate::ForwardConfig;
 
 const MS: Duration = Duration::from_millis(1);
@@ -132,10 +134,6 @@ pub(super) enum TargetEnd {
     Wait,
 }
 
-fn up_to(dice: &mut fastrand::Rng, longest: Duration) -> Duration {
-    longest.mul_f64(dice.f64())
-}
-
 /// A size whose logarithm is spread evenly.
 fn size(dice: &mut fastrand::Rng, least: usize, most: usize) -> usize {
     let (least, most) = (least as f64, most as f64);
@@ -153,6 +151,8 @@ impl Plan {
         let sound = ssh || reuse || happens(dice, 0.3);
         let faults = |dice: &mut fastrand::Rng| Faults {
             latency: up_to(dice, 80 * MS),
+            // The header is not protected by the digest.
+            undamaged: PAYLOAD_OFFSET,
             ..Faults::default()
         };
         let (mut to_agent, mut to_client) = (faults(dice), faults(dice));

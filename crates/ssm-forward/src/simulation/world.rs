@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ssm_netem::{Faults, LossyLink};
 use ssm_protocol::payload::SessionProperties;
 use ssm_protocol::wire::{Message, MessageType};
 use ssm_sandbox::agent::{Agent, AgentConfig, ConnectionId};
 
 use super::local_stream::LocalStream;
-use super::lossy_link::LossyLink;
 use super::plan::Plan;
 use super::target::Target;
 use crate::{ForwardError, PortForward};
@@ -93,7 +93,7 @@ impl World {
         config.notices_after = plan.notices_after;
         let mut forward = PortForward::new(plan.config.clone(), [7; 32], began, UNIX_TIME);
         forward.connected(began);
-        let leg = |faults: &super::lossy_link::Faults| LossyLink::new(faults.clone(), began);
+        let leg = |faults: &Faults| LossyLink::new(faults.clone(), began);
         let mut world = Self {
             forward,
             connected: true,

@@ -105,7 +105,7 @@ impl World {
                 if let Some(agent) = &mut self.agent {
                     agent.set_broken(true);
                     for _ in 0..self.plan.read_at_break {
-                        if let Some(message) = self.gateway_to_agent.next()
+                        if let Some(message) = self.gateway_to_agent.take_next()
                             && !agent.is_blocked()
                         {
                             agent.handle(message, now);

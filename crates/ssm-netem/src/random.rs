@@ -1,0 +1,15 @@
+//! Draws that every simulation needs.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+
+/// True with this probability, from 0 to 1. A probability of 0 takes nothing from the generator.
+pub fn happens(random: &mut Rng, probability: f64) -> bool {
+    probability > 0.0 && random.f64() < probability
+}
+
+/// A time from zero to `longest`.
+pub fn up_to(random: &mut Rng, longest: Duration) -> Duration {
+    longest.mul_f64(random.f64())
+}
