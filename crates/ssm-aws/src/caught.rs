@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use thiserror::Error;
 
-use crate::error::printable;
+use crate::printable::printable;
 
 /// What a panic said.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

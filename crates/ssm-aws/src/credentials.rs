@@ -31,7 +31,7 @@ pub(crate) fn roles(
     source: SharedCredentialsProvider,
 ) -> SharedCredentialsProvider {
     settings.roles().iter().fold(source, |source, role| {
-        let name = format!("role {}", crate::error::printable(&role.arn));
+        let name = format!("role {}", crate::printable::printable(&role.arn));
         let provider = role::Assumed::new(role, config, source);
         SharedCredentialsProvider::new(Cached::new(name, None, provider))
     })

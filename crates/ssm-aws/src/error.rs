@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-/// Longest text from a file that an error shows.
-const SHOWN: usize = 200;
+use crate::printable::printable;
 
 /// Why the AWS configuration cannot be used, and what to do next.
 #[derive(Debug, Clone, Error)]
@@ -128,26 +127,4 @@ fn setting(key: &Option<&'static str>, value: &Option<String>) -> String {
         (Some(key), None) => format!("{key}: "),
         _ => String::new(),
     }
-}
-
-/// Text of a file for a person's terminal: control characters escaped, of bounded length.
-pub(crate) fn printable(text: &str) -> String {
-    let mut shown = String::new();
-    for (at, c) in text.chars().enumerate() {
-        if at == SHOWN {
-            shown.push('…');
-            break;
-        }
-        if c.is_control() || is_direction(c) {
-            shown.extend(c.escape_default());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-/// Marks that make a terminal show text in another order.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

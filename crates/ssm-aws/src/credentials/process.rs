@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::expiration;
-use crate::error::printable;
+use crate::printable::printable;
 use crate::secret_variables::secret_variables;
 use crate::shared_config;
 

@@ -10,7 +10,7 @@ use aws_credential_types::provider::future::ProvideCredentials as ProvideCredent
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::process;
-use crate::error::printable;
+use crate::printable::printable;
 use crate::resolve::Source;
 
 /// A source with its name for errors, and what helps when it has no credentials.

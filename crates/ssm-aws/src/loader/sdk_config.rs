@@ -65,7 +65,7 @@ pub(super) async fn build(
     let loading = tokio::spawn(loader.load()).await;
     loading.map_err(|error| ConfigError::Sdk {
         given: match &settings.profile {
-            Some(name) => format!("profile {}", crate::error::printable(name)),
+            Some(name) => format!("profile {}", crate::printable::printable(name)),
             None => "the environment".to_owned(),
         },
         reason: error.to_string(),

@@ -127,7 +127,7 @@ fn roles(
             if source.name != profile.name {
                 let circle: Vec<String> = visited
                     .iter()
-                    .map(|name| crate::error::printable(name))
+                    .map(|name| crate::printable::printable(name))
                     .collect();
                 let problem = format!("the profiles go round in a circle: {}", circle.join(", "));
                 return Err(profile.wrong(Some("source_profile"), Some(&next), problem));
@@ -274,7 +274,7 @@ fn sso(shared: &SharedConfig, profile: &View<'_>) -> Result<Option<Sso>, ConfigE
         Some(name) => Some(shared.sso_sessions.get(name).ok_or_else(|| {
             let problem = format!(
                 "there is no section [sso-session {}]",
-                crate::error::printable(name)
+                crate::printable::printable(name)
             );
             profile.wrong(Some("sso_session"), Some(name), problem)
         })?),

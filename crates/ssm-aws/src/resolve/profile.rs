@@ -39,7 +39,10 @@ impl<'a> View<'a> {
 
     /// Where a key stands, for errors.
     pub(crate) fn place(&self, key: &str) -> String {
-        format!("{key} of profile {}", crate::error::printable(self.name))
+        format!(
+            "{key} of profile {}",
+            crate::printable::printable(self.name)
+        )
     }
 
     /// Static keys of the credentials file.

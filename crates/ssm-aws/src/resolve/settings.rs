@@ -253,7 +253,7 @@ impl Endpoints {
         else {
             let problem = format!(
                 "there is no section [services {}]",
-                crate::error::printable(&section)
+                crate::printable::printable(&section)
             );
             return Err(profile.wrong(Some("services"), Some(&section), problem));
         };
@@ -261,7 +261,7 @@ impl Endpoints {
             if !self.services.contains_key(service) {
                 let name = format!(
                     "endpoint_url of {service} in [services {}]",
-                    crate::error::printable(&section)
+                    crate::printable::printable(&section)
                 );
                 self.add(&name, service, url)?;
             }
@@ -300,7 +300,7 @@ fn retry_mode((name, text): (String, String)) -> Result<(RetryMode, bool), Confi
             name,
             problem: format!(
                 "{:?} is not a retry mode: it is one of legacy, standard, adaptive",
-                crate::error::printable(&text)
+                crate::printable::printable(&text)
             ),
         }),
     }
@@ -313,7 +313,7 @@ fn max_attempts((name, text): (String, String)) -> Result<u32, ConfigError> {
             name,
             problem: format!(
                 "{:?} is not a number of attempts: it is a whole number, at least 1",
-                crate::error::printable(&text)
+                crate::printable::printable(&text)
             ),
         }),
     }
