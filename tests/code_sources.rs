@@ -9,7 +9,7 @@ use ssm_mfa::{
     MfaProvider, StaticCode, Totp,
 };
 #[cfg(unix)]
-use ssm_sandbox::Outcome;
+use ssm_sandbox::RequestOutcome;
 use ssm_sandbox::Sandbox;
 
 async fn sandbox() -> Sandbox {
@@ -106,7 +106,10 @@ async fn a_code_program_is_not_rerun_after_a_wrong_code() {
     let [request] = requests.as_slice() else {
         panic!("one request, not {requests:?}");
     };
-    assert_eq!(request.outcome, Outcome::Error("AccessDenied".to_owned()));
+    assert_eq!(
+        request.outcome,
+        RequestOutcome::Error("AccessDenied".to_owned())
+    );
     assert_eq!(
         request.parameter("SerialNumber"),
         Some(sandbox.mfa_serial().as_str())

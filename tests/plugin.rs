@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use e2e::peers::{command, example, output, printed};
 use e2e::{TARGET, closed_port, config, config_with, echo, echoed, instance, no_sessions, soon};
 use serde_json::{Value, json};
-use ssm_sandbox::{Outcome, Role, Sandbox, User};
+use ssm_sandbox::{RequestOutcome, Role, Sandbox, User};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
@@ -138,7 +138,7 @@ fn callers(sandbox: &Sandbox, action: &str) -> Vec<String> {
     calls
         .filter(|call| call.action == action)
         .map(|call| {
-            assert_eq!(call.outcome, Outcome::Answered, "{action}");
+            assert_eq!(call.outcome, RequestOutcome::Answered, "{action}");
             call.access_key_id.expect("signed")
         })
         .collect()

@@ -22,7 +22,7 @@ use user::{AccessKey, User};
 /// How many ended sessions stay listed.
 const MOST_HISTORY: usize = 10_000;
 
-/// What the services know of the account.
+/// The account as the services see it.
 pub(crate) struct Account {
     /// In the order given, never empty. Most tests use the first.
     users: Vec<Member>,
@@ -133,7 +133,7 @@ pub(crate) enum Kind {
     Role,
 }
 
-/// Why credentials are not accepted.
+/// Why a request's credentials are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AuthError {
     Signature(SignatureError),
@@ -147,7 +147,7 @@ impl From<SignatureError> for AuthError {
     }
 }
 
-/// What STS makes of a code.
+/// The outcome of STS's check of a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CodeCheck {
     Accepted,
@@ -238,7 +238,7 @@ impl Account {
         Ok(temporary.secret_access_key.clone())
     }
 
-    /// Who holds an access key.
+    /// The principal that an access key belongs to.
     pub(crate) fn caller(&self, access_key_id: &str) -> Option<Caller> {
         if let Some(temporary) = self.temporary.get(access_key_id) {
             return Some(temporary.caller.clone());

@@ -76,7 +76,7 @@ const MAX_PAYLOAD: usize = 1024;
 /// The agent sleeps 1 ms after each message; with what the message itself takes, the real one was
 /// measured at 0.83 MB/s.
 const PACE: Duration = Duration::from_micros(1200);
-/// What a timer that came late may be made up for.
+/// How much of a late timer's delay is made up for.
 const CATCH_UP: Duration = Duration::from_millis(5);
 /// The first client version that multiplexes.
 const FIRST_MUX_CLIENT: [u32; 4] = [1, 1, 70, 0];
@@ -89,8 +89,8 @@ pub struct Agent {
     config: AgentConfig,
     channel: Channel,
     port: Port,
-    /// The gateway or the client has sent something: the client is there, or was.
-    heard: bool,
+    /// Something arrived, so the client is connected, or was.
+    client_seen: bool,
     next_send: Instant,
     ended: Option<String>,
 }
@@ -103,7 +103,7 @@ impl Agent {
             config,
             channel,
             port: Port::NotYet,
-            heard: false,
+            client_seen: false,
             next_send: now,
             ended: None,
         }
@@ -127,7 +127,7 @@ impl Agent {
 
     /// Takes one websocket message.
     pub fn handle(&mut self, frame: Bytes, now: Instant) {
-        self.heard = true;
+        self.client_seen = true;
         self.start_port(now);
         let mut plugin = Plugin {
             port: &mut self.port,
@@ -137,18 +137,22 @@ impl Agent {
         if plugin.terminated {
             self.ended.get_or_insert_default();
         }
+        if let Some(text) = self.channel.failed() {
+            self.ended.get_or_insert_with(|| text.to_owned());
+        }
         self.start_port(now);
         self.end_shell(now);
     }
 
-    /// Whether its websocket is broken. While it is, everything that the agent writes is lost. It
-    /// sends data again, but a message that it could not acknowledge it does not count as received:
-    /// from 3.0.655.0 on it has processed it by then, and does so again when it comes again.
+    /// Breaks the agent's websocket, or restores it. While it is broken, everything that the agent
+    /// writes is lost. It repeats its own data, but does not count a message as received that it
+    /// could not acknowledge: agents from 3.0.655.0 on have processed it by then, and process it
+    /// again when the client repeats it.
     pub fn set_broken(&mut self, broken: bool) {
         self.channel.set_broken(broken);
     }
 
-    /// Whether this message has data of the port, is the next in turn, and the port takes it.
+    /// Whether this message carries port data, has the expected number, and the port accepts it.
     pub fn processes(&mut self, frame: &Bytes, now: Instant) -> bool {
         let port = Plugin {
             port: &mut self.port,
@@ -168,13 +172,13 @@ impl Agent {
         self.start_port(now);
     }
 
-    /// Once the handshake is complete, if there is one, the agent starts its plugin. A shell without
-    /// one waits for its client here, so that a slow client meets it too.
+    /// Once the handshake, if the session has one, is complete, the agent starts its plugin. A shell
+    /// without a handshake waits for its client here, so that a slow client sees its output too.
     fn start_port(&mut self, now: Instant) {
         if !matches!(self.port, Port::NotYet) || self.ended.is_some() {
             return;
         }
-        if self.heard
+        if self.client_seen
             && self.channel.is_open(now)
             && let Some(shell) = Shell::new(&self.config, now)
         {
@@ -240,7 +244,7 @@ impl Agent {
         self.port.next_for_destination(id)
     }
 
-    /// Bytes to be read from the destination now; `None` once no more is wanted.
+    /// How many bytes to read from the destination now; `None` once the agent takes no more.
     pub fn room(&self, id: ConnectionId) -> Option<usize> {
         self.port.room(id)
     }
@@ -255,13 +259,13 @@ impl Agent {
         self.port.closed(id);
     }
 
-    /// Sends port data that no destination produced.
+    /// Sends port data that came from no destination.
     pub(crate) fn send_raw(&mut self, bytes: &[u8], now: Instant) {
         self.channel.send_output(bytes, now);
     }
 
-    /// The next message for the websocket; without `more`, or while that is broken, nothing new of
-    /// the port.
+    /// The next message for the websocket. Without `more`, or while the websocket is broken, no new
+    /// port data is sent.
     pub fn poll_transmit(&mut self, now: Instant, more: bool) -> Option<Bytes> {
         if let Some(message) = self.channel.poll_transmit() {
             return Some(message);

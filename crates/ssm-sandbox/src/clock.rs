@@ -1,13 +1,13 @@
-//! The sandbox's wall clock, and the ways in which AWS writes a time.
+//! The sandbox's wall clock, and AWS's date formats.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How far it can be ahead, at most: years have four digits.
+/// How far the clock can be advanced in all: years have four digits.
 pub(crate) const FURTHEST: Duration = Duration::from_secs(1_000 * 366 * 24 * 3600);
 
-/// The sandbox's wall clock: the system's, plus what a test advanced it by.
+/// The sandbox's wall clock: the system's, plus the time that a test advanced it by.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     ahead_secs: Arc<AtomicU64>,

@@ -1,4 +1,4 @@
-//! The message gateway: websockets of clients, joined to the agents of their sessions.
+//! The message gateway: connects the websockets of clients to the agents of their sessions.
 
 mod connections;
 mod messages;
@@ -11,24 +11,22 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 
+use crate::accept::accept;
 use crate::account::session_control::{Command, NewSession, SessionControl};
 use crate::sigv4;
 use crate::state::State;
-use crate::state::requests::{Asked, Outcome};
+use crate::state::requests::{RecordedParameters, RequestOutcome};
 
 /// How long a client may take for its upgrade and its first message.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections that are being opened at once; more wait to be accepted.
 const MOST_OPENING: usize = 256;
-/// After an accept that failed, as it does without file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Largest message of a client. A real one's payloads have at most 1024 bytes.
+/// Maximum size of a client's message. Real clients send at most 1024 bytes of payload.
 const MAX_MESSAGE: usize = 1 << 20;
 const PATH: &str = "/v1/data-channel/";
 
@@ -38,30 +36,21 @@ pub(crate) fn launch(state: Arc<State>, session: NewSession) {
 }
 
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
-    let opening = Arc::new(Semaphore::new(MOST_OPENING));
-    loop {
-        let Ok(permit) = opening.clone().acquire_owned().await else {
-            return;
-        };
-        let Ok((tcp, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
+    let opening = |tcp| {
         let state = state.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
+        async move {
             match tokio::time::timeout(OPENING_TIMEOUT, open(&state, tcp)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(reason)) => tracing::debug!(reason, "data channel not opened"),
                 Err(_) => tracing::debug!("data channel not opened in time"),
             }
-        });
-    }
+        }
+    };
+    accept(listener, MOST_OPENING, opening).await;
 }
 
 /// Checks signature and token, and hands the websocket to its session.
 async fn open(state: &Arc<State>, tcp: TcpStream) -> Result<(), &'static str> {
-    tcp.set_nodelay(true).map_err(|_| "no TCP_NODELAY")?;
     let mut session_id = None;
     #[expect(
         clippy::result_large_err,
@@ -85,15 +74,15 @@ async fn open(state: &Arc<State>, tcp: TcpStream) -> Result<(), &'static str> {
         Some(Ok(Message::Text(text))) => read_token(text.as_str()),
         _ => None,
     };
-    let asked = Asked::of([("SessionId", session_id.as_str())]);
+    let asked = RecordedParameters::of([("SessionId", session_id.as_str())]);
     match token.and_then(|token| take_session(state, &session_id, &token)) {
         Some(control) => {
-            state.record("OpenDataChannel", None, asked, Outcome::Answered);
+            state.record("OpenDataChannel", None, asked, RequestOutcome::Answered);
             control.send(Command::Attach(Box::new(websocket)));
             Ok(())
         }
         None => {
-            let outcome = Outcome::Error("1003".to_owned());
+            let outcome = RequestOutcome::Error("1003".to_owned());
             state.record("OpenDataChannel", None, asked, outcome);
             let frame = CloseFrame {
                 code: CloseCode::Unsupported,
@@ -135,7 +124,7 @@ fn take_session(state: &State, id: &str, token: &str) -> Option<SessionControl> 
     Some(session.control.clone())
 }
 
-/// Checks the path and the signature of an upgrade: the session's id, or what is answered instead.
+/// Checks the path and the signature of an upgrade: the session's id, or the response that refuses it.
 #[expect(
     clippy::result_large_err,
     reason = "the callback's type is the library's"
@@ -169,8 +158,8 @@ fn authorize(state: &State, request: &Request) -> Result<String, ErrorResponse> 
         state.record(
             "OpenDataChannel",
             key.clone(),
-            Asked::of([("SessionId", session_id)]),
-            Outcome::Error("403".to_owned()),
+            RecordedParameters::of([("SessionId", session_id)]),
+            RequestOutcome::Error("403".to_owned()),
         );
         refuse(StatusCode::FORBIDDEN, "Forbidden")
     })?;

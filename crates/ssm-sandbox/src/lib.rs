@@ -1,36 +1,74 @@
-//! A stand-in for AWS on loopback, to test tools for AWS Systems Manager sessions with: STS with
-//! MFA, Systems Manager, the message gateway and the agent. Pure Rust, no account, no privileges.
+//! A stand-in for AWS on loopback, to test tools for AWS Systems Manager sessions: STS with MFA,
+//! Systems Manager, the message gateway and the agent. Pure Rust, no account, no privileges.
+//!
+//! # Faults
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use ssm_sandbox::{ApiFault, Faults, Instance, Lossy, Role, Sandbox, User};
+//! use ssm_sandbox::{ApiFault, Faults, Instance, Lossy, Sandbox};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
-//! let lossy = Lossy { drop: 0.01, delay: Duration::from_millis(20), ..Lossy::default() };
+//! let mut lossy = Lossy::default();
+//! lossy.drop = 0.01;
+//! lossy.delay = Duration::from_millis(20);
+//! // The same seed loses the same messages.
+//! let mut faults = Faults::default();
+//! faults.seed = 7;
+//! faults.to_client = lossy;
+//! faults.cut_after = Some(500); // messages; then the websocket's connection breaks
 //! let sandbox = Sandbox::builder()
 //!     // Port 3389 of this instance is really port 5900 of this machine.
 //!     .instance(Instance::new("i-0123456789abcdef0").destination(([127, 0, 0, 1], 5900).into()))
-//!     // Two MFA devices; the role is assumed with a code that is at most 15 minutes old.
-//!     .user(User::new("taro").virtual_device("phone").virtual_device("tablet"))
-//!     .role(Role::new("ops").max_mfa_age(Duration::from_secs(900)))
-//!     // The network loses messages, the same ones for the same seed, and cuts the websocket.
-//!     .faults(Faults { seed: 7, to_client: lossy, cut_after: Some(500), ..Faults::default() })
+//!     .faults(faults)
+//!     .enforce_mfa(false)
 //!     .start()
 //!     .await?;
 //! println!("endpoint {}", sandbox.endpoint_url()); // for STS, IAM, EC2 and SSM
 //! println!("keys {} {}", sandbox.access_key_id(), sandbox.secret_access_key());
 //!
-//! // What each MFA device shows now. STS accepts a code once, as AWS does.
-//! for serial in sandbox.mfa_serials_of("taro") {
-//!     println!("{serial} shows {}", sandbox.next_unused_code_of(&serial).unwrap_or_default());
-//! }
-//!
-//! // The next StartSession is throttled; the test then sees what its tool made of it.
+//! // The next StartSession is throttled, and its caller is expected to try again.
 //! sandbox.fail_next("StartSession", ApiFault::Throttle);
-//! // ... run the tool here ...
+//! // ... run the tool here, then break every data channel: the tool is expected to resume ...
 //! sandbox.cut_websockets();
+//! for request in sandbox.requests() {
+//!     println!("{} {:?}", request.action, request.outcome);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # MFA
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use ssm_sandbox::{Clock, Role, Sandbox, User};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let clock = Clock::default();
+//! let sandbox = Sandbox::builder()
+//!     .clock(clock.clone())
+//!     .user(User::new("taro").virtual_device("phone").virtual_device("tablet"))
+//!     // Assumed with a code that is at most 15 minutes old.
+//!     .role(Role::new("ops").max_mfa_age(Duration::from_secs(900)))
+//!     .start()
+//!     .await?;
+//!
+//! // What each device shows now. STS accepts a code once, as AWS does.
+//! for serial in sandbox.mfa_serials_of("taro") {
+//!     let code = sandbox.next_unused_code_of(&serial).unwrap_or_default();
+//!     assert_eq!(code.len(), 6);
+//!     println!("{serial} shows {code}");
+//! }
+//! // ... log in with the tool here ...
+//!
+//! // An hour passes: sessions expire, and devices show other codes.
+//! clock.advance(Duration::from_secs(3600));
+//! // Or AWS revokes the sessions before the tool expects it.
+//! sandbox.expire_sessions();
 //! assert_eq!(sandbox.repeated_codes(), 0, "a code was sent twice");
 //! # Ok(())
 //! # }
@@ -50,7 +88,7 @@
 //!   [`SandboxBuilder::deny`] adds other denials.
 //! - Every request's **Signature Version 4** is checked, the websocket's too.
 //! - **The message gateway**: a token opens one data channel; the gateway relays, buffers while a side
-//!   is away, publishes, and closes on demand.
+//!   is away, sends start_publication and pause_publication, and closes on demand.
 //! - **The agent** ([`agent`]) behaves like the real one: its pace (one message of 1024 bytes a millisecond,
 //!   [`Instance::paced`]), its retransmission, its connections made one at a time, its versions
 //!   ([`Instance::agent_version`]), its denylist of remote hosts ([`Instance::resolves`]). The
@@ -65,6 +103,7 @@
 //! There is one account with one policy: no session without MFA. There are no shells or commands, no
 //! KMS encryption, and no logging to S3 or CloudWatch.
 
+mod accept;
 mod account;
 pub mod agent;
 mod clock;
@@ -83,6 +122,7 @@ pub use account::instance::Instance;
 pub use account::role::Role;
 pub use account::user::{AccessKey, User};
 pub use clock::Clock;
-pub use server::sandbox::{Sandbox, SandboxBuilder};
+pub use server::builder::SandboxBuilder;
+pub use server::sandbox::Sandbox;
 pub use state::faults::{ApiFault, Faults, Lossy, ResumeUrl};
-pub use state::requests::{Outcome, RecordedRequest};
+pub use state::requests::{RecordedRequest, RequestOutcome};

@@ -1,5 +1,6 @@
-//! The sandbox as it runs: its builder and handle, its HTTP endpoint, and its own paths for scripts.
+//! The builder and handle of a running sandbox, its HTTP endpoint, and its paths for scripts.
 
 mod api;
+pub(crate) mod builder;
 mod control;
 pub(crate) mod sandbox;

@@ -32,7 +32,7 @@ pub(crate) struct Claim {
     pub(crate) session_token: Option<String>,
 }
 
-/// Why a signature is not good. The texts are the service's.
+/// Why a signature is refused. The texts are the service's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum SignatureError {
     #[error("Request is missing Authentication Token")]
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn accepts_what_the_sdks_signer_signed() {
+    fn requests_signed_by_the_sdk_are_accepted() {
         for token in [None, Some("token")] {
             let headers = signed(token);
             let claim = Claim {
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_presigned_request_that_never_expires_is_no_panic() {
+    fn an_endless_presigned_request_does_not_panic() {
         let query = format!(
             "X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential=AKIDEXAMPLE%2F{}%2Fus-east-1%2Fssmmessages%2Faws4_request&X-Amz-SignedHeaders=host&X-Amz-Signature=00&X-Amz-Date={}&X-Amz-Expires={}",
             &amz_date(NOW)[..8],
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_was_changed_after_signing() {
+    fn changes_after_signing_are_refused() {
         let headers = signed(Some("token"));
         let mismatch = Err(SignatureError::Mismatch);
         assert_eq!(check(&request(&headers), NOW, "other"), mismatch);

@@ -1,4 +1,4 @@
-//! What the sandbox's parts share, with limits on what clients can make it keep.
+//! State that the sandbox's parts share, with limits on what clients can make it keep.
 
 pub(crate) mod faults;
 pub(crate) mod requests;
@@ -7,12 +7,12 @@ use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::account::session_control::SessionControl;
+use crate::account::session_control::{Command, SessionControl};
 use crate::account::{Account, AuthError, Caller};
 use crate::clock::Clock;
 use crate::sigv4::{self, Claim};
 use faults::{ApiFault, Faults, ResumeUrl};
-use requests::{Asked, Code, Outcome, RecordedRequest};
+use requests::{Code, RecordedParameters, RecordedRequest, RequestOutcome};
 
 /// How many requests are kept; the oldest are dropped first.
 const MOST_REQUESTS: usize = 100_000;
@@ -105,8 +105,8 @@ impl State {
         &self,
         action: &str,
         access_key_id: Option<String>,
-        asked: Asked,
-        outcome: Outcome,
+        asked: RecordedParameters,
+        outcome: RequestOutcome,
     ) {
         let code = asked.code.map(|code| self.number(code));
         let mut requests = lock(&self.requests);
@@ -156,8 +156,22 @@ impl State {
         faults.remove(at).map(|(_, fault)| fault)
     }
 
+    /// Sends a command to all running sessions, or to one.
+    pub(crate) fn tell(&self, only: Option<&str>, command: impl Fn() -> Command) {
+        for control in self.controls(only) {
+            control.send(command());
+        }
+    }
+
+    /// The service forgets all sessions, or one.
+    pub(crate) fn forget(&self, only: Option<&str>) {
+        for (id, session) in &mut self.account().sessions {
+            session.forgotten |= only.is_none_or(|only| only == id);
+        }
+    }
+
     /// The controls of all running sessions, or of one.
-    pub(crate) fn controls(&self, only: Option<&str>) -> Vec<SessionControl> {
+    fn controls(&self, only: Option<&str>) -> Vec<SessionControl> {
         let account = self.account();
         let running = account
             .sessions

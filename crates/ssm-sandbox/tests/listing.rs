@@ -1,4 +1,4 @@
-//! What the sandbox lists: sessions, and instances as EC2 has them.
+//! Listings: DescribeSessions, and EC2's DescribeInstances.
 
 mod support;
 

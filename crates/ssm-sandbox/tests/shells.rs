@@ -1,4 +1,4 @@
-//! Sessions that are no ports: they start, and end as that of an account without a shell.
+//! Shell and command sessions: they start, and end as those of an account without a shell.
 
 mod support;
 

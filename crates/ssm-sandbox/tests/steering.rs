@@ -143,7 +143,7 @@ async fn one_session_is_cut_closed_and_terminated_by_its_id() {
         }
     }
     let (status, text) = control(&sandbox, "POST", &path).await;
-    assert_eq!((status, text.contains("is over")), (400, true), "{text}");
+    assert_eq!((status, text.contains("has ended")), (400, true), "{text}");
     let (status, _) = control(&sandbox, "POST", "/sandbox/cut?session=nobody-0").await;
     assert_eq!(status, 400);
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::resolver;
 
-/// The newest agent there is.
+/// The newest agent known.
 pub(crate) const LATEST_AGENT: &str = "3.3.5068.0";
 
-/// What an instance runs.
+/// The operating system of an instance.
 #[derive(Debug, Clone)]
 pub(crate) struct Platform {
     pub(crate) kind: String,
@@ -74,8 +74,8 @@ impl Instance {
         }
     }
 
-    /// Whether its agent is there at all: `PingStatus` is `Online`, else `ConnectionLost`, and no
-    /// session can be started. Default `true`.
+    /// Whether its agent is connected to Systems Manager: `PingStatus` is `Online`; otherwise
+    /// `ConnectionLost`, and no session can be started. Default `true`.
     pub fn online(mut self, online: bool) -> Self {
         self.online = online;
         self
@@ -154,13 +154,13 @@ impl Instance {
         self
     }
 
-    /// Where every port of the instance really leads.
+    /// The address that connections to any of the instance's ports are made to.
     pub fn destination(mut self, address: SocketAddr) -> Self {
         self.destination = Some(address);
         self
     }
 
-    /// Where a host, as seen from the instance, really is; the port is replaced too.
+    /// The address that connections to a remote host are made to; the port is replaced too.
     pub fn host(mut self, name: impl Into<String>, address: SocketAddr) -> Self {
         self.hosts.insert(resolver::bare(&name.into()), address);
         self
@@ -169,7 +169,7 @@ impl Instance {
     /// Adds an address that the instance's resolver answers for a name. The agent does not forward
     /// to a name with any address on its denylist: instance metadata and the VPC's own addresses
     /// (10.0.0.0/16 here), and, by its version, loopback, link-local addresses and the credential
-    /// endpoints of containers. Where the connection really goes is for [`host`](Self::host) to say.
+    /// endpoints of containers. The address of the connection itself is set by [`host`](Self::host).
     pub fn resolves(mut self, name: impl Into<String>, address: IpAddr) -> Self {
         let name = resolver::bare(&name.into());
         self.resolved.entry(name).or_default().push(address);

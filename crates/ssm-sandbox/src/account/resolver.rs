@@ -1,5 +1,5 @@
-//! What a host name means on an instance: literals in the spellings that C libraries take, loopback
-//! names, and the names that the sandbox was given.
+//! Resolves host names as an instance does: addresses in every spelling that C libraries accept,
+//! loopback names, and the names that the sandbox was given.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_left_to_a_name_server() {
+    fn other_names_are_left_to_a_name_server() {
         for name in [
             "",
             "db.internal",

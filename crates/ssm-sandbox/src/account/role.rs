@@ -1,10 +1,10 @@
-//! A role: its trust policy and its longest session.
+//! A role: its trust policy and its maximum session duration.
 
 use std::time::Duration;
 
 /// A role that the account's users may assume.
 ///
-/// A sandbox without any has every role that is asked for, each with MFA and for up to 12 hours.
+/// A sandbox without roles grants every role name, with MFA and for up to 12 hours.
 #[derive(Debug, Clone)]
 pub struct Role {
     pub(crate) name: String,
@@ -52,7 +52,7 @@ impl Role {
     }
 }
 
-/// The role that a sandbox without roles has for every name.
+/// What a sandbox without roles grants for every name.
 pub(crate) fn any() -> Role {
     Role::new("any").max_session_duration(Duration::from_secs(43_200))
 }

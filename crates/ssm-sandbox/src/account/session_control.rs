@@ -1,4 +1,4 @@
-//! The way to a running session: what it starts with, and what it can be told.
+//! Controls a running session: what it starts with, and the commands that it takes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,13 +39,13 @@ pub(crate) enum Command {
     Vanish,
     /// Break the agent's websocket while it acknowledges the next port data.
     BreakAgent,
-    /// The agent sends these bytes as data of the port.
+    /// The agent sends these bytes as port data.
     SendRaw(Bytes),
     /// The agent completes a handshake that it held back.
     ReleaseHandshake,
 }
 
-/// The way to a session's task.
+/// Sends commands to a session's task.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionControl {
     sender: mpsc::UnboundedSender<Command>,

@@ -1,5 +1,5 @@
-//! One-time codes: HOTP (RFC 4226) over time (RFC 6238), SHA-1, 30 s, 6 digits, as AWS's virtual
-//! MFA devices make them.
+//! One-time codes as AWS's virtual MFA devices generate them: TOTP (RFC 6238) with HOTP (RFC 4226),
+//! SHA-1, 30 s, 6 digits.
 
 use std::time::Duration;
 

@@ -19,11 +19,11 @@ pub(super) struct Basic {
     state: State,
     /// The current or next connection.
     id: ConnectionId,
-    /// What the client asked for and the destination has not got.
+    /// What the client sent and the destination has not received.
     jobs: VecDeque<Job>,
     unwritten: usize,
     unsent: BytesMut,
-    /// DisconnectToPort among the jobs: until they are done, nothing more is read.
+    /// DisconnectToPort flags among the jobs: nothing is read until they are done.
     disconnects: usize,
     /// There is something new for the destination.
     ready: bool,
@@ -83,7 +83,7 @@ impl Basic {
         self.ended.as_deref()
     }
 
-    /// Until the first connection is made it takes nothing.
+    /// Takes nothing until the first connection is made.
     pub(super) fn is_ready(&self) -> bool {
         !(self.is_dialling() && self.jobs.is_empty())
     }

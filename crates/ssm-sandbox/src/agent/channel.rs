@@ -1,42 +1,38 @@
-//! The agent's data channel, in virtual time (`agent/session/datachannel/datachannel.go` @1c217c89).
+//! The agent's data channel, in virtual time (`agent/session/datachannel/datachannel.go` @1c217c89):
+//! the handshake, and what the client sends.
 
-use std::collections::{BTreeMap, VecDeque};
+mod outgoing;
+
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde_json::json;
 use ssm_protocol::payload::{
-    Acknowledge, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse, RequestedAction,
+    Acknowledge, ActionStatus, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse,
+    RequestedAction,
 };
-use ssm_protocol::wire::{
-    Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
-};
+use ssm_protocol::wire::{Message, MessageType, PayloadType};
 
 use super::config::{AgentConfig, SessionType, parse_version};
 use super::deadline::after;
+use outgoing::Outgoing;
 
 /// Messages kept each way; agents before 3.0 kept a tenth.
 const BUFFER: usize = 100_000;
 const OLD_BUFFER: usize = 10_000;
-/// The first version that acknowledges a message again (@b0e8d778); older ones discard it in silence.
+/// The first version that acknowledges a message again (@b0e8d778); older ones discard it silently.
 const FIRST_TO_ACKNOWLEDGE_AGAIN: [u32; 4] = [3, 2, 1041, 0];
 /// The first version that acknowledges a message after its handler took it (@677437f6). Older ones do
-/// so before, and throw away what comes while their port is not connected.
+/// so before, and discard what arrives while their port is not connected.
 const FIRST_TO_ACKNOWLEDGE_LATE: [u32; 4] = [3, 0, 655, 0];
-/// How often the oldest message is looked at.
-const RESEND_INTERVAL: Duration = Duration::from_millis(100);
-const FIRST_TIMEOUT: Duration = Duration::from_millis(200);
-const FIRST_ROUND_TRIP: Duration = Duration::from_millis(100);
-const GRANULARITY: Duration = Duration::from_millis(10);
-const MAX_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The agent's end of one session's data channel.
 #[derive(Debug)]
 pub(super) struct Channel {
     handshake_timeout: Duration,
     started: Instant,
-    started_unix: Duration,
-    random: fastrand::Rng,
+    outgoing: Outgoing,
     state: Handshake,
     /// HandshakeComplete waits for this.
     complete_held: bool,
@@ -44,54 +40,42 @@ pub(super) struct Channel {
     buffer: usize,
     acknowledges_duplicates: bool,
     acknowledges_late: bool,
-    /// Its websocket is broken, and it notices when it writes.
-    broken: bool,
     /// Processed, and not counted as received.
     uncounted: Option<i64>,
     /// Messages processed again.
     repeated: u64,
-    /// Until then it does not know itself that the handshake is complete.
+    /// The agent itself regards the handshake as complete from here on.
     noticed_at: Instant,
     notices_after: Duration,
     expected: i64,
     ahead: BTreeMap<i64, Incoming>,
-    next_number: i64,
-    kept: VecDeque<Kept>,
-    outgoing: VecDeque<Bytes>,
-    round_trip: Duration,
-    variation: Duration,
-    timeout: Duration,
-    resend_at: Instant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Handshake {
-    /// This type of session has none.
+    /// Sessions of this type have no handshake.
     Skipped,
-    Asked,
-    Answered {
+    Requested,
+    Responded {
         client_version: String,
     },
     Complete {
         client_version: String,
     },
+    /// The client did not do what the agent asked for, which ends the session.
+    Failed {
+        text: String,
+    },
 }
 
-#[derive(Debug)]
-struct Kept {
-    number: i64,
-    frame: Bytes,
-    sent_at: Instant,
-}
-
-/// A stream-data message in its turn.
+/// A stream-data message, numbered as expected.
 #[derive(Debug, Clone)]
 pub(super) struct Incoming {
     pub(super) kind: PayloadType,
     pub(super) payload: Bytes,
 }
 
-/// Whether a message was taken and acknowledged. What was not comes again.
+/// Whether a message was taken and acknowledged. The client sends a message again that was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Taken {
     Yes,
@@ -109,49 +93,41 @@ pub(super) trait Handler {
 impl Channel {
     pub(super) fn new(config: &AgentConfig, seed: u64, now: Instant, unix: Duration) -> Self {
         let version = parse_version(&config.version);
+        let buffer = match version < [3, 0, 0, 0] {
+            true => OLD_BUFFER,
+            false => BUFFER,
+        };
         let mut channel = Self {
             handshake_timeout: config.handshake_timeout,
             started: now,
-            started_unix: unix,
-            random: fastrand::Rng::with_seed(seed),
+            outgoing: Outgoing::new(buffer, seed, now, unix),
             state: match config.session_type.requires_handshake() {
-                true => Handshake::Asked,
+                true => Handshake::Requested,
                 false => Handshake::Skipped,
             },
             complete_held: config.handshake_held,
             active: true,
-            buffer: if version < [3, 0, 0, 0] {
-                OLD_BUFFER
-            } else {
-                BUFFER
-            },
+            buffer,
             acknowledges_duplicates: version >= FIRST_TO_ACKNOWLEDGE_AGAIN,
             acknowledges_late: version >= FIRST_TO_ACKNOWLEDGE_LATE,
-            broken: false,
             uncounted: None,
             repeated: 0,
             noticed_at: now,
             notices_after: config.notices_after,
             expected: 0,
             ahead: BTreeMap::new(),
-            next_number: 0,
-            kept: VecDeque::new(),
-            outgoing: VecDeque::new(),
-            round_trip: FIRST_ROUND_TRIP,
-            variation: Duration::ZERO,
-            timeout: FIRST_TIMEOUT,
-            resend_at: now + RESEND_INTERVAL,
         };
-        channel.report_state("Connected", now);
-        if channel.state == Handshake::Asked {
+        channel.outgoing.report_state("Connected", now);
+        if channel.state == Handshake::Requested {
             let request = request(config);
             let body = serde_json::to_vec(&request).unwrap_or_default();
-            channel.send(PayloadType::HandshakeRequest, &body, now);
+            let kind = PayloadType::HandshakeRequest;
+            channel.outgoing.send(kind, &body, now);
         }
         channel
     }
 
-    /// The client's version, once the handshake is complete and the agent knows.
+    /// The client's version, once the agent regards the handshake as complete.
     pub(super) fn client_version(&self, now: Instant) -> Option<&str> {
         match &self.state {
             Handshake::Complete { client_version } if now >= self.noticed_at => {
@@ -163,10 +139,10 @@ impl Channel {
 
     /// Whether everything it writes is lost.
     pub(super) fn set_broken(&mut self, broken: bool) {
-        self.broken = broken;
+        self.outgoing.set_broken(broken);
     }
 
-    /// Whether this message has data of the port, is the next in turn, and the port takes it.
+    /// Whether this message carries port data, has the expected number, and the port accepts it.
     pub(super) fn processes(&self, frame: &Bytes, now: Instant, handler: &dyn Handler) -> bool {
         let Ok(Message { header, .. }) = Message::decode_unverified(frame.clone()) else {
             return false;
@@ -178,23 +154,23 @@ impl Channel {
             && handler.is_ready()
     }
 
-    /// How often a message was processed again.
+    /// How many messages were processed more than once.
     pub(super) fn repeated(&self) -> u64 {
         self.repeated
     }
 
     pub(super) fn is_broken(&self) -> bool {
-        self.broken
+        self.outgoing.is_broken()
     }
 
-    /// Whether stream data is the plugin's.
+    /// Whether stream data goes to the plugin.
     pub(super) fn is_open(&self, now: Instant) -> bool {
         self.state == Handshake::Skipped || self.client_version(now).is_some()
     }
 
     /// Whether the client acknowledged everything.
     pub(super) fn is_acknowledged(&self) -> bool {
-        self.kept.is_empty()
+        self.outgoing.is_acknowledged()
     }
 
     pub(super) fn is_active(&self) -> bool {
@@ -213,7 +189,9 @@ impl Channel {
         };
         match message.header.message_type {
             MessageType::InputStreamData => self.handle_stream_data(message, now, handler),
-            MessageType::Acknowledge => self.handle_acknowledge(&message.payload, now),
+            MessageType::Acknowledge => {
+                self.outgoing.handle_acknowledge(&message.payload, now);
+            }
             MessageType::StartPublication => self.active = true,
             MessageType::PausePublication => self.active = false,
             _ => {}
@@ -233,11 +211,11 @@ impl Channel {
         };
         if number < self.expected {
             if self.acknowledges_duplicates {
-                self.acknowledge(&acknowledge, now);
+                self.outgoing.acknowledge(&acknowledge, now);
             }
         } else if number > self.expected {
-            // What it cannot acknowledge it does not keep.
-            if self.ahead.len() < self.buffer && self.acknowledge(&acknowledge, now) {
+            // A message that cannot be acknowledged is not kept.
+            if self.ahead.len() < self.buffer && self.outgoing.acknowledge(&acknowledge, now) {
                 self.ahead.insert(number, incoming);
             }
         } else if self.take(incoming, &acknowledge, now, handler) == Taken::Yes {
@@ -256,8 +234,8 @@ impl Channel {
         }
     }
 
-    /// The message in its turn. From 3.0.655.0 on it is processed even where it cannot be
-    /// acknowledged, and then is not counted, so that it is processed again when it comes again.
+    /// Takes the expected message. From 3.0.655.0 on it is processed even when it cannot be
+    /// acknowledged; it is not counted then, and is processed again when the client repeats it.
     fn take(
         &mut self,
         incoming: Incoming,
@@ -272,7 +250,7 @@ impl Channel {
             let again = self.uncounted.replace(self.expected) == Some(self.expected);
             self.repeated += u64::from(again);
         }
-        if !self.acknowledge(acknowledge, now) {
+        if !self.outgoing.acknowledge(acknowledge, now) {
             return Taken::NotReady;
         }
         if !self.acknowledges_late {
@@ -287,7 +265,7 @@ impl Channel {
             return Taken::Yes;
         }
         if !self.is_open(now) {
-            // Before the handshake is complete, everything else is acknowledged and thrown away.
+            // Before the handshake is complete, everything else is acknowledged and discarded.
             return Taken::Yes;
         }
         if !handler.is_ready() {
@@ -310,14 +288,21 @@ impl Channel {
     }
 
     fn handle_response(&mut self, body: &[u8]) {
-        if self.state != Handshake::Asked {
+        if self.state != Handshake::Requested {
             return;
         }
         let Ok(response) = serde_json::from_slice::<HandshakeResponse>(body) else {
             return;
         };
-        self.state = Handshake::Answered {
-            client_version: response.client_version,
+        let failed = response.processed_client_actions.iter();
+        let mut failed = failed.filter(|action| action.action_status != ActionStatus::Success);
+        self.state = match failed.next() {
+            Some(action) => Handshake::Failed {
+                text: format!("The client failed to process {}.", action.action_type),
+            },
+            None => Handshake::Responded {
+                client_version: response.client_version,
+            },
         };
     }
 
@@ -328,7 +313,7 @@ impl Channel {
     }
 
     fn complete(&mut self, now: Instant) {
-        let Handshake::Answered { client_version } = &self.state else {
+        let Handshake::Responded { client_version } = &self.state else {
             return;
         };
         self.state = Handshake::Complete {
@@ -340,146 +325,37 @@ impl Channel {
             customer_message: String::new(),
         };
         let body = serde_json::to_vec(&complete).unwrap_or_default();
-        self.send(PayloadType::HandshakeComplete, &body, now);
+        let kind = PayloadType::HandshakeComplete;
+        self.outgoing.send(kind, &body, now);
         self.noticed_at = after(now, self.notices_after);
     }
 
-    fn handle_acknowledge(&mut self, body: &[u8], now: Instant) {
-        let Ok(acknowledge) = Acknowledge::read(body) else {
-            return;
-        };
-        let number = acknowledge.sequence_number.0;
-        let Some(at) = self.kept.iter().position(|kept| kept.number >= number) else {
-            return;
-        };
-        if self.kept.get(at).is_none_or(|kept| kept.number != number) {
-            return;
-        }
-        if let Some(kept) = self.kept.remove(at) {
-            // Unlike ours, its samples include messages that were sent again.
-            let sample = now.saturating_duration_since(kept.sent_at);
-            self.variation = self.variation * 3 / 4 + self.round_trip.abs_diff(sample) / 4;
-            self.round_trip = self.round_trip * 7 / 8 + sample / 8;
-            self.timeout =
-                (self.round_trip + (self.variation * 4).max(GRANULARITY)).min(MAX_TIMEOUT);
-        }
-    }
-
-    /// Sends bytes of the port: at most 1024 a message.
+    /// Sends port data, at most 1024 bytes per message.
     pub(super) fn send_output(&mut self, payload: &[u8], now: Instant) {
-        self.send(PayloadType::Output, payload, now);
+        self.outgoing.send(PayloadType::Output, payload, now);
     }
 
     pub(super) fn send_flag(&mut self, flag: Flag, now: Instant) {
-        self.send(PayloadType::Flag, &flag.to_bytes(), now);
-    }
-
-    fn send(&mut self, kind: PayloadType, payload: &[u8], now: Instant) {
-        let number = self.next_number;
-        self.next_number += 1;
-        let flags = if number == 0 { Flags::SYN } else { Flags::NONE };
-        let frame = self.frame(
-            MessageType::OutputStreamData,
-            number,
-            flags,
-            kind,
-            payload,
-            now,
-        );
-        self.write(frame.clone());
-        // A full buffer does not stop it from sending, only from sending again.
-        if self.kept.len() < self.buffer {
-            self.kept.push_back(Kept {
-                number,
-                frame,
-                sent_at: now,
-            });
-        }
-    }
-
-    /// Whether it could be written.
-    fn acknowledge(&mut self, body: &Acknowledge, now: Instant) -> bool {
-        let mut payload = BytesMut::new();
-        body.write(&mut payload);
-        let flags = Flags::SYN | Flags::FIN;
-        let frame = self.frame(
-            MessageType::Acknowledge,
-            0,
-            flags,
-            PayloadType::None,
-            &payload,
-            now,
-        );
-        self.write(frame);
-        !self.broken
-    }
-
-    fn write(&mut self, frame: Bytes) {
-        if !self.broken {
-            self.outgoing.push_back(frame);
-        }
+        self.outgoing.send(PayloadType::Flag, &flag.to_bytes(), now);
     }
 
     /// The plugin is done; the service ends the session.
     pub(super) fn report_terminating(&mut self, now: Instant) {
-        self.report_state("Terminating", now);
-    }
-
-    /// Its report to the service, which clients must ignore.
-    fn report_state(&mut self, state: &str, now: Instant) {
-        let body = json!({ "SchemaVersion": 1, "SessionState": state, "SessionId": "" });
-        let flags = Flags::SYN | Flags::FIN;
-        let body = body.to_string();
-        let kind = MessageType::AgentSessionState;
-        let frame = self.frame(kind, 0, flags, PayloadType::None, body.as_bytes(), now);
-        self.write(frame);
-    }
-
-    fn frame(
-        &mut self,
-        message_type: MessageType,
-        number: i64,
-        flags: Flags,
-        payload_type: PayloadType,
-        payload: &[u8],
-        now: Instant,
-    ) -> Bytes {
-        let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + payload.len());
-        frame.resize(PAYLOAD_OFFSET, 0);
-        frame.extend_from_slice(payload);
-        Header {
-            message_type,
-            schema_version: 1,
-            created_date: self
-                .started_unix
-                .saturating_add(now.saturating_duration_since(self.started)),
-            sequence_number: SequenceNumber(number),
-            flags,
-            message_id: MessageId(
-                uuid::Builder::from_random_bytes(self.random.u128(..).to_be_bytes()).into_uuid(),
-            ),
-            payload_type,
-        }
-        .seal(&mut frame);
-        frame.freeze()
+        self.outgoing.report_state("Terminating", now);
     }
 
     /// The next message for the websocket.
     pub(super) fn poll_transmit(&mut self) -> Option<Bytes> {
-        self.outgoing.pop_front()
+        self.outgoing.poll_transmit()
     }
 
     pub(super) fn poll_timeout(&self) -> Instant {
-        match self.state {
-            Handshake::Asked => self.resend_at.min(self.handshake_due()),
-            _ => self.resend_at,
+        let resend = self.outgoing.poll_timeout();
+        let due = self.started.checked_add(self.handshake_timeout);
+        match (&self.state, due) {
+            (Handshake::Requested, Some(due)) => resend.min(due),
+            _ => resend,
         }
-    }
-
-    fn handshake_due(&self) -> Instant {
-        self.started
-            .checked_add(self.handshake_timeout)
-            .unwrap_or(self.resend_at)
     }
 
     /// When the port may start.
@@ -487,30 +363,27 @@ impl Channel {
         matches!(self.state, Handshake::Complete { .. }).then_some(self.noticed_at)
     }
 
+    /// The text that ends a session whose handshake failed.
+    pub(super) fn failed(&self) -> Option<&str> {
+        match &self.state {
+            Handshake::Failed { text } => Some(text),
+            _ => None,
+        }
+    }
+
     /// The client did not answer the handshake in time.
     pub(super) fn has_timed_out(&self, now: Instant) -> bool {
-        self.state == Handshake::Asked
+        self.state == Handshake::Requested
             && now.saturating_duration_since(self.started) >= self.handshake_timeout
     }
 
-    /// Every 100 ms: the oldest message, if it is overdue. Only that one.
+    /// Runs the timer of retransmissions.
     pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if now < self.resend_at {
-            return;
-        }
-        self.resend_at = now + RESEND_INTERVAL;
-        let timeout = self.timeout;
-        if let Some(oldest) = self.kept.front_mut().filter(|_| self.active)
-            && now.saturating_duration_since(oldest.sent_at) > timeout
-        {
-            oldest.sent_at = now;
-            let frame = oldest.frame.clone();
-            self.write(frame);
-        }
+        self.outgoing.handle_timeout(!self.active, now);
     }
 }
 
-/// Announces the session's type. Only ports have properties there.
+/// Announces the session's type. Only port sessions have properties there.
 fn request(config: &AgentConfig) -> HandshakeRequest {
     if config.session_type == SessionType::Port {
         return HandshakeRequest::port(config.version.clone(), &config.properties);

@@ -1,4 +1,4 @@
-//! What an agent is like, and what kind of session it serves.
+//! The agent's configuration: its version and limits, and the session that it serves.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -13,6 +13,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The plugin that the session's document asks for (`agent/appconfig/constants.go` @1c217c89).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SessionType {
     /// Port forwarding and SSH.
     Port,
@@ -41,10 +42,12 @@ impl SessionType {
     }
 }
 
-/// Configures an [`Agent`](super::Agent).
+/// Configures an [`Agent`](super::Agent). [`AgentConfig::new`] has the real one's values; fields can
+/// be changed afterwards.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct AgentConfig {
-    /// The agent's version, which decides what it can do.
+    /// The agent's version, which decides its behaviour.
     pub version: String,
     /// The session document's properties.
     pub properties: SessionProperties,

@@ -1,4 +1,4 @@
-//! Deadlines that no length of time can carry out of range.
+//! Deadlines that do not overflow, however long the wait.
 
 use std::time::{Duration, Instant};
 

@@ -1,16 +1,17 @@
 //! Addresses that the agent does not forward to (`agent/appconfig/constants.go` and
 //! `agent/session/plugins/port/port.go` @1c217c89; release notes of 3.1.1374.0, 3.3.551.0,
-//! 3.3.4851.0 and 3.3.5068.0). Names are judged by the addresses that they resolve to.
+//! 3.3.4851.0 and 3.3.5068.0). Names are checked by the addresses that they resolve to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The agent also denies the VPC's first four addresses and its last one from here on.
+/// The first version that also denies the VPC's first four addresses and its last one.
 const FIRST_TO_KNOW_ITS_VPC: [u32; 4] = [3, 1, 1374, 0];
-/// The time service and Windows activation are denied under their IPv6 addresses too.
+/// The first version that denies the time service and Windows activation at their IPv6 addresses.
 const FIRST_TO_DENY_MORE_IPV6: [u32; 4] = [3, 3, 551, 0];
-/// Loopback, link-local addresses and the container credential endpoints of ECS and EKS.
+/// The first version that denies loopback, link-local addresses and the container credential endpoints
+/// of ECS and EKS.
 const FIRST_TO_DENY_LOOPBACK: [u32; 4] = [3, 3, 4851, 0];
-/// The unspecified address, which connects to loopback as well.
+/// The first version that denies the unspecified address, which connects to loopback as well.
 const FIRST_TO_DENY_UNSPECIFIED: [u32; 4] = [3, 3, 5068, 0];
 
 /// `fd00:ec2::/32`: instance metadata and its neighbours, by the last group.
@@ -39,7 +40,7 @@ impl Vpc {
 
 /// Whether an agent of this version, in this VPC, refuses to forward to `address`.
 pub(super) fn is_denied(address: IpAddr, version: [u32; 4], vpc: Vpc) -> bool {
-    // Go's `net.IP.Equal` takes an IPv4-mapped address for the IPv4 address, in every version.
+    // Go's `net.IP.Equal` treats an IPv4-mapped address as the IPv4 address, in every version.
     match address.to_canonical() {
         IpAddr::V4(address) => {
             matches!(

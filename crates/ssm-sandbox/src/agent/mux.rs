@@ -12,7 +12,7 @@ use super::smux::{Received, Smux};
 #[derive(Debug)]
 pub(super) struct MuxPort {
     smux: Smux,
-    /// Connections are made one after the other, in line.
+    /// Connections are made one at a time: a slow one delays the next.
     dialling: Option<u32>,
 }
 
@@ -29,7 +29,7 @@ impl MuxPort {
         self.smux.is_full()
     }
 
-    /// The session failed, and with it the agent's.
+    /// The smux session failed, which ends the agent's.
     pub(super) fn is_dead(&self) -> bool {
         self.smux.is_dead()
     }
@@ -46,7 +46,7 @@ impl MuxPort {
         self.dialling.map(ConnectionId)
     }
 
-    /// The outcome of a dial; whether the client is to be told of a failure.
+    /// Takes the outcome of a dial; returns whether to report a failure to the client.
     pub(super) fn dialled(&mut self, id: ConnectionId, connected: bool) -> bool {
         self.dialling.take_if(|dialling| *dialling == id.0);
         if !connected {
@@ -75,7 +75,7 @@ impl MuxPort {
         self.smux.write(id.0, data);
     }
 
-    /// Either side ended the connection, which ends both.
+    /// Either side closed the connection, which closes both directions.
     pub(super) fn closed(&mut self, id: ConnectionId) {
         self.smux.close(id.0);
     }

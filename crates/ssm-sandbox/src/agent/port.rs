@@ -54,7 +54,7 @@ impl Port {
         }
     }
 
-    /// Whether the client is to be told of a failure.
+    /// Whether to report a failure to the client.
     pub(super) fn dialled(&mut self, id: ConnectionId, outcome: Result<(), String>) -> bool {
         match self {
             Self::NotYet | Self::Shell(_) => false,
@@ -141,7 +141,7 @@ impl Port {
     }
 }
 
-/// What the data channel sees of the port.
+/// The port as the data channel sees it.
 pub(super) struct Plugin<'a> {
     pub(super) port: &'a mut Port,
     pub(super) terminated: bool,

@@ -1,5 +1,5 @@
-//! The agent's shell and command plugins, as far as the sandbox has them: the session is a real one,
-//! the shell of its account is not there (`agent/session/shell/shell.go` @1c217c89).
+//! The agent's shell and command plugins, on an instance without a shell: the session starts as a
+//! real one and ends at once (`agent/session/shell/shell.go` @1c217c89).
 //!
 //! A shell's first output says that the account may not log in, a non-interactive command's that it
 //! could not be started; then the session ends with the text that agents give for a command that
@@ -27,13 +27,13 @@ pub(super) struct Shell {
     /// The session's last text.
     end: String,
     prints_at: Instant,
-    /// Its pseudo-terminal is there: input is taken.
+    /// Its pseudo-terminal is open: input is accepted.
     started: bool,
     printed_at: Option<Instant>,
 }
 
 impl Shell {
-    /// Started by the agent; `None` is a port session.
+    /// The shell of a session; `None` for a port session.
     pub(super) fn new(config: &AgentConfig, now: Instant) -> Option<Self> {
         let has_command = config
             .properties
@@ -100,7 +100,7 @@ impl Shell {
         }
     }
 
-    /// The session's end, once everything is `acknowledged` or has had its time.
+    /// The text that ends the session, once all output is `acknowledged` or the time for that is up.
     pub(super) fn end(&self, acknowledged: bool, now: Instant) -> Option<&str> {
         let printed_at = self.printed_at?;
         (acknowledged || now >= printed_at + DRAIN).then_some(self.end.as_str())

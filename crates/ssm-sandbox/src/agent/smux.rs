@@ -39,7 +39,7 @@ pub(super) struct Smux {
 #[derive(Debug, Default)]
 struct Stream {
     received: VecDeque<Bytes>,
-    /// The client's FIN came.
+    /// The client's FIN arrived.
     finished: bool,
 }
 
@@ -47,11 +47,11 @@ struct Stream {
 struct Keepalive {
     send_at: Instant,
     check_at: Instant,
-    /// Something came since the last check.
-    heard: bool,
+    /// A frame arrived since the last check.
+    received_frame: bool,
 }
 
-/// What there is to read of a stream.
+/// The next part of a stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Received {
     Data(Bytes),
@@ -72,13 +72,13 @@ impl Smux {
             keepalive: keepalive.then(|| Keepalive {
                 send_at: now + KEEPALIVE_INTERVAL,
                 check_at: now + KEEPALIVE_TIMEOUT,
-                heard: true,
+                received_frame: true,
             }),
             dead: false,
         }
     }
 
-    /// The client's bytes were not smux, or it was silent for too long.
+    /// The client sent something other than smux, or nothing for too long.
     pub(super) fn is_dead(&self) -> bool {
         self.dead
     }
@@ -89,7 +89,7 @@ impl Smux {
 
     pub(super) fn handle(&mut self, bytes: &[u8]) {
         if let Some(keepalive) = &mut self.keepalive {
-            keepalive.heard = true;
+            keepalive.received_frame = true;
         }
         self.input.extend_from_slice(bytes);
         while !self.dead
@@ -188,7 +188,7 @@ impl Smux {
     }
 
     pub(super) fn wants_transmit(&self) -> bool {
-        // A session that failed says nothing more, not even the end of its streams.
+        // A session that failed sends nothing more, not even the end of its streams.
         !self.dead && !self.out.is_empty()
     }
 
@@ -214,8 +214,8 @@ impl Smux {
         }
         if now >= keepalive.check_at {
             keepalive.check_at = now + KEEPALIVE_TIMEOUT;
-            // A session that is too full to read hears nothing.
-            self.dead = !std::mem::take(&mut keepalive.heard) && !full;
+            // A session that is too full to read receives nothing.
+            self.dead = !std::mem::take(&mut keepalive.received_frame) && !full;
         }
         if nop {
             self.frame(NOP, 0, &[]);

@@ -1,10 +1,12 @@
-//! The agent's habits, in virtual time, and the sessions recorded from the real one.
+//! The agent's behaviour in virtual time, and sessions recorded from the real one.
 
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
-use ssm_protocol::payload::{Acknowledge, Flag, HandshakeResponse, SessionProperties};
+use ssm_protocol::payload::{
+    Acknowledge, ActionStatus, Flag, HandshakeResponse, ProcessedAction, SessionProperties,
+};
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
@@ -85,7 +87,7 @@ impl Agent {
         agent
     }
 
-    /// One that does not know it itself.
+    /// One that does not regard its handshake as complete yet.
     fn completed(version: &str) -> Self {
         let mut agent = Self::asked_by(version, false);
         agent.acknowledge(0);
@@ -197,7 +199,7 @@ fn data_before_the_agent_notices_its_handshake_is_dropped() {
 }
 
 #[test]
-fn a_client_that_does_not_answer_is_given_up_after_15_seconds() {
+fn the_handshake_times_out_after_15_seconds() {
     let agent = Agent::asked(false);
     assert!(!agent.channel.has_timed_out(agent.now + 14_999 * MS));
     assert!(agent.channel.has_timed_out(agent.now + 15_000 * MS));
@@ -224,6 +226,28 @@ fn the_handshake_may_take_as_long_as_configured() {
 }
 
 #[test]
+fn a_client_that_fails_an_action_ends_the_session() {
+    for status in [ActionStatus::Failed, ActionStatus::Unsupported] {
+        let mut agent = Agent::asked(false);
+        let response = HandshakeResponse {
+            client_version: "1.2.764.0".to_owned(),
+            processed_client_actions: vec![ProcessedAction {
+                action_type: "SessionType".to_owned(),
+                action_status: status,
+                action_result: serde_json::Value::Null,
+                error: String::new(),
+            }],
+            errors: None,
+        };
+        let body = serde_json::to_vec(&response).expect("plain data");
+        agent.receive(0, PayloadType::HandshakeResponse, &body);
+        assert_eq!(kinds(&agent.written()), ["acknowledge"]);
+        let text = agent.channel.failed().expect("failed");
+        assert!(text.contains("SessionType"), "{text}");
+    }
+}
+
+#[test]
 fn a_held_handshake_completes_when_released() {
     let mut agent = Agent::asked(true);
     agent.respond();
@@ -246,7 +270,7 @@ fn a_message_is_acknowledged_when_taken_and_when_repeated() {
 }
 
 #[test]
-fn an_agent_before_3_2_1041_0_says_nothing_of_what_it_processed_before() {
+fn agents_before_3_2_1041_0_do_not_acknowledge_duplicates() {
     for (version, again) in [("3.2.1041.0", true), ("3.2.1040.0", false)] {
         let mut agent = Agent::ready_as(version);
         agent.output(2, b"b");
@@ -263,7 +287,7 @@ fn an_agent_before_3_2_1041_0_says_nothing_of_what_it_processed_before() {
 }
 
 #[test]
-fn a_port_that_is_not_connected_takes_nothing_and_before_3_0_655_0_throws_it_away() {
+fn unconnected_ports_refuse_data_or_drop_it_before_3_0_655_0() {
     for (version, rejects) in [("3.0.655.0", true), ("3.0.654.0", false)] {
         for kind in [PayloadType::Output, PayloadType::Size] {
             let mut agent = Agent::ready_as(version);
@@ -292,7 +316,7 @@ fn the_size_of_a_terminal_is_acknowledged_and_ignored() {
 }
 
 #[test]
-fn messages_ahead_are_acknowledged_kept_and_delivered_in_order() {
+fn early_messages_are_acknowledged_and_delivered_in_order() {
     let mut agent = Agent::ready();
     agent.output(3, b"c");
     agent.output(2, b"b");
@@ -311,7 +335,7 @@ fn digests_are_not_verified() {
 }
 
 #[test]
-fn only_the_oldest_message_is_sent_again_every_100_ms_at_most() {
+fn only_the_oldest_message_is_repeated_every_100_ms() {
     let mut agent = Agent::ready();
     for byte in [b"a", b"b", b"c"] {
         agent.channel.send_output(byte, agent.now);
@@ -380,7 +404,7 @@ fn unhex(hex: &str) -> Bytes {
         .collect()
 }
 
-/// What a message is, whatever its id, date and times.
+/// A message without its id, date and times.
 fn essence(message: &Message) -> (String, i64, u64, PayloadType, serde_json::Value) {
     let mut payload = serde_json::from_slice::<serde_json::Value>(&message.payload)
         .unwrap_or_else(|_| message.payload.to_vec().into());
@@ -401,7 +425,7 @@ fn essence(message: &Message) -> (String, i64, u64, PayloadType, serde_json::Val
 
 /// The real agent's messages, given the real client's.
 #[test]
-fn writes_what_the_real_agent_was_recorded_to_write() {
+fn messages_match_those_recorded_from_the_real_agent() {
     for text in [
         include_str!("recorded/session-mux.json"),
         include_str!("recorded/session-basic.json"),
@@ -470,7 +494,7 @@ fn writes_what_the_real_agent_was_recorded_to_write() {
 }
 
 #[test]
-fn what_it_cannot_acknowledge_it_processes_again_from_3_0_655_0_on() {
+fn unacknowledged_messages_are_reprocessed_from_3_0_655_0_on() {
     for (version, received, again) in [
         ("3.3.4851.0", &b"onceonceonce"[..], 2),
         ("3.0.655.0", b"onceonceonce", 2),

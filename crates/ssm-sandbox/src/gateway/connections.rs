@@ -55,8 +55,8 @@ impl Connections {
         lock(&self.shared)
     }
 
-    /// After anything was done to the agent: makes its connections and wakes those that it has
-    /// something for. `cx` is woken when a connection did something to it.
+    /// To be called after every change of the agent: makes its connections and wakes those that it
+    /// has something for. `cx` is woken when a connection changed the agent.
     pub(super) fn dispatch(&mut self, cx: &Context<'_>) {
         while self.tasks.try_join_next().is_some() {}
         let mut shared = lock(&self.shared);
@@ -74,7 +74,7 @@ impl Connections {
                 waker.wake();
             }
         }
-        // All of them share one buffer. Half of it at once, so that they are not woken each time.
+        // All connections share one buffer. They are woken once half of it is free, not each time.
         let room = |id: &ConnectionId| agent.room(*id) != Some(0);
         if shared.writers.keys().next().is_some_and(room) {
             for waker in std::mem::take(&mut shared.writers).into_values() {

@@ -1,4 +1,4 @@
-//! One session: its agent, its client's websocket, and what lies between them.
+//! One session: its agent, its client's websocket, and the messages between them.
 
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
@@ -29,7 +29,7 @@ const RELAY_BUFFER: usize = 1024;
 /// Messages handled before the websocket is flushed.
 const BATCH: usize = 128;
 const ROUNDS: usize = 16;
-/// How long an agent is away whose websocket broke.
+/// How long an agent is disconnected after its websocket broke.
 const AGENT_AWAY: Duration = Duration::from_millis(100);
 /// How long a closing websocket may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,13 +39,13 @@ pub(super) async fn run(state: Arc<State>, session: NewSession) {
         return;
     };
     let id = session.id.clone();
-    let mut task = Session::new(&state, session, commands);
+    let mut task = GatewaySession::new(&state, session, commands);
     let output = poll_fn(|cx| task.poll(cx)).await;
     task.end(&output).await;
     state.ended(&id);
 }
 
-struct Session<'a> {
+struct GatewaySession<'a> {
     state: &'a State,
     id: String,
     commands: mpsc::UnboundedReceiver<Command>,
@@ -61,20 +61,20 @@ struct Session<'a> {
     /// What the websocket has not taken yet.
     writing: VecDeque<Bytes>,
     random: fastrand::Rng,
-    /// Messages that went to the agent since its websocket was broken last.
+    /// Messages delivered to the agent since its websocket last broke.
     delivered: u64,
-    /// It is broken with the next data of the port.
+    /// The agent's websocket breaks at the next port data.
     break_due: bool,
-    /// The agent is away until then.
+    /// The agent is disconnected until then.
     agent_back_at: Option<Instant>,
-    /// Messages that it processed again.
+    /// Messages that the agent processed more than once.
     repeated: u64,
     connections: Connections,
     ending: Option<String>,
     sleep: Pin<Box<Sleep>>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> GatewaySession<'a> {
     fn new(
         state: &'a State,
         session: NewSession,
@@ -201,7 +201,7 @@ impl<'a> Session<'a> {
         any
     }
 
-    /// Tells both sides that the other is here, or tells the agent that the client is gone.
+    /// Sends start_publication to both sides, or pause_publication to the agent of a client that is gone.
     fn publish(&mut self, start: bool, now: Instant) {
         let here = self.agent_back_at.is_none();
         let message = self.publication(start);
@@ -217,7 +217,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The agent's websocket broke: what is on its way to it is lost, and the client is told.
+    /// The agent's websocket broke: messages in flight to it are lost, and the client gets a
+    /// pause_publication.
     fn agent_away(&mut self, now: Instant) {
         self.delivered = 0;
         self.break_due = false;
@@ -227,7 +228,7 @@ impl<'a> Session<'a> {
         self.writing.push_back(pause);
     }
 
-    /// It has a new one.
+    /// The agent has a new websocket.
     fn agent_back(&mut self, now: Instant) {
         self.agent_back_at = None;
         let for_agent = self.publication(self.websocket.is_some());
@@ -236,7 +237,7 @@ impl<'a> Session<'a> {
         if let Some(agent) = &mut inner.agent {
             agent.set_broken(false);
             agent.handle(for_agent, now);
-            // A client that is away reads this behind the pause, if that is still to be written.
+            // A client that is away reads this after the pause, if that is still to be written.
             self.writing.push_back(for_client);
         }
     }
@@ -246,7 +247,7 @@ impl<'a> Session<'a> {
         messages::publication(start, &self.id, id, self.unix())
     }
 
-    /// Closes the websocket, as the service does with each about every hour.
+    /// Closes the websocket, as the service does about once an hour.
     fn bye(&mut self, now: Instant) {
         self.bye_at = None;
         if let Some(mut websocket) = self.websocket.take() {
@@ -262,7 +263,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The client is gone: what was on its way to it, beyond the gateway, is lost.
+    /// The client is gone: messages that had left the gateway are lost.
     fn detach(&mut self, now: Instant) {
         self.websocket = None;
         self.cut_due = false;
@@ -280,7 +281,7 @@ impl<'a> Session<'a> {
         self.state.clock.unix()
     }
 
-    /// Reads the client's messages, unless the agent is busy: it reads none then either.
+    /// Reads the client's messages, unless the agent is busy, which does not read then either.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let blocked = {
             let inner = self.connections.lock();
@@ -313,14 +314,14 @@ impl<'a> Session<'a> {
         true
     }
 
-    /// Counts a message that the websocket carried, and says when it has carried its last one.
+    /// Counts a message that the websocket carried; returns whether it was its last one.
     fn count(&mut self) {
         self.relayed += 1;
         let most = self.state.faults.cut_after;
         self.cut_due = most.is_some_and(|most| self.relayed >= most);
     }
 
-    /// Cuts the websocket once what it carried has left.
+    /// Cuts the websocket once everything written to it has left.
     fn cut(&mut self, now: Instant) {
         self.relayed = 0;
         self.detach(now);
@@ -377,7 +378,7 @@ impl<'a> Session<'a> {
             self.bye_at,
             self.agent_back_at,
         ];
-        // A client that is away cannot be what is waited for.
+        // Nothing waits for a client that is away.
         let arrivals = arrivals.into_iter().flatten().filter(|at| *at > now);
         arrivals.fold(wake, Instant::min)
     }
@@ -433,7 +434,7 @@ impl<'a> Session<'a> {
         wrote
     }
 
-    /// Delivers what is on its way, says `channel_closed`, then closes.
+    /// Delivers the messages in flight, sends `channel_closed`, then closes.
     async fn end(mut self, output: &str) {
         self.connections.stop();
         let id = self.uuid();
@@ -460,8 +461,8 @@ impl<'a> Session<'a> {
             }
             websocket.flush().await?;
             websocket.as_mut().close(None).await?;
-            // Dropped with unread acknowledgements it would be reset, and what the client has not read
-            // yet be destroyed.
+            // A socket dropped with unread acknowledgements is reset, which destroys what the client
+            // has not read yet.
             while websocket.next().await.transpose()?.is_some() {}
             Ok::<_, WsError>(())
         };

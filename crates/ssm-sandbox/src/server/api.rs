@@ -1,4 +1,4 @@
-//! The HTTP endpoint: STS, IAM, EC2 and Systems Manager behind one address, told apart by the request.
+//! The HTTP endpoint: STS, IAM, EC2 and Systems Manager at one address, distinguished by the request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,54 +10,36 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::control;
+use crate::accept::accept;
 use crate::account::AuthError;
 use crate::clock::{FURTHEST, http_date};
-use crate::services::answer::Answer;
 use crate::services::query::{Form, Service};
+use crate::services::response::ServiceResponse;
 use crate::services::{ec2, iam, query, ssm, sts};
 use crate::sigv4;
 use crate::state::State;
 use crate::state::faults::ApiFault;
-use crate::state::requests::{Asked, Outcome};
+use crate::state::requests::{RecordedParameters, RequestOutcome};
 
 const MAX_BODY: usize = 1 << 20;
-/// Of a request's head.
+/// Maximum bytes of a request's head.
 const MAX_HEAD: usize = 64 << 10;
 /// Connections that are served at once; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 512;
-/// How long a request's head may take, and how long a connection stays without any: longer than
-/// clients keep an idle one.
+/// Time allowed for a request's head, and for a connection to stay idle: longer than clients keep
+/// an idle one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
-/// How long a request's body may take.
+/// Time allowed for a request's body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-/// After an accept that failed, as it does without file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) async fn serve(listener: TcpListener, state: Arc<State>) {
-    let served = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    loop {
-        let Ok(permit) = served.clone().acquire_owned().await else {
-            return;
-        };
-        let Ok((tcp, _)) = listener.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let state = state.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            serve_connection(tcp, state).await;
-        });
-    }
+    let connection = |tcp| serve_connection(tcp, state.clone());
+    accept(listener, MOST_CONNECTIONS, connection).await;
 }
 
 async fn serve_connection(tcp: TcpStream, state: Arc<State>) {
-    if let Err(error) = tcp.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
     let service = service_fn(move |request| {
         let state = state.clone();
         async move { answer(&state, request).await }
@@ -75,7 +57,7 @@ async fn serve_connection(tcp: TcpStream, state: Arc<State>) {
 
 /// The connection is dropped without an answer.
 #[derive(Debug, thiserror::Error)]
-#[error("the answer was dropped as asked")]
+#[error("the response was dropped as a fault demanded")]
 struct Dropped;
 
 async fn answer(
@@ -154,11 +136,11 @@ async fn answer(
             Ok(respond(state, &call, key, answer, Duration::ZERO))
         }
         Some(ApiFault::DropAfterHandling) => {
-            state.record(call.action(), key, call.asked(), Outcome::Dropped);
+            state.record(call.action(), key, call.asked(), RequestOutcome::Dropped);
             Err(Dropped)
         }
         Some(ApiFault::MalformedBody) => {
-            // Spoils the date and keeps the secrets around it.
+            // Corrupts the date; the secrets around it stay.
             let body = answer
                 .body
                 .replace("<Expiration>", "<Expiration>not a date ");
@@ -167,7 +149,7 @@ async fn answer(
                 state,
                 &call,
                 key,
-                Answer { body, ..answer },
+                ServiceResponse { body, ..answer },
                 Duration::ZERO,
             ))
         }
@@ -192,7 +174,7 @@ fn respond(
     state: &State,
     call: &Call,
     key: Option<String>,
-    answer: Answer,
+    answer: ServiceResponse,
     date_ahead: Duration,
 ) -> Response<Full<Bytes>> {
     state.record(
@@ -200,8 +182,8 @@ fn respond(
         key,
         call.asked(),
         match answer.error {
-            Some(code) => Outcome::Error(code),
-            None => Outcome::Answered,
+            Some(code) => RequestOutcome::Error(code),
+            None => RequestOutcome::Answered,
         },
     );
     let mut response = Response::new(Full::new(Bytes::from(answer.body)));
@@ -253,23 +235,23 @@ impl Call {
         }
     }
 
-    /// What of it is recorded.
-    fn asked(&self) -> Asked {
+    /// The parameters to be recorded.
+    fn asked(&self) -> RecordedParameters {
         match self {
             Self::Ssm { body, .. } => {
                 let members = body.as_object().into_iter().flatten();
-                Asked::of(
+                RecordedParameters::of(
                     members.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))),
                 )
             }
-            Self::Query(_, form) => Asked::of(
+            Self::Query(_, form) => RecordedParameters::of(
                 form.iter()
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             ),
         }
     }
 
-    fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
+    fn error(&self, status: StatusCode, code: &str, message: &str) -> ServiceResponse {
         match self {
             Self::Ssm { .. } => ssm::error(status, code, message),
             Self::Query(service, _) => service.error(status, code, message),
@@ -277,7 +259,7 @@ impl Call {
     }
 
     /// Each protocol has its own codes for the same refusal.
-    fn refuse(&self, error: &AuthError) -> Answer {
+    fn refuse(&self, error: &AuthError) -> ServiceResponse {
         use crate::sigv4::SignatureError as Signature;
         let ssm = matches!(self, Self::Ssm { .. });
         let status = if ssm {

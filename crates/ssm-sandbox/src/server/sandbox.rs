@@ -1,32 +1,27 @@
-//! The handle: starts a sandbox, inspects it and steers it.
+//! The handle: inspects a running sandbox and steers it.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::api;
-use crate::account::document::Document;
+use super::builder::SandboxBuilder;
 use crate::account::instance::Instance;
-use crate::account::role::Role;
 use crate::account::session_control::Command;
-use crate::account::user::{AccessKey, User};
-use crate::account::{ACCOUNT_ID, Account, Member};
-use crate::clock::Clock;
-use crate::gateway;
+use crate::account::user::AccessKey;
+use crate::account::{ACCOUNT_ID, Member};
 use crate::state::State;
-use crate::state::faults::{ApiFault, Faults, ResumeUrl};
+use crate::state::faults::{ApiFault, ResumeUrl};
 use crate::state::requests::RecordedRequest;
 
 /// A running stand-in for AWS. Dropping it stops everything it started.
 pub struct Sandbox {
-    state: Arc<State>,
-    api: SocketAddr,
-    tasks: Vec<JoinHandle<()>>,
+    pub(super) state: Arc<State>,
+    pub(super) api: SocketAddr,
+    /// The API endpoint and the gateway.
+    pub(super) tasks: Vec<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -34,192 +29,6 @@ impl std::fmt::Debug for Sandbox {
         f.debug_struct("Sandbox")
             .field("endpoint_url", &self.endpoint_url())
             .finish_non_exhaustive()
-    }
-}
-
-/// Settings of a [`Sandbox`].
-#[derive(Debug, Clone)]
-#[must_use = "nothing is started until `start` is called"]
-pub struct SandboxBuilder {
-    users: Vec<User>,
-    roles: Vec<Role>,
-    region: String,
-    enforce_mfa: bool,
-    denied: Vec<(String, String)>,
-    instances: Vec<Instance>,
-    documents: Vec<String>,
-    clock: Clock,
-    faults: Faults,
-    port: u16,
-    control: bool,
-    resume_url: ResumeUrl,
-}
-
-impl Default for SandboxBuilder {
-    fn default() -> Self {
-        Self {
-            users: Vec::new(),
-            roles: Vec::new(),
-            region: "us-east-1".to_owned(),
-            enforce_mfa: true,
-            denied: Vec::new(),
-            instances: Vec::new(),
-            documents: Vec::new(),
-            clock: Clock::default(),
-            faults: Faults::default(),
-            port: 0,
-            control: false,
-            resume_url: ResumeUrl::default(),
-        }
-    }
-}
-
-impl SandboxBuilder {
-    /// Adds an IAM user. The default is `taro`, with one virtual MFA device.
-    pub fn user(mut self, user: impl Into<User>) -> Self {
-        self.users.push(user.into());
-        self
-    }
-
-    /// Adds a role. By default every role name can be assumed.
-    pub fn role(mut self, role: Role) -> Self {
-        self.roles.push(role);
-        self
-    }
-
-    /// The region that answers name; requests for any region are accepted. Default `us-east-1`.
-    pub fn region(mut self, region: impl Into<String>) -> Self {
-        self.region = region.into();
-        self
-    }
-
-    /// Whether every Systems Manager action is denied without an MFA session. Default `true`.
-    pub fn enforce_mfa(mut self, enforce: bool) -> Self {
-        self.enforce_mfa = enforce;
-        self
-    }
-
-    /// Denies an action of Systems Manager or EC2, such as `ssm:GetConnectionStatus`, to every caller.
-    /// `context` is the end of AWS's error text, after the resource, such as `because no identity-based policy allows the ssm:GetConnectionStatus
-    /// action` or `with an explicit deny in a service control policy` (IAM User Guide,
-    /// "Troubleshoot access denied error messages").
-    pub fn deny(mut self, action: impl Into<String>, context: impl Into<String>) -> Self {
-        self.denied.push((action.into(), context.into()));
-        self
-    }
-
-    /// Adds a managed instance.
-    pub fn instance(mut self, instance: Instance) -> Self {
-        self.instances.push(instance);
-        self
-    }
-
-    /// Adds a session document of the account, of type `Port` with `portNumber`,
-    /// `host`, `localPortNumber`, `localConnectionType` and `localUnixSocket`.
-    pub fn document(mut self, name: impl Into<String>) -> Self {
-        self.documents.push(name.into());
-        self
-    }
-
-    /// The clock that governs codes and the expiry of sessions.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Faults between the gateway and every client.
-    pub fn faults(mut self, faults: Faults) -> Self {
-        self.faults = faults;
-        self
-    }
-
-    /// Port of the API endpoint. Default: a free one.
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-
-    /// The `StreamUrl` of ResumeSession's answers. Default: as StartSession's.
-    pub fn resume_url(mut self, kind: ResumeUrl) -> Self {
-        self.resume_url = kind;
-        self
-    }
-
-    /// Whether scripts may steer the sandbox over HTTP at its API endpoint. Default `false`.
-    ///
-    /// | | |
-    /// |---|---|
-    /// | `GET /sandbox/` | this list |
-    /// | `GET /sandbox/code?serial=…` | what the device shows; without `serial` the first user's first |
-    /// | `GET /sandbox/requests` | the requests so far, one JSON object a line |
-    /// | `GET /sandbox/sessions` | the sessions, as DescribeSessions has them, one JSON object a line |
-    /// | `POST /sandbox/fault?action=…&kind=…` | [`Sandbox::fail_next`]: `throttle`, `error-after-handling`, `drop-after-handling`, `malformed-body`, `date-ahead` with `seconds`, `refuse` with `code` and `message` |
-    /// | `POST /sandbox/resume-url?kind=…` | [`Sandbox::set_resume_url`]: `same`, `new-cell`, `empty`, `absent` |
-    /// | `POST /sandbox/expire` | [`Sandbox::expire_sessions`] |
-    /// | `POST /sandbox/advance?seconds=…` | [`Clock::advance`] |
-    /// | `POST /sandbox/instance?id=…` | [`Sandbox::set_instance`]: with `online`, `connected`, `stopped` (`true` or `false`), `name`, `agent-version`, `destination` |
-    ///
-    /// Of all sessions, or with `session=ID` of one:
-    ///
-    /// | | |
-    /// |---|---|
-    /// | `POST /sandbox/cut` | [`Sandbox::cut_websockets`] |
-    /// | `POST /sandbox/close` | [`Sandbox::close_websockets`] |
-    /// | `POST /sandbox/silence` | [`Sandbox::go_silent`] |
-    /// | `POST /sandbox/speak` | [`Sandbox::speak_again`] |
-    /// | `POST /sandbox/break-agent` | [`Sandbox::break_agent_websockets`] |
-    /// | `POST /sandbox/forget` | [`Sandbox::forget_sessions`] |
-    /// | `POST /sandbox/terminate` | [`Sandbox::terminate_sessions`] |
-    ///
-    /// A request with an `Origin`, as web pages make them, is refused.
-    pub fn control(mut self, control: bool) -> Self {
-        self.control = control;
-        self
-    }
-
-    /// Starts everything on 127.0.0.1.
-    ///
-    /// # Errors
-    /// If the sandbox cannot listen on loopback.
-    ///
-    /// # Panics
-    /// If called outside a tokio runtime with time and I/O enabled.
-    pub async fn start(mut self) -> io::Result<Sandbox> {
-        if self.users.is_empty() {
-            self.users.push("taro".into());
-        }
-        let api_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await?;
-        let gateway_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let api = api_listener.local_addr()?;
-        let mut account = Account::new(
-            self.users,
-            self.roles,
-            self.enforce_mfa,
-            fastrand::Rng::new(),
-        );
-        account.denied.extend(self.denied);
-        account.documents = Document::standard();
-        for name in self.documents {
-            account.documents.insert(name, Document::custom());
-        }
-        for instance in self.instances {
-            account.instances.insert(instance.id.clone(), instance);
-        }
-        let gateway = format!("ws://{}", gateway_listener.local_addr()?);
-        let state = State::new(
-            self.clock,
-            self.region,
-            gateway,
-            self.faults,
-            self.control,
-            account,
-        );
-        state.set_resume_url(self.resume_url);
-        let tasks = vec![
-            tokio::spawn(api::serve(api_listener, state.clone())),
-            tokio::spawn(gateway::serve(gateway_listener, state.clone())),
-        ];
-        Ok(Sandbox { state, api, tasks })
     }
 }
 
@@ -293,7 +102,7 @@ impl Sandbox {
         devices.map(|device| device.serial.clone()).collect()
     }
 
-    /// The code a device shows; `None` if it does not exist or has no codes.
+    /// The code that a device shows; `None` if it does not exist or has no codes.
     pub fn next_unused_code_of(&self, serial: &str) -> Option<String> {
         let account = self.state.account();
         let device = account.device(serial).filter(|device| device.has_codes())?;
@@ -327,7 +136,7 @@ impl Sandbox {
         self.state.add_fault(action, fault);
     }
 
-    /// The `StreamUrl` of ResumeSession's answers from now on.
+    /// The `StreamUrl` in ResumeSession's response from now on.
     pub fn set_resume_url(&self, kind: ResumeUrl) {
         self.state.set_resume_url(kind);
     }
@@ -338,7 +147,7 @@ impl Sandbox {
         self.state.requests()
     }
 
-    /// How many requests of an action there were.
+    /// How many requests of an action arrived.
     pub fn request_count(&self, action: &str) -> usize {
         self.requests()
             .iter()
@@ -377,9 +186,7 @@ impl Sandbox {
     /// The service forgets every session: ResumeSession returns no token. Its websockets stay open
     /// until they are cut.
     pub fn forget_sessions(&self) {
-        for session in self.state.account().sessions.values_mut() {
-            session.forgotten = true;
-        }
+        self.state.forget(None);
     }
 
     /// Makes API and gateway refuse new connections; open ones stay open.
@@ -390,9 +197,7 @@ impl Sandbox {
     }
 
     fn tell(&self, command: impl Fn() -> Command) {
-        for control in self.state.controls(None) {
-            control.send(command());
-        }
+        self.state.tell(None, command);
     }
 
     /// Closes every websocket with 1000 "Bye", as the service does about once an hour.

@@ -9,14 +9,14 @@ use http::StatusCode;
 
 use crate::account::{ACCOUNT_ID, Account, Caller};
 use crate::clock::iso8601;
-use crate::services::answer::Answer;
 use crate::services::query::{EC2, Failure, Form, escape, unauthorized};
+use crate::services::response::ServiceResponse;
 use crate::state::State;
 
-/// What is answered here.
+/// The actions implemented here.
 pub(crate) const ACTIONS: [&str; 2] = ["GetPasswordData", "DescribeInstances"];
 
-pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
+pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> ServiceResponse {
     let mut account = state.account();
     let action = form.get("Action").map_or("", String::as_str);
     let outcome = match action {
@@ -25,7 +25,7 @@ pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
         other => Err(EC2.unknown_action(other)),
     };
     match outcome {
-        Ok(body) => Answer {
+        Ok(body) => ServiceResponse {
             status: StatusCode::OK,
             content_type: "text/xml;charset=UTF-8",
             body: format!(
@@ -38,8 +38,7 @@ pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
     }
 }
 
-/// The service passes on what the instance left, in lines as the console has it; it checks nothing
-/// of it.
+/// The service passes on what the instance reported, in lines as on its console, without checking it.
 fn get_password_data(
     state: &State,
     account: &Account,

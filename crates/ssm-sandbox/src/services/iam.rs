@@ -1,17 +1,17 @@
 //! Identity and Access Management: what users need to find their own MFA devices.
 
 use crate::account::{Account, Caller, Kind, Member};
-use crate::services::answer::Answer;
 use crate::services::query::{Failure, Form, IAM, denied, escape};
+use crate::services::response::ServiceResponse;
 use crate::state::State;
 
-/// Users and their devices have been there since this moment.
+/// When users and devices were created.
 const CREATED: &str = "2026-01-01T00:00:00Z";
 
-/// What is answered here.
+/// The actions implemented here.
 pub(crate) const ACTIONS: [&str; 2] = ["ListMFADevices", "GetUser"];
 
-pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
+pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> ServiceResponse {
     let mut account = state.account();
     let action = form.get("Action").map_or("", String::as_str);
     let outcome = match action {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use super::answer::Answer;
+use super::response::ServiceResponse;
 
 pub(crate) type Form = BTreeMap<String, String>;
 
@@ -51,7 +51,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> Failure {
     }
 }
 
-/// A denial of EC2; `context` is what AWS's text says at its end.
+/// A denial of EC2; `context` is the end of AWS's text.
 pub(crate) fn unauthorized(
     arn: &str,
     action: &str,
@@ -98,10 +98,10 @@ impl Service {
         action: &str,
         outcome: Result<String, Failure>,
         request_id: uuid::Uuid,
-    ) -> Answer {
+    ) -> ServiceResponse {
         let namespace = self.namespace();
         match outcome {
-            Ok(result) => Answer {
+            Ok(result) => ServiceResponse {
                 status: StatusCode::OK,
                 content_type: "text/xml",
                 body: format!(
@@ -114,12 +114,12 @@ impl Service {
         }
     }
 
-    pub(crate) fn error(&self, status: StatusCode, code: &str, message: &str) -> Answer {
+    pub(crate) fn error(&self, status: StatusCode, code: &str, message: &str) -> ServiceResponse {
         if *self == EC2 {
             return ec2_error(status, code, message);
         }
         let namespace = self.namespace();
-        Answer {
+        ServiceResponse {
             status,
             content_type: "text/xml",
             body: format!(
@@ -140,16 +140,16 @@ pub(crate) fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// EC2's errors have a form, and some codes, of their own.
-fn ec2_error(status: StatusCode, code: &str, message: &str) -> Answer {
-    // What STS and IAM call otherwise.
+/// EC2's errors have their own form, and some codes of their own.
+fn ec2_error(status: StatusCode, code: &str, message: &str) -> ServiceResponse {
+    // STS and IAM have other names for these.
     let code = match code {
         "InvalidClientTokenId" | "SignatureDoesNotMatch" => "AuthFailure",
         "ExpiredToken" => "RequestExpired",
         "ThrottlingException" => "RequestLimitExceeded",
         code => code,
     };
-    Answer {
+    ServiceResponse {
         status,
         content_type: "text/xml;charset=UTF-8",
         body: format!(

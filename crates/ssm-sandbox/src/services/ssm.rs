@@ -1,4 +1,4 @@
-//! Systems Manager's calls (AWS JSON 1.1), those of sessions here.
+//! Systems Manager's calls (AWS JSON 1.1).
 
 mod failure;
 mod managed_nodes;
@@ -18,7 +18,7 @@ use crate::account::session_control::{NewSession, SessionControl};
 use crate::account::{ACCOUNT_ID, Account, Caller, Session};
 use crate::agent::SessionType;
 use crate::gateway;
-use crate::services::answer::Answer;
+use crate::services::response::ServiceResponse;
 use crate::state::State;
 use crate::state::faults::ResumeUrl;
 use failure::{Failure, authorize, failure, target_arn};
@@ -41,7 +41,7 @@ struct OnSession {
     session_id: String,
 }
 
-/// What is answered here.
+/// The actions implemented here.
 pub(crate) const ACTIONS: [&str; 6] = [
     "StartSession",
     "ResumeSession",
@@ -51,7 +51,12 @@ pub(crate) const ACTIONS: [&str; 6] = [
     "GetConnectionStatus",
 ];
 
-pub(crate) fn answer(state: &Arc<State>, caller: &Caller, action: &str, body: &[u8]) -> Answer {
+pub(crate) fn answer(
+    state: &Arc<State>,
+    caller: &Caller,
+    action: &str,
+    body: &[u8],
+) -> ServiceResponse {
     let outcome = match action {
         "StartSession" => parse(body).and_then(|request| start_session(state, caller, &request)),
         "ResumeSession" => parse(body).and_then(|request| resume_session(state, caller, &request)),
@@ -72,7 +77,7 @@ pub(crate) fn answer(state: &Arc<State>, caller: &Caller, action: &str, body: &[
         )),
     };
     match outcome {
-        Ok(body) => Answer {
+        Ok(body) => ServiceResponse {
             status: StatusCode::OK,
             content_type: "application/x-amz-json-1.1",
             body: body.to_string(),
@@ -82,8 +87,8 @@ pub(crate) fn answer(state: &Arc<State>, caller: &Caller, action: &str, body: &[
     }
 }
 
-pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Answer {
-    Answer {
+pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> ServiceResponse {
+    ServiceResponse {
         status,
         content_type: "application/x-amz-json-1.1",
         body: json!({ "__type": code, "Message": message }).to_string(),

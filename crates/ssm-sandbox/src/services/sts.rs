@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::account::{ACCOUNT_ID, Account, Caller, CodeCheck, Kind};
 use crate::clock::iso8601;
-use crate::services::answer::Answer;
 use crate::services::query::{Failure, Form, STS, denied, escape, invalid};
+use crate::services::response::ServiceResponse;
 use crate::state::State;
 
 const INVALID_CODE: &str = "MultiFactorAuthentication failed with invalid MFA one time pass code. ";
@@ -16,10 +16,10 @@ const CODE_MISSING: &str =
 /// The longest session of a role that another session assumes.
 const CHAINED: Duration = Duration::from_secs(3600);
 
-/// What is answered here.
+/// The actions implemented here.
 pub(crate) const ACTIONS: [&str; 3] = ["GetSessionToken", "AssumeRole", "GetCallerIdentity"];
 
-pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> Answer {
+pub(crate) fn answer(state: &State, caller: &Caller, form: &Form) -> ServiceResponse {
     let now = state.clock.unix();
     let mut account = state.account();
     let action = form.get("Action").map_or("", String::as_str);

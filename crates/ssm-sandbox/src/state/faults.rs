@@ -102,12 +102,12 @@ pub struct Lossy {
 
 /// How much later a reordered message arrives.
 const REORDERED_BY: Duration = Duration::from_millis(5);
-/// Longest delay of a message.
+/// Maximum delay of a message.
 const MOST_DELAY: Duration = Duration::from_secs(24 * 3600);
-/// Messages on their way before the sender has to wait.
+/// Maximum messages in flight; beyond that the sender waits.
 const MOST_ON_THE_WAY: usize = 1 << 16;
 
-/// Messages of one direction on their way.
+/// The messages in flight in one direction.
 #[derive(Debug)]
 pub(crate) struct Wire {
     faults: Lossy,
@@ -190,7 +190,7 @@ impl Wire {
         self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Everything that is on its way, with the time of its arrival, in order.
+    /// Every message in flight with its time of arrival, in order.
     pub(crate) fn drain(&mut self, now: Instant) -> impl Iterator<Item = (Instant, Bytes)> + use<> {
         let direct = self.direct.as_mut().map(std::mem::take).unwrap_or_default();
         let queue = std::mem::take(&mut self.queue);
@@ -201,7 +201,7 @@ impl Wire {
             .chain(late)
     }
 
-    /// What is on its way is lost with the connection.
+    /// The connection broke: messages in flight are lost.
     pub(crate) fn cut(&mut self) {
         self.queue.clear();
         if let Some(direct) = &mut self.direct {

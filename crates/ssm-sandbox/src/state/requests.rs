@@ -1,11 +1,11 @@
-//! What the sandbox remembers of each request.
+//! The record of requests.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
-/// A request that the sandbox's API got. Secrets are not recorded.
+/// A request to the sandbox's API. Secrets are not recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedRequest {
@@ -15,15 +15,15 @@ pub struct RecordedRequest {
     pub at: SystemTime,
     /// The access key id it was signed with, if it named one.
     pub access_key_id: Option<String>,
-    /// Its parameters, of those that say what was asked for: `SerialNumber`, `DurationSeconds`,
+    /// Those of its parameters that tell requests apart: `SerialNumber`, `DurationSeconds`,
     /// `RoleArn`, `RoleSessionName`, `ExternalId`, `UserName`, `Target`, `DocumentName`,
     /// `SessionId`, `InstanceId`.
     pub parameters: BTreeMap<String, String>,
     /// The MFA code it carried, as a number: the sandbox counts the different codes from 1, so the
     /// same number twice is the same code sent twice.
     pub code: Option<usize>,
-    /// What became of it.
-    pub outcome: Outcome,
+    /// Its outcome.
+    pub outcome: RequestOutcome,
 }
 
 impl RecordedRequest {
@@ -33,30 +33,30 @@ impl RecordedRequest {
     }
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// It succeeded.
     Answered,
     /// It was refused with this error code.
     Error(String),
-    /// It was handled, and the answer dropped as asked.
+    /// It was handled, and the response dropped as a fault demanded.
     Dropped,
 }
 
-/// Characters of a text that are recorded.
+/// Maximum characters of a recorded text.
 const LONGEST: usize = 512;
 
-/// A client's text, not longer than is worth remembering.
+/// A client's text, cut to the length that is recorded.
 pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(LONGEST).collect()
 }
 
-/// What of a request is recorded, and the code, which is not.
+/// The parameters of a request that are recorded, and its code, which is only counted.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedParameters {
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) code: Option<Code>,
 }
@@ -74,8 +74,8 @@ impl std::fmt::Debug for Code {
     }
 }
 
-impl Asked {
-    /// Picks from all parameters of a request.
+impl RecordedParameters {
+    /// Selects from all parameters of a request.
     pub(crate) fn of<'a>(all: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         const RECORDED: [&str; 10] = [
             "InstanceId",

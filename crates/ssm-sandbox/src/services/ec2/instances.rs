@@ -19,7 +19,7 @@ const IMAGE: &str = "ami-0123456789abcdef0";
 const KIND: &str = "t3.medium";
 const VPC: &str = "vpc-0123456789abcdef0";
 const SUBNET: &str = "subnet-0123456789abcdef0";
-/// Instances have been running since this moment.
+/// When instances were started.
 const LAUNCHED: u64 = 1_767_225_600;
 
 pub(super) fn describe_instances(
@@ -159,7 +159,7 @@ fn is_known(name: &str) -> bool {
 }
 
 impl Filter<'_> {
-    /// Whether any value fits any of what the instance has under this name.
+    /// Whether any value matches any of the instance's under this name.
     fn holds(&self, instance: &Instance, state: &State) -> bool {
         let has = attributes(instance, self.name, state);
         has.iter()
@@ -224,7 +224,7 @@ fn fits(pattern: &str, text: &str) -> bool {
     }
     let text: Vec<char> = text.chars().collect();
     let (mut part, mut at) = (0, 0);
-    // Where to go on when what followed the last `*` does not fit.
+    // Where to continue when the text after the last `*` does not match.
     let mut again = None;
     while let Some(character) = text.get(at) {
         match parts.get(part) {
@@ -317,7 +317,7 @@ fn reservation(instance: &Instance, state: &State) -> String {
     )
 }
 
-/// The size that was asked for, if one was.
+/// The page size, if one was requested.
 fn page_size(form: &Form, has_ids: bool) -> Result<Option<usize>, Failure> {
     let Some(asked) = form.get("MaxResults") else {
         return Ok(None);
@@ -390,7 +390,7 @@ mod tests {
         ] {
             assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
         }
-        // As many ways to fit as a text can have.
+        // As many ways to match as a text can have.
         assert!(!fits(&"*a".repeat(100), &"a".repeat(99)));
         assert!(!fits(&"?".repeat(300), &"a".repeat(300)));
     }

@@ -1,4 +1,4 @@
-//! Refusals of Systems Manager's calls, and who is refused.
+//! Refusals of Systems Manager's calls, and their authorization.
 
 use crate::account::{ACCOUNT_ID, Account, Caller};
 use crate::state::State;

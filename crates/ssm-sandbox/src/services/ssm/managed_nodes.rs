@@ -1,4 +1,4 @@
-//! What Systems Manager tells of its managed nodes.
+//! Systems Manager's listings of managed nodes.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::account::instance::{Instance, LATEST_AGENT};
 use crate::account::{ACCOUNT_ID, Caller};
 use crate::state::State;
 
-/// Items of a page, unless asked for otherwise (API Reference, DescribeInstanceInformation).
+/// Default items per page (API Reference, DescribeInstanceInformation).
 const PAGE: usize = 10;
-/// Items that may be asked for.
+/// Items that a request may ask for per page.
 const PAGES: std::ops::RangeInclusive<i64> = 5..=50;
 /// Values that a tag's filter takes: the service's own text says so.
 const TAG_VALUES: usize = 5;
 /// An agent pings every few minutes.
 const LAST_PING: Duration = Duration::from_secs(100);
-/// How long ago one that is gone was heard of last.
+/// How long ago an instance that is offline last pinged.
 const LOST: Duration = Duration::from_secs(3 * 3600);
 
 #[derive(Deserialize)]
@@ -40,7 +40,7 @@ struct StringFilter {
     values: Vec<String>,
 }
 
-/// Names its members otherwise, and knows no tags.
+/// The older form: other member names, and no tags.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LegacyFilter {
@@ -206,7 +206,7 @@ fn matches(instance: &Instance, key: &str, values: &[String]) -> bool {
 }
 
 fn information(instance: &Instance, now: Duration) -> Value {
-    let heard = if instance.is_online() {
+    let last_ping = if instance.is_online() {
         LAST_PING
     } else {
         LOST
@@ -214,7 +214,7 @@ fn information(instance: &Instance, now: Duration) -> Value {
     let mut information = json!({
         "InstanceId": instance.id,
         "PingStatus": ping_status(instance),
-        "LastPingDateTime": now.saturating_sub(heard).as_secs_f64(),
+        "LastPingDateTime": now.saturating_sub(last_ping).as_secs_f64(),
         "AgentVersion": instance.agent_version,
         "IsLatestVersion": instance.agent_version == LATEST_AGENT,
         "PlatformType": instance.platform.kind,

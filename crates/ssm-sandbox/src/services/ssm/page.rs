@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use super::failure::{Failure, failure};
 
-/// The size that was asked for, if one was.
+/// The page size, if one was requested.
 pub(super) fn page_size(
     asked: Option<i64>,
     allowed: RangeInclusive<i64>,

@@ -12,7 +12,7 @@ use crate::account::{ACCOUNT_ID, Caller, Session, SessionStatus};
 use crate::clock::parse_iso8601;
 use crate::state::State;
 
-/// Items that may be asked for.
+/// Items that a request may ask for per page.
 const PAGES: std::ops::RangeInclusive<i64> = 1..=200;
 /// Items of a page, unless asked for otherwise.
 const PAGE: usize = 200;

@@ -1,4 +1,4 @@
-//! What STS and IAM grant and refuse, asked without HTTP.
+//! What STS and IAM grant and refuse, called without HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use crate::account::role::Role;
 use crate::account::user::User;
 use crate::account::{Account, Caller};
 use crate::clock::Clock;
-use crate::services::answer::Answer;
 use crate::services::query::Form;
+use crate::services::response::ServiceResponse;
 use crate::services::{iam, sts};
 use crate::state::State;
 use crate::state::faults::Faults;
@@ -56,8 +56,8 @@ fn code(state: &State, serial: &str) -> String {
     device.next_code(state.clock.unix())
 }
 
-/// The answer's text: what it granted or why it did not.
-fn text(answer: &Answer) -> &str {
+/// The response's text: what it granted, or why it refused.
+fn text(answer: &ServiceResponse) -> &str {
     let from = answer.body.find("<Message>").map_or(0, |at| at + 9);
     let to = answer.body.find("</Message>");
     answer
@@ -66,7 +66,7 @@ fn text(answer: &Answer) -> &str {
         .expect("in order")
 }
 
-fn session(state: &State, user: &str, serial: &str, code: &str) -> Answer {
+fn session(state: &State, user: &str, serial: &str, code: &str) -> ServiceResponse {
     let form = form(&[
         ("Action", "GetSessionToken"),
         ("SerialNumber", serial),
@@ -75,8 +75,8 @@ fn session(state: &State, user: &str, serial: &str, code: &str) -> Answer {
     sts::answer(state, &caller(state, user), &form)
 }
 
-/// Who holds the credentials of an answer.
-fn holder(state: &State, answer: &Answer) -> Caller {
+/// The principal of the credentials in a response.
+fn holder(state: &State, answer: &ServiceResponse) -> Caller {
     assert_eq!(answer.error, None, "{}", answer.body);
     let (_, rest) = answer
         .body
@@ -86,7 +86,7 @@ fn holder(state: &State, answer: &Answer) -> Caller {
     state.account().caller(id).expect("a known key")
 }
 
-fn assume(state: &State, caller: &Caller, role: &str, more: &[(&str, &str)]) -> Answer {
+fn assume(state: &State, caller: &Caller, role: &str, more: &[(&str, &str)]) -> ServiceResponse {
     let arn = format!("arn:aws:iam::123456789012:role/{role}");
     let mut form = form(more);
     for (name, value) in [
@@ -115,7 +115,7 @@ fn a_code_is_good_once_and_each_device_has_its_own() {
 }
 
 #[test]
-fn another_users_device_and_a_passkey_are_refused() {
+fn other_users_devices_and_passkeys_are_refused() {
     let state = state(Vec::new());
     for serial in [HANAKO, KEY, "arn:aws:iam::123456789012:mfa/nobody"] {
         let answer = session(&state, "taro", serial, "123456");
@@ -129,7 +129,7 @@ fn another_users_device_and_a_passkey_are_refused() {
 }
 
 #[test]
-fn a_serial_without_a_code_is_a_text_of_its_own() {
+fn a_serial_without_a_code_has_its_own_error_text() {
     let state = state(Vec::new());
     let form = form(&[("Action", "GetSessionToken"), ("SerialNumber", PHONE)]);
     let answer = sts::answer(&state, &caller(&state, "taro"), &form);
@@ -200,7 +200,7 @@ fn a_role_chained_from_an_mfa_session_lasts_an_hour_at_most() {
 }
 
 #[test]
-fn an_mfa_that_is_too_old_for_a_role_is_none() {
+fn a_role_refuses_an_mfa_that_is_too_old() {
     let role = Role::new("prod").max_mfa_age(Duration::from_secs(900));
     let state = state(vec![role]);
     let digits = code(&state, PHONE);

@@ -1,9 +1,9 @@
-//! What a call of any service comes to, before it becomes HTTP.
+//! The response of any service, before it becomes HTTP.
 
 use http::StatusCode;
 
-/// An API's answer before it becomes HTTP.
-pub(crate) struct Answer {
+/// A response before it becomes HTTP.
+pub(crate) struct ServiceResponse {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) body: String,
