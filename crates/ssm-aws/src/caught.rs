@@ -1,5 +1,5 @@
-//! The AWS SDK panics on some values that it did not expect. Here such a panic becomes an error of
-//! the call that caused it.
+//! The AWS SDK panics on some unexpected values. Here such a panic becomes an error of the call that
+//! caused it.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -16,8 +16,8 @@ use crate::printable::printable;
 #[error("it panicked: {0}")]
 pub struct Panicked(String);
 
-/// A future's output, or the panic that ended it. The future is not polled again, so that what it
-/// left half done stays unseen.
+/// A future's output, or the panic that ended it. The future is not polled again, so that no state
+/// that it left inconsistent is seen.
 ///
 /// # Errors
 /// When it panics.

@@ -10,13 +10,13 @@ mod sources;
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 
-use crate::resolve::Settings;
+use crate::config::resolve::Settings;
 use cached::Cached;
 pub use cached::SourceError;
 
 /// What the roles are assumed with.
 pub(crate) fn source(settings: &Settings, config: &SdkConfig) -> SharedCredentialsProvider {
-    let source = sources::Given::new(settings.source(), config);
+    let source = sources::CredentialSource::new(settings.source(), config);
     SharedCredentialsProvider::new(Cached::new(
         source.name.clone(),
         source.hint.clone(),

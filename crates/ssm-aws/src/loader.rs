@@ -1,5 +1,5 @@
-//! The one door: reads files and environment, and hands out settings, an SDK configuration and
-//! credentials that agree with each other.
+//! Reads files and environment, and provides settings, an SDK configuration and credentials that
+//! agree with each other.
 
 mod ca_bundle;
 mod files;
@@ -11,9 +11,9 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use crate::environment::Environment;
-use crate::error::ConfigError;
-use crate::resolve::{Request, Settings, resolve};
+use crate::config::environment::Environment;
+use crate::config::error::ConfigError;
+use crate::config::resolve::{Request, Settings, resolve};
 pub use ca_bundle::http_client;
 
 /// Reads the AWS configuration as the AWS CLI does.
@@ -37,25 +37,25 @@ impl std::fmt::Debug for Loader {
 }
 
 impl Loader {
-    /// Everything from the environment and the files.
+    /// A loader that takes everything from the environment and the files.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The profile to use, as by `--profile`: the environment's keys do not count then. `None` and
-    /// an empty name leave it to AWS_DEFAULT_PROFILE and AWS_PROFILE.
+    /// The profile to use, like `--profile`: the environment's keys are not used then. With `None` or
+    /// an empty name, AWS_DEFAULT_PROFILE and AWS_PROFILE decide.
     pub fn profile<T: Into<String>>(mut self, name: Option<T>) -> Self {
         self.request.profile = name.map(Into::into);
         self
     }
 
-    /// The region, before AWS_REGION and the profile's.
+    /// The region; takes precedence over AWS_REGION and the profile's.
     pub fn region<T: Into<String>>(mut self, region: Option<T>) -> Self {
         self.request.region = region.map(Into::into);
         self
     }
 
-    /// The endpoint of every service, before any that is configured.
+    /// The endpoint of every service; takes precedence over configured ones.
     pub fn endpoint_url<T: Into<String>>(mut self, url: Option<T>) -> Self {
         self.request.endpoint_url = url.map(Into::into);
         self
@@ -71,10 +71,10 @@ impl Loader {
         self
     }
 
-    /// Reads everything. No service is called; credentials are fetched when they are asked for.
+    /// Reads everything. No service is called: credentials are fetched when they are first needed.
     ///
     /// # Errors
-    /// When a file cannot be read, the profile does not exist, or what it says cannot work.
+    /// When a file cannot be read, the profile does not exist, or its settings cannot be used.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -132,15 +132,15 @@ impl AwsConfig {
         &self.sdk_config
     }
 
-    /// The same with another SDK configuration, such as one with other timeouts, for what is made
-    /// of it.
+    /// Replaces the SDK configuration, such as by one with other timeouts.
     #[must_use]
     pub fn with_sdk_config(mut self, config: SdkConfig) -> Self {
         self.sdk_config = config;
         self
     }
 
-    /// What the roles are assumed with: fetched once, shared with [`sdk_config`](Self::sdk_config).
+    /// The credentials that the roles are assumed with: fetched once, shared with
+    /// [`sdk_config`](Self::sdk_config).
     pub fn source_credentials(&self) -> &SharedCredentialsProvider {
         &self.source
     }

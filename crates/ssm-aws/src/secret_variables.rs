@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 
 /// An MFA code, for one request (`ssm-mfa`).
 const CODE_VARIABLE: &str = "SSM_TUNNEL_MFA_CODE";
-/// Where the AWS CLI hands a session, token included, to its plugin: this, or with something behind it
-/// (`awscli/customizations/sessionmanager.py` of `aws/aws-cli`).
+/// The variable in which the AWS CLI hands a session, token included, to its plugin, with or without a
+/// suffix (`awscli/customizations/sessionmanager.py` of `aws/aws-cli`).
 const SESSION_VARIABLES: &str = "AWS_SSM_START_SESSION_RESPONSE";
 
-/// Variables that secrets were read from, beside those that are always known.
+/// Other variables that secrets were read from.
 static OTHERS: Mutex<BTreeSet<OsString>> = Mutex::new(BTreeSet::new());
 
 /// Names of the environment variables that no child process may inherit: those of a code, of the
@@ -32,13 +32,13 @@ pub fn secret_variables() -> Vec<OsString> {
     names
 }
 
-/// From now on a variable is one of [`secret_variables`].
+/// Adds a variable to [`secret_variables`].
 pub fn keep_from_children(name: &OsStr) {
     let mut others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner);
     others.insert(name.to_owned());
 }
 
-/// Windows has no upper and lower case there.
+/// Names of variables are case-insensitive on Windows.
 fn is_session(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_uppercase();
     name.starts_with(SESSION_VARIABLES)
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sessions_of_the_aws_cli_are_known_by_their_beginning() {
+    fn session_variables_of_the_aws_cli_are_known_by_prefix() {
         for name in [
             "AWS_SSM_START_SESSION_RESPONSE",
             "AWS_SSM_START_SESSION_RESPONSE_1f",
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_kept_stays_so() {
+    fn kept_variables_stay_secret() {
         let name = OsStr::new("A_SEED_THAT_IS_NOT_SET");
         assert!(!secret_variables().iter().any(|it| it == name));
         keep_from_children(name);

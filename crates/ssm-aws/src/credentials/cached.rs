@@ -12,7 +12,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use crate::value;
+use crate::config::value;
 
 /// Credentials with less than this left are fetched again.
 const MARGIN: Duration = Duration::from_secs(300);

@@ -1,4 +1,4 @@
-//! When a process says that its credentials expire.
+//! The expiry in a process's output.
 
 use std::time::SystemTime;
 

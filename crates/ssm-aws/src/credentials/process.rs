@@ -11,17 +11,17 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use super::expiration;
+use crate::config::shared_config;
 use crate::printable::printable;
 use crate::secret_variables::secret_variables;
-use crate::shared_config;
 
-/// Most bytes of an answer, and of what the process says of its failure.
+/// Maximum bytes of the output, and of the error output.
 const LONGEST: u64 = 256 << 10;
 
-/// Runs the command and reads its answer.
+/// Runs the command and reads its output.
 ///
 /// # Errors
-/// When it cannot be run, fails, or answers something else.
+/// When it cannot be run, fails, or prints anything else.
 pub(super) async fn run(command: &str) -> Result<Credentials, CredentialsError> {
     let words = split(command).filter(|words| !words.is_empty());
     let Some((program, arguments)) = words.as_deref().and_then(<[String]>::split_first) else {
@@ -30,7 +30,7 @@ pub(super) async fn run(command: &str) -> Result<Credentials, CredentialsError> 
         ));
     };
     let mut process = Command::new(program);
-    // Its standard input is not ours: it may carry an ssh connection.
+    // It does not inherit standard input, which may carry an ssh connection.
     process
         .args(arguments)
         .stdin(Stdio::null())
@@ -74,7 +74,7 @@ fn split(command: &str) -> Option<Vec<String>> {
     shared_config::windows(command)
 }
 
-/// All of it, kept up to a limit: a process blocks for ever when its output is not read.
+/// Reads to the end and keeps a bounded part: a process blocks for ever when its output is not read.
 async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut pipe) = pipe {
@@ -84,7 +84,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> 
     Ok(kept)
 }
 
-/// The answer's JSON. No part of it is in an error.
+/// Parses the output. No part of it gets into an error.
 fn credentials(answer: &[u8]) -> Result<Credentials, CredentialsError> {
     let wrong = |problem: String| {
         CredentialsError::provider_error(format!("the answer of credential_process: {problem}"))

@@ -5,9 +5,9 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_credential_types::provider::future::ProvideCredentials as ProvideCredentialsFuture;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
-use crate::resolve::Role;
+use crate::config::resolve::Role;
 
-/// The SDK's provider, made when it is first asked.
+/// The SDK's provider, created when it is first used.
 #[derive(Debug)]
 pub(super) struct Assumed {
     role: Role,

@@ -1,4 +1,4 @@
-//! Where credentials begin, as providers of the AWS SDK, each given what it needs directly.
+//! The sources of credentials as providers of the AWS SDK, each configured directly.
 
 use aws_config::SdkConfig;
 use aws_config::ecs::EcsCredentialsProvider;
@@ -10,17 +10,17 @@ use aws_credential_types::provider::future::ProvideCredentials as ProvideCredent
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 
 use super::process;
+use crate::config::resolve::Source;
 use crate::printable::printable;
-use crate::resolve::Source;
 
-/// A source with its name for errors, and what helps when it has no credentials.
-pub(super) struct Given {
+/// A source, its name for errors, and a remedy for when it has no credentials.
+pub(super) struct CredentialSource {
     pub(super) name: String,
     pub(super) hint: Option<String>,
-    way: Way,
+    fetch: Fetch,
 }
 
-enum Way {
+enum Fetch {
     Process(String),
     Provider(SharedCredentialsProvider),
     /// The container's role, then the instance's.
@@ -29,14 +29,14 @@ enum Way {
     Missing(&'static str),
 }
 
-impl std::fmt::Debug for Given {
+impl std::fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut debug = f.debug_struct("Given");
+        let mut debug = f.debug_struct("CredentialSource");
         debug.field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Given {
+impl CredentialSource {
     pub(super) fn new(source: &Source, config: &SdkConfig) -> Self {
         let provider_config = provider_config(config);
         let ecs = || {
@@ -50,8 +50,8 @@ impl Given {
                 .build()
         };
         let mut hint = None;
-        let shared = |provider| Way::Provider(provider);
-        let (name, way) = match source {
+        let shared = |provider| Fetch::Provider(provider);
+        let (name, fetch) = match source {
             Source::Environment(keys) => (
                 "the environment".to_owned(),
                 shared(SharedCredentialsProvider::new(
@@ -63,7 +63,7 @@ impl Given {
                 shared(SharedCredentialsProvider::new(keys.credentials("Profile"))),
             ),
             Source::Process { profile, command } => {
-                (of_profile(profile), Way::Process(command.clone()))
+                (of_profile(profile), Fetch::Process(command.clone()))
             }
             Source::WebIdentity {
                 role_arn,
@@ -89,7 +89,7 @@ impl Given {
                     quoted(&sso.profile)
                 ));
                 #[cfg(feature = "sso")]
-                let way = {
+                let fetch = {
                     let mut builder = aws_config::sso::SsoCredentialsProvider::builder()
                         .configure(&provider_config)
                         .start_url(&sso.start_url)
@@ -100,8 +100,8 @@ impl Given {
                     shared(SharedCredentialsProvider::new(builder.build()))
                 };
                 #[cfg(not(feature = "sso"))]
-                let way = Way::Missing("this program is built without IAM Identity Center");
-                (profile, way)
+                let fetch = Fetch::Missing("this program is built without IAM Identity Center");
+                (profile, fetch)
             }
             Source::Login { profile, session } => {
                 let argument = quoted(profile);
@@ -110,17 +110,17 @@ impl Given {
                 ));
                 let name = of_profile(profile);
                 #[cfg(feature = "login")]
-                let way = shared(SharedCredentialsProvider::new(
+                let fetch = shared(SharedCredentialsProvider::new(
                     aws_config::login::LoginCredentialsProvider::builder(session)
                         .configure(&provider_config)
                         .build(),
                 ));
                 #[cfg(not(feature = "login"))]
-                let way = {
+                let fetch = {
                     let _ = session;
-                    Way::Missing("this program is built without `aws login`")
+                    Fetch::Missing("this program is built without `aws login`")
                 };
-                (name, way)
+                (name, fetch)
             }
             Source::Ec2Instance => (
                 "the instance's role".to_owned(),
@@ -147,10 +147,10 @@ impl Given {
                         "the environment, a profile, a container or an instance".to_owned()
                     }
                 };
-                (name, Way::Machine(Box::new(ecs()), Box::new(imds())))
+                (name, Fetch::Machine(Box::new(ecs()), Box::new(imds())))
             }
         };
-        Self { name, hint, way }
+        Self { name, hint, fetch }
     }
 }
 
@@ -158,7 +158,7 @@ fn of_profile(name: &str) -> String {
     format!("profile {}", printable(name))
 }
 
-/// For a command line that is to be copied.
+/// Quoted for a command line that a user copies.
 fn quoted(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./@+:".contains(c);
     if name.chars().all(plain) {
@@ -187,23 +187,25 @@ fn provider_config(config: &SdkConfig) -> ProviderConfig {
     provider
 }
 
-impl ProvideCredentials for Given {
+impl ProvideCredentials for CredentialSource {
     fn provide_credentials<'a>(&'a self) -> ProvideCredentialsFuture<'a>
     where
         Self: 'a,
     {
         ProvideCredentialsFuture::new(async {
-            match &self.way {
-                Way::Process(command) => process::run(command).await,
-                Way::Provider(provider) => provider.provide_credentials().await,
-                Way::Machine(container, instance) => match container.provide_credentials().await {
-                    Err(CredentialsError::CredentialsNotLoaded(_)) => {
-                        instance.provide_credentials().await
+            match &self.fetch {
+                Fetch::Process(command) => process::run(command).await,
+                Fetch::Provider(provider) => provider.provide_credentials().await,
+                Fetch::Machine(container, instance) => {
+                    match container.provide_credentials().await {
+                        Err(CredentialsError::CredentialsNotLoaded(_)) => {
+                            instance.provide_credentials().await
+                        }
+                        outcome => outcome,
                     }
-                    outcome => outcome,
-                },
+                }
                 #[cfg(not(all(feature = "sso", feature = "login")))]
-                Way::Missing(what) => Err(CredentialsError::invalid_configuration(*what)),
+                Fetch::Missing(what) => Err(CredentialsError::invalid_configuration(*what)),
             }
         })
     }

@@ -7,36 +7,36 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, ConnectorBuilder};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
-use crate::error::ConfigError;
-use crate::resolve::Settings;
+use crate::certificates::{CaBundleError, Certificates};
+use crate::config::error::ConfigError;
+use crate::config::resolve::Settings;
 
 /// The bundle that the settings name, if any.
 ///
 /// # Errors
-/// When it cannot be read or holds no certificate: going on with the system's would hide the
+/// When it cannot be read or holds no certificate: falling back to the system's would hide the
 /// mistake.
 pub(super) async fn read(settings: &Settings) -> Result<Option<Arc<[u8]>>, ConfigError> {
     let Some((name, path)) = settings.ca_bundle.clone() else {
         return Ok(None);
     };
     let reading = path.clone();
-    let read = tokio::task::spawn_blocking(move || std::fs::read(reading)).await;
-    let pem = read
-        .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-        .map_err(|error| ConfigError::NoCaBundle {
-            name: name.clone(),
+    let read = tokio::task::spawn_blocking(move || Certificates::read(&reading));
+    let read = read.await.unwrap_or_else(|error| {
+        Err(CaBundleError::Unreadable {
             path: path.clone(),
-            error: Arc::new(error),
-        })?;
-    let without = |reason| ConfigError::CaBundle { name, path, reason };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => Err(without(None)),
-        Ok(_) => Ok(Some(pem.into())),
-        Err(error) => Err(without(Some(error.to_string()))),
+            error: Arc::new(std::io::Error::other(error)),
+        })
+    });
+    match read {
+        Ok(certificates) => Ok(Some(certificates.pem().clone())),
+        Err(CaBundleError::Unreadable { path, error }) => {
+            Err(ConfigError::NoCaBundle { name, path, error })
+        }
+        Err(CaBundleError::NoCertificate { reason }) => {
+            Err(ConfigError::CaBundle { name, path, reason })
+        }
     }
 }
 
@@ -48,7 +48,7 @@ pub fn http_client(pem: Arc<[u8]>) -> SharedHttpClient {
         let trust = TrustStore::empty().with_pem_certificate(&*pem);
         let mut connector =
             ConnectorBuilder::default().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-        // Building it from a trust store has no failure today.
+        // Building it from a trust store cannot fail in this version of the SDK.
         if let Ok(context) = TlsContext::builder().with_trust_store(trust).build() {
             connector = connector.tls_context(context);
         }

@@ -1,4 +1,4 @@
-//! Which files are read, and how.
+//! Finds and reads the two files.
 
 use std::env;
 use std::ffi::OsString;
@@ -7,10 +7,10 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::error::ConfigError;
-use crate::shared_config::{ConfigFiles, File};
+use crate::config::error::ConfigError;
+use crate::config::shared_config::{ConfigFiles, File};
 
-/// Most bytes of a file. The largest known ones, with thousands of profiles, have a few hundred
+/// Maximum bytes of a file. The largest known ones, with thousands of profiles, have a few hundred
 /// kilobytes.
 const LONGEST: u64 = 16 << 20;
 
@@ -63,7 +63,7 @@ fn one(variable: &'static str, name: &str) -> Result<Option<File>, ConfigError> 
         Err(error) => return Err(failed(error)),
     };
     if !metadata.is_file() {
-        // As in botocore; a directory that a variable names is a mistake that is said aloud.
+        // Ignored, as in botocore; but a variable that names a directory is a mistake.
         if metadata.is_dir() && variable.is_some() {
             return Err(failed(io::Error::other("it is a directory")));
         }
@@ -91,7 +91,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The user's home, by HOME (Windows: USERPROFILE) or else by the system's record of the user.
+/// The user's home: HOME (Windows: USERPROFILE), or the system's record of the user.
 fn home() -> Option<PathBuf> {
     env::home_dir().filter(|home| !home.as_os_str().is_empty())
 }
@@ -114,7 +114,7 @@ fn expand(path: &OsString) -> PathBuf {
     text.into()
 }
 
-/// What is not set stays as it stands.
+/// Names of variables that are not set stay in the text.
 fn variables(text: &str, get: impl Fn(&str) -> Option<String>) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut expanded = String::new();

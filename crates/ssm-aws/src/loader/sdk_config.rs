@@ -1,6 +1,6 @@
-//! The settings as the AWS SDK takes them. The SDK reads neither the files nor the environment
-//! here: it gets one profile in memory that holds what is in use, so that its own parser, which is
-//! stricter than botocore's, has nothing to object to or to drop.
+//! The settings as an SDK configuration. The SDK reads neither the files nor the environment here:
+//! it gets one profile in memory with the settings in use, so that its own parser, which is stricter
+//! than botocore's, has nothing to refuse or to drop.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_types::app_name::AppName;
 
-use crate::error::ConfigError;
-use crate::resolve::{RetryMode, Settings};
+use crate::config::error::ConfigError;
+use crate::config::resolve::{RetryMode, Settings};
 
-/// A `credential_process` may ask a person.
+/// Time allowed for credentials: a `credential_process` may ask a person.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Everything but the credentials.
@@ -61,7 +61,7 @@ pub(super) async fn build(
     if let Some(Ok(name)) = settings.app_id.clone().map(AppName::new) {
         loader = loader.app_name(name);
     }
-    // A panic stays in the task, and comes out as an error.
+    // A panic ends the task and becomes an error.
     let loading = tokio::spawn(loader.load()).await;
     loading.map_err(|error| ConfigError::Sdk {
         given: match &settings.profile {
@@ -83,8 +83,8 @@ pub(super) fn with_credentials(
         .build()
 }
 
-/// The endpoints, as a file. Services and URLs are checked before: no line of it can be taken for
-/// another, or for a comment.
+/// The endpoints, as a file. Services and URLs were checked before, so that no line of it can be
+/// mistaken for another one, or for a comment.
 fn profile(settings: &Settings) -> String {
     let mut text = "[default]\n".to_owned();
     let endpoints = &settings.endpoints;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_sdk_gets_the_settings_in_use_and_nothing_else() {
+    async fn the_sdk_gets_only_the_settings_in_use() {
         let config = built(
             "[default]\n  region : eu-west-1\nretry_mode = legacy\nservices = s\nendpoint_url = https://all\nuse_fips_endpoint = TRUE\n[services s]\nssm =\n  endpoint_url = https://ssm\n[broken] /* x */\n",
             &[("AWS_ENDPOINT_URL_STS", "https://sts")],
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_configured_is_nothing_for_the_sdk_either() {
+    async fn the_sdk_gets_nothing_when_nothing_is_configured() {
         let config = built("", &[]).await;
         assert_eq!(config.region(), None);
         assert_eq!(endpoint(&config, "SSM"), None);

@@ -36,8 +36,8 @@ pub struct QueryCall {
 #[non_exhaustive]
 pub enum QueryError {
     /// The request cannot be signed.
-    #[error(transparent)]
-    Sign(#[from] SignError),
+    #[error("the request cannot be signed: {0}")]
+    Sign(SignError),
     /// The request was not sent, or its reply did not arrive.
     #[error("no reply")]
     Send(#[source] Box<SdkError<Infallible, HttpResponse>>),
@@ -106,7 +106,7 @@ impl QueryCall {
             service: self.service,
             region: &self.region,
         };
-        let signed = sign(request, credentials, now)?;
+        let signed = sign(request, credentials, now).map_err(QueryError::Sign)?;
         let total = config
             .timeout_config()
             .and_then(TimeoutConfig::operation_timeout);

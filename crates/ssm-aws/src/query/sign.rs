@@ -48,7 +48,7 @@ impl fmt::Debug for SignedHeaders {
 
 /// Why a request cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the request cannot be signed: {0}")]
+#[error("{0}")]
 pub struct SignError(String);
 
 impl SignError {

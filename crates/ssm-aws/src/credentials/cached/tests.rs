@@ -67,7 +67,7 @@ async fn many_clients_cause_one_fetch() {
 }
 
 #[tokio::test]
-async fn those_who_wait_together_share_a_failure_and_the_next_tries_again() {
+async fn waiting_callers_share_a_failure_and_the_next_one_retries() {
     let (provider, cached) = counted(0, |asked| match asked {
         1 => Err(CredentialsError::provider_error("out of luck")),
         _ => Ok(keys(None)),
@@ -128,7 +128,7 @@ async fn a_panic_of_the_provider_is_an_error_of_its_source() {
 }
 
 #[tokio::test]
-async fn credentials_that_no_header_can_hold_are_refused_and_line_ends_cut() {
+async fn credentials_lose_line_ends_and_fit_a_header() {
     let (_, cached) = counted(1, |_| {
         Ok(Credentials::new(
             "AKIAEXAMPLE\n",

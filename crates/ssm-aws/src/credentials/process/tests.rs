@@ -1,4 +1,4 @@
-//! Answers as processes give them.
+//! Output of processes, good and bad.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ fn chain(error: &CredentialsError) -> String {
 }
 
 #[test]
-fn an_empty_token_is_none_and_zones_may_be_spelled_out() {
+fn empty_tokens_are_absent_and_zones_may_be_spelled_out() {
     for rest in [
         "",
         r#","SessionToken":"""#,
@@ -37,7 +37,7 @@ fn an_empty_token_is_none_and_zones_may_be_spelled_out() {
 }
 
 #[test]
-fn wrong_answers_are_named_without_their_secrets() {
+fn wrong_output_is_named_without_its_secrets() {
     for (text, words) in [
         ("hidden", "not JSON (line 1, column 1)"),
         ("{}", "`Version` is not 1"),
@@ -109,7 +109,7 @@ fn quoted(script: &str) -> String {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_talkative_process_neither_hangs_nor_fills_memory() {
+async fn a_process_with_endless_output_does_not_fill_memory() {
     let error = chain(
         &run("sh -c 'head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2'")
             .await

@@ -1,27 +1,27 @@
 //! From files, environment and options to the settings in use, in botocore's order of precedence.
-//! Pure: no file is opened and no variable read here.
+//! Pure: no file or variable is read here.
 
 mod chain;
 mod profile;
 mod settings;
 mod source;
 
-use crate::environment::Environment;
-use crate::error::ConfigError;
-use crate::shared_config::{ConfigFiles, DEFAULT_PROFILE, SharedConfig, missing};
-use profile::View;
+use crate::config::environment::Environment;
+use crate::config::error::ConfigError;
+use crate::config::shared_config::{ConfigFiles, DEFAULT_PROFILE, SharedConfig, missing};
+use profile::ProfileView;
 pub use settings::{RetryMode, Settings};
 pub use source::{PassedOver, Role, Source, Sso};
 
 /// Variables that name the profile, in botocore's order.
 const PROFILE_VARIABLES: [&str; 2] = ["AWS_DEFAULT_PROFILE", "AWS_PROFILE"];
 
-/// What a program asks for, as by `--profile`, `--region` and `--endpoint-url` of the AWS CLI.
-/// What is left out comes from the environment and the files. An empty profile counts as left out;
+/// A program's options, like `--profile`, `--region` and `--endpoint-url` of the AWS CLI. The
+/// environment and the files supply the others. An empty profile counts as left out;
 /// an empty region counts as unset, and an empty URL is an error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The profile. Naming one takes the keys of the environment out of the search.
+    /// The profile. Naming one means that the environment's keys are not used.
     pub profile: Option<String>,
     /// The region.
     pub region: Option<String>,
@@ -29,11 +29,10 @@ pub struct Request {
     pub endpoint_url: Option<String>,
 }
 
-/// What is in use for this request. See the crate's documentation for where it departs from
-/// botocore.
+/// The settings in use for this request. The crate's documentation lists departures from botocore.
 ///
 /// # Errors
-/// When a file cannot be parsed, the profile does not exist, or what it says cannot work.
+/// When a file cannot be parsed, the profile does not exist, or its settings cannot be used.
 pub fn resolve(
     files: &ConfigFiles,
     environment: &Environment,
@@ -55,14 +54,14 @@ pub fn resolve(
     if let (Some(name), None) = (name, profile) {
         return Err(missing(&shared, name, from));
     }
-    let view = profile.map(|profile| View::new(name.unwrap_or(DEFAULT_PROFILE), profile));
+    let view = profile.map(|profile| ProfileView::new(name.unwrap_or(DEFAULT_PROFILE), profile));
     let mut settings = Settings::new(&shared, environment, request, view.as_ref())?;
     chain::follow(&mut settings, &shared, environment, asked.is_some(), view)?;
     settings.role_of_another = another(&settings, &shared, environment);
     Ok(settings)
 }
 
-/// Another profile with the same role from another source.
+/// Another profile that assumes the same role from another source.
 fn another(
     settings: &Settings,
     shared: &SharedConfig,
@@ -71,7 +70,7 @@ fn another(
     let [role] = settings.roles.as_slice() else {
         return None;
     };
-    let same = |other: &View<'_>| {
+    let same = |other: &ProfileView<'_>| {
         let mut theirs = settings.clone();
         theirs.roles.clear();
         if chain::follow(&mut theirs, shared, environment, true, Some(*other)).is_err() {
@@ -86,7 +85,7 @@ fn another(
     shared
         .profiles
         .iter()
-        .map(|(name, profile)| View::new(name, profile))
+        .map(|(name, profile)| ProfileView::new(name, profile))
         .find(|other| {
             settings.profile() != Some(other.name) && other.has("role_arn") && same(other)
         })

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Request;
-use super::profile::View;
+use super::profile::ProfileView;
 use super::source::{PassedOver, Role, Source};
-use crate::environment::Environment;
-use crate::error::ConfigError;
-use crate::shared_config::{Keys, SharedConfig, Value};
-use crate::value;
+use crate::config::environment::Environment;
+use crate::config::error::ConfigError;
+use crate::config::shared_config::{Keys, SharedConfig, Value};
+use crate::config::value;
 
 /// Endpoints of a service begin with this.
 const ENDPOINT_URL: &str = "AWS_ENDPOINT_URL";
@@ -27,7 +27,7 @@ pub enum RetryMode {
     Adaptive,
 }
 
-/// What is in use: the values of one profile, under the environment and the program's request.
+/// The values in use: those of one profile, overridden by the environment and the program's request.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub(crate) profile: Option<String>,
@@ -49,7 +49,7 @@ pub struct Settings {
     pub(crate) passed_over: Option<PassedOver>,
 }
 
-/// URLs in place of AWS's own.
+/// URLs that replace AWS's own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Endpoints {
     /// The program's.
@@ -64,7 +64,7 @@ impl Settings {
         shared: &SharedConfig,
         environment: &Environment,
         request: &Request,
-        profile: Option<&View<'_>>,
+        profile: Option<&ProfileView<'_>>,
     ) -> Result<Self, ConfigError> {
         let find =
             |variables: &[&'static str], key: &'static str| match environment.first(variables) {
@@ -164,7 +164,7 @@ impl Settings {
             .or(general.as_deref())
     }
 
-    /// What the credentials begin with.
+    /// The source of the credentials.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -174,37 +174,37 @@ impl Settings {
         &self.roles
     }
 
-    /// `mfa_serial` of the profile that has the source's credentials. botocore passes it over.
+    /// `mfa_serial` of the profile that has the source's credentials. botocore ignores it.
     pub fn source_mfa_serial(&self) -> Option<&str> {
         self.source_mfa_serial
             .as_ref()
             .map(|(_, serial)| serial.as_str())
     }
 
-    /// The profile that [`source_mfa_serial`](Self::source_mfa_serial) stands in.
+    /// The profile that [`source_mfa_serial`](Self::source_mfa_serial) comes from.
     pub fn source_profile(&self) -> Option<&str> {
         self.source_mfa_serial
             .as_ref()
             .map(|(profile, _)| profile.as_str())
     }
 
-    /// AWS_MFA_SERIAL, which aws-vault reads: the device where no profile on the way names one.
+    /// AWS_MFA_SERIAL, which aws-vault reads: the device to use when no profile in the chain names one.
     pub fn environment_mfa_serial(&self) -> Option<&str> {
         self.environment_mfa_serial.as_deref()
     }
 
-    /// Another profile that assumes the same one role, under the same name and device, from other
-    /// credentials. The AWS CLI keeps both sessions under one name in its cache.
+    /// Another profile that assumes the same single role, with the same session name and device, from
+    /// other credentials. The AWS CLI keeps both sessions under one name in its cache.
     pub fn role_of_another(&self) -> Option<&str> {
         self.role_of_another.as_deref()
     }
 
-    /// `mfa_process` of the first profile on the way that has one: the command that prints codes.
+    /// `mfa_process` of the first profile in the chain that has one: the command that prints codes.
     pub fn mfa_process(&self) -> Option<&str> {
         self.mfa_process.as_deref()
     }
 
-    /// The profile whose role or device is not used, because the environment's keys go before it.
+    /// The profile whose role or device is not used, because the environment's keys take precedence.
     pub fn passed_over(&self) -> Option<&PassedOver> {
         self.passed_over.as_ref()
     }
@@ -227,7 +227,7 @@ impl Endpoints {
         &mut self,
         shared: &SharedConfig,
         environment: &Environment,
-        profile: Option<&View<'_>>,
+        profile: Option<&ProfileView<'_>>,
     ) -> Result<(), ConfigError> {
         for (service, url) in environment.beginning("AWS_ENDPOINT_URL_") {
             let name = format!("{ENDPOINT_URL}_{service}");
@@ -307,7 +307,7 @@ fn retry_mode((name, text): (String, String)) -> Result<(RetryMode, bool), Confi
 }
 
 fn max_attempts((name, text): (String, String)) -> Result<u32, ConfigError> {
-    match crate::shared_config::strip(&text).parse() {
+    match crate::config::shared_config::strip(&text).parse() {
         Ok(attempts) if attempts > 0 => Ok(attempts),
         _ => Err(ConfigError::Value {
             name,

@@ -5,10 +5,10 @@ use std::fmt;
 use aws_credential_types::Credentials;
 use zeroize::Zeroizing;
 
-use crate::error::ConfigError;
-use crate::value;
+use crate::config::error::ConfigError;
+use crate::config::value;
 
-/// An access key, its secret, and its session's token where it has one. Its `Debug` shows the
+/// An access key, its secret, and its session token if it has one. Its `Debug` shows the
 /// access key's id alone.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Keys {
@@ -18,7 +18,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Each with the name of what it comes from. An empty token counts as absent.
+    /// Each value with the name of its variable or key, for errors. An empty token counts as absent.
     ///
     /// # Errors
     /// When one holds a character that AWS's keys never have.

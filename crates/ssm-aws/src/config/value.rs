@@ -1,10 +1,10 @@
 //! Values are checked where they enter. Behind this door they stand in URLs, HTTP headers and
 //! arguments, where the AWS SDK panics on some of them, or names the network as the culprit.
 
+use crate::config::error::ConfigError;
+use crate::config::shared_config::strip;
 use crate::endpoint::{check_endpoint_url, check_region};
-use crate::error::ConfigError;
 use crate::printable::printable;
-use crate::shared_config::strip;
 
 fn refuse(name: impl Into<String>, problem: impl Into<String>) -> ConfigError {
     ConfigError::Value {

@@ -3,7 +3,7 @@
 //! the caller would act under another identity.
 
 use super::File;
-use crate::error::ConfigError;
+use crate::config::error::ConfigError;
 
 const BOM: char = '\u{feff}';
 

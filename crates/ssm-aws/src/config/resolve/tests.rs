@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::shared_config::File;
+use crate::config::shared_config::File;
 
 struct Given {
     files: ConfigFiles,
@@ -150,7 +150,7 @@ fn the_region_is_not_inherited_from_default() {
 }
 
 #[test]
-fn environment_keys_go_before_a_profile_of_the_environment_alone() {
+fn environment_keys_precede_only_an_environment_profile() {
     let files = format!("[profile a]\nmfa_serial = s\n{KEYS}");
     let given = with_keys(config(&files).with("AWS_PROFILE", "a")).settings();
     assert_eq!(told(&given), "environment AKIAENV");

@@ -1,15 +1,15 @@
-//! The order in which credentials are searched for, and the roles on the way: what
-//! `create_credential_resolver` and `AssumeRoleProvider` of `botocore/credentials.py` do.
+//! The order in which credentials are searched for, and the roles to assume: the work of
+//! `create_credential_resolver` and `AssumeRoleProvider` in `botocore/credentials.py`.
 
 use std::time::Duration;
 
-use super::profile::View;
+use super::profile::ProfileView;
 use super::settings::Settings;
 use super::source::{PassedOver, Role, Source, Sso};
-use crate::environment::Environment;
-use crate::error::ConfigError;
-use crate::keys::Keys;
-use crate::shared_config::{SharedConfig, Value, missing};
+use crate::config::environment::Environment;
+use crate::config::error::ConfigError;
+use crate::config::keys::Keys;
+use crate::config::shared_config::{SharedConfig, Value, missing};
 
 /// Finds source and roles. `explicit`: the program asked for the profile, so the environment's
 /// keys do not count.
@@ -18,15 +18,15 @@ pub(super) fn follow(
     shared: &SharedConfig,
     environment: &Environment,
     explicit: bool,
-    profile: Option<View<'_>>,
+    profile: Option<ProfileView<'_>>,
 ) -> Result<(), ConfigError> {
     if !explicit && let Some(keys) = environment_keys(environment)? {
         settings.source = Source::Environment(keys);
         settings.passed_over = profile.and_then(passed_over);
         return Ok(());
     }
-    // What of the environment still counts beside a profile that was asked for: nothing, except
-    // where the profile itself names it (`credential_source`).
+    // Beside a profile that the program asked for, the environment's keys count only where the
+    // profile itself names them (`credential_source`).
     let implied = (!explicit).then_some(environment);
     let Some(profile) = profile else {
         settings.source = web_identity(None, implied)?.unwrap_or(Source::Machine { profile: None });
@@ -45,7 +45,7 @@ pub(super) fn follow(
 }
 
 /// With the profile's name, for errors about it.
-fn serial_of(profile: &View<'_>) -> Result<Option<(String, String)>, ConfigError> {
+fn serial_of(profile: &ProfileView<'_>) -> Result<Option<(String, String)>, ConfigError> {
     let serial = profile.text("mfa_serial")?;
     Ok(serial.map(|serial| (profile.name.to_owned(), serial)))
 }
@@ -66,7 +66,7 @@ fn environment_keys(environment: &Environment) -> Result<Option<Keys>, ConfigErr
     Keys::new((ID, id), (SECRET, secret), token).map(Some)
 }
 
-fn passed_over(profile: View<'_>) -> Option<PassedOver> {
+fn passed_over(profile: ProfileView<'_>) -> Option<PassedOver> {
     let text = |key| profile.text(key).ok().flatten();
     let (mfa_serial, role_arn) = (text("mfa_serial"), text("role_arn"));
     (mfa_serial.is_some() || role_arn.is_some()).then(|| PassedOver {
@@ -77,20 +77,20 @@ fn passed_over(profile: View<'_>) -> Option<PassedOver> {
 }
 
 /// Whether the profile's role is assumed with other credentials. A web identity is a source.
-fn takes_role(profile: &View<'_>) -> bool {
+fn takes_role(profile: &ProfileView<'_>) -> bool {
     profile.has("role_arn") && !profile.has("web_identity_token_file")
 }
 
-fn has_static_keys(profile: &View<'_>) -> bool {
+fn has_static_keys(profile: &ProfileView<'_>) -> bool {
     profile.has("aws_access_key_id") || profile.has("aws_secret_access_key")
 }
 
-/// From a profile with a role through its sources.
+/// Follows a profile with a role through its sources.
 fn roles(
     settings: &mut Settings,
     shared: &SharedConfig,
     environment: &Environment,
-    first: View<'_>,
+    first: ProfileView<'_>,
 ) -> Result<(), ConfigError> {
     let mut visited = vec![first.name];
     let mut profile = first;
@@ -122,7 +122,7 @@ fn roles(
             let problem = format!("there is no such profile; {hint}");
             return Err(profile.wrong(Some("source_profile"), Some(&next), problem));
         };
-        let source = View::new(name, found);
+        let source = ProfileView::new(name, found);
         if visited.contains(&source.name) {
             if source.name != profile.name {
                 let circle: Vec<String> = visited
@@ -141,7 +141,7 @@ fn roles(
         if settings.mfa_process.is_none() {
             settings.mfa_process = source.text("mfa_process")?;
         }
-        // A source's own keys go before its role.
+        // A source's own keys take precedence over its role.
         if has_static_keys(&source) || !takes_role(&source) {
             settings.source_mfa_serial = serial_of(&source)?;
             settings.source = own_credentials(shared, &source, None)?.ok_or_else(|| {
@@ -154,14 +154,16 @@ fn roles(
     }
 }
 
-fn role(profile: &View<'_>) -> Result<Role, ConfigError> {
+fn role(profile: &ProfileView<'_>) -> Result<Role, ConfigError> {
     let duration = match profile.text("duration_seconds")? {
         None => None,
         Some(value) => {
-            let seconds = crate::shared_config::strip(&value).parse().map_err(|_| {
-                let problem = "it is a whole number of seconds, 900 to 43200";
-                profile.wrong(Some("duration_seconds"), Some(&value), problem)
-            })?;
+            let seconds = crate::config::shared_config::strip(&value)
+                .parse()
+                .map_err(|_| {
+                    let problem = "it is a whole number of seconds, 900 to 43200";
+                    profile.wrong(Some("duration_seconds"), Some(&value), problem)
+                })?;
             Some(Duration::from_secs(seconds))
         }
     };
@@ -176,7 +178,7 @@ fn role(profile: &View<'_>) -> Result<Role, ConfigError> {
 }
 
 fn credential_source(
-    profile: &View<'_>,
+    profile: &ProfileView<'_>,
     named: &str,
     environment: &Environment,
 ) -> Result<Source, ConfigError> {
@@ -193,10 +195,10 @@ fn credential_source(
     }
 }
 
-/// What a profile gives by itself, in botocore's order (`ProfileProviderBuilder`).
+/// A profile's own credentials, in botocore's order (`ProfileProviderBuilder`).
 fn own_credentials(
     shared: &SharedConfig,
-    profile: &View<'_>,
+    profile: &ProfileView<'_>,
     environment: Option<&Environment>,
 ) -> Result<Option<Source>, ConfigError> {
     let with = |keys| Source::Profile {
@@ -231,13 +233,13 @@ fn own_credentials(
 }
 
 fn web_identity(
-    profile: Option<&View<'_>>,
+    profile: Option<&ProfileView<'_>>,
     environment: Option<&Environment>,
 ) -> Result<Option<Source>, ConfigError> {
     let find = |variable: &'static str, key: &'static str| {
         let set = environment.and_then(|environment| environment.get(variable));
         match (set, profile) {
-            (Some(text), _) => crate::value::line(variable, text).map(Some),
+            (Some(text), _) => crate::config::value::line(variable, text).map(Some),
             (None, Some(profile)) => profile.text(key),
             (None, None) => Ok(None),
         }
@@ -264,7 +266,7 @@ fn web_identity(
     }))
 }
 
-fn sso(shared: &SharedConfig, profile: &View<'_>) -> Result<Option<Sso>, ConfigError> {
+fn sso(shared: &SharedConfig, profile: &ProfileView<'_>) -> Result<Option<Sso>, ConfigError> {
     if !profile.has("sso_account_id") && !profile.has("sso_role_name") {
         return Ok(None);
     }
@@ -282,7 +284,7 @@ fn sso(shared: &SharedConfig, profile: &View<'_>) -> Result<Option<Sso>, ConfigE
     let find = |key: &'static str| {
         let own = profile.text(key)?;
         let shared = match of_session.and_then(|keys| keys.get(key)) {
-            Some(Value::Text(text)) if !text.is_empty() => Some(crate::value::line(
+            Some(Value::Text(text)) if !text.is_empty() => Some(crate::config::value::line(
                 &format!("{key} of the sso-session"),
                 text,
             )?),
@@ -303,7 +305,7 @@ fn sso(shared: &SharedConfig, profile: &View<'_>) -> Result<Option<Sso>, ConfigE
     Ok(Some(Sso {
         profile: profile.name.to_owned(),
         start_url: find("sso_start_url")?,
-        region: crate::value::region(&profile.place("sso_region"), &region)?,
+        region: crate::config::value::region(&profile.place("sso_region"), &region)?,
         account_id: find("sso_account_id")?,
         role_name: find("sso_role_name")?,
         session,

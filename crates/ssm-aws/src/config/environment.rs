@@ -1,15 +1,15 @@
-//! The environment as data: what the AWS settings are read from besides the files.
+//! The environment variables that AWS settings are read from, as data.
 
 use std::collections::BTreeMap;
 
-/// Environment variables. Empty ones count as unset, and line ends behind a value do not belong to
-/// it: `$(cat FILE)` in some shells, and env files, leave them.
+/// Environment variables. Empty ones count as unset, and line ends after a value are cut: some
+/// shells' `$(cat FILE)` and env files leave them.
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// The variables of this process that concern AWS, the user's home and certificates. One that
-    /// is not UTF-8 keeps its place with replacement characters, and is refused where it is used.
+    /// is not UTF-8 is kept with replacement characters, and refused where it is used.
     pub fn of_process() -> Self {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
@@ -29,7 +29,7 @@ impl Environment {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }
 
-    /// Variables whose names begin so, without that beginning.
+    /// Variables whose names start with `prefix`, which is cut from the names.
     pub(crate) fn beginning<'a>(
         &'a self,
         prefix: &'a str,

@@ -1,11 +1,12 @@
-//! Why the configuration cannot be used. Secrets never are part of an error: values are shown only
-//! of keys that hold none.
+//! Why the configuration cannot be used. No error holds a secret: only values of keys that are not
+//! secret are shown.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
 
+use crate::certificates::because;
 use crate::printable::printable;
 
 /// Why the AWS configuration cannot be used, and what to do next.
@@ -112,13 +113,6 @@ fn named_by(variable: &Option<&'static str>) -> String {
 
 fn asked_by(from: &Option<&'static str>) -> String {
     from.map(|from| format!(" ({from})")).unwrap_or_default()
-}
-
-fn because(reason: &Option<String>) -> String {
-    reason
-        .as_ref()
-        .map(|reason| format!(" ({reason})"))
-        .unwrap_or_default()
 }
 
 fn setting(key: &Option<&'static str>, value: &Option<String>) -> String {

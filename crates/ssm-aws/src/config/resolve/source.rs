@@ -1,9 +1,9 @@
-//! Where credentials begin, and the roles that are assumed from there.
+//! The sources of credentials, and the roles that are assumed from there.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::keys::Keys;
+use crate::config::keys::Keys;
 
 /// A role that a profile names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,8 @@ impl Role {
     }
 }
 
-/// What the credentials of a chain of roles begin with, or are, where there is no role.
+/// The source of the credentials that a chain of roles is assumed with; without roles, of the
+/// credentials themselves.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Source {

@@ -1,7 +1,7 @@
 //! A profile that does not exist: which ones have names like it, and which sections may be meant.
 
 use super::{SharedConfig, Skipped};
-use crate::error::ConfigError;
+use crate::config::error::ConfigError;
 use crate::printable::printable;
 
 /// Most names that an error lists.

@@ -1,18 +1,18 @@
 //! One profile, read key by key.
 
-use crate::error::ConfigError;
-use crate::keys::Keys;
-use crate::shared_config::{self, Profile, Value};
-use crate::value;
+use crate::config::error::ConfigError;
+use crate::config::keys::Keys;
+use crate::config::shared_config::{self, Profile, Value};
+use crate::config::value;
 
 /// A profile under its name.
 #[derive(Clone, Copy)]
-pub(crate) struct View<'a> {
+pub(crate) struct ProfileView<'a> {
     pub(crate) name: &'a str,
     profile: &'a Profile,
 }
 
-impl<'a> View<'a> {
+impl<'a> ProfileView<'a> {
     pub(crate) fn new(name: &'a str, profile: &'a Profile) -> Self {
         Self { name, profile }
     }
@@ -25,7 +25,7 @@ impl<'a> View<'a> {
     /// A value that is not secret; an empty one counts as unset.
     ///
     /// # Errors
-    /// When the key has lines below it in a value's place, or the value is not one line.
+    /// When the key has nested lines instead of a value, or the value is not one line.
     pub(crate) fn text(&self, key: &'static str) -> Result<Option<String>, ConfigError> {
         match self.profile.get(key) {
             None => Ok(None),
@@ -37,7 +37,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Where a key stands, for errors.
+    /// The key and its profile, for errors.
     pub(crate) fn place(&self, key: &str) -> String {
         format!(
             "{key} of profile {}",
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
         .map(Some)
     }
 
-    /// Only for values that are no secrets.
+    /// Only for values that are not secret.
     pub(crate) fn wrong(
         &self,
         key: Option<&'static str>,

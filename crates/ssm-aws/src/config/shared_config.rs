@@ -10,7 +10,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::error::ConfigError;
+use crate::config::error::ConfigError;
 pub(crate) use ini::{Keys, Value};
 pub(crate) use missing::missing;
 pub(crate) use text::strip;
