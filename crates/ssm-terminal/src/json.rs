@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::text::is_hostile;
 
-/// A JSON text whose strings decode to what [`printable`](crate::printable) would show, apart from
-/// line ends, which stay, and length: `jq -r` and the like print them to a terminal. Outside of
-/// strings JSON has no such characters.
+/// Makes a JSON text safe: its strings decode to what [`printable`](crate::printable) would show, except
+/// that line ends stay and nothing is cut, because `jq -r` and other programs print them to a terminal.
+/// Outside strings, JSON has no such characters.
 pub fn json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut chars = text.chars();
@@ -45,7 +45,7 @@ pub fn json(text: &str) -> String {
 fn push(shown: &mut String, c: char) {
     match c {
         '\r' => shown.push_str(r"\\r"),
-        // Between the parts of a document, and never inside a string.
+        // White space of the document; never inside a string.
         '\n' | '\t' => shown.push(c),
         c if is_hostile(c) => {
             // Writing to a string cannot fail.
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_decode_to_what_a_terminal_may_show() {
+    fn strings_decode_to_text_that_is_safe_to_show() {
         for (text, shown) in [
             (r#"{"a":"x"}"#, r#"{"a":"x"}"#),
             (r#""\u001b[2J\u0007""#, r#""\\u{1b}[2J\\u{7}""#),
@@ -69,7 +69,7 @@ mod tests {
             (r#""\u009b\u202E""#, r#""\\u{9b}\\u{202e}""#),
             (r#""a\nb\tc\r\b\f""#, r#""a\nb\tc\\r\\u{8}\\u{c}""#),
             (r#""\u000a\u0009""#, r#""\n\t""#),
-            // An escaped backslash before a u is no escape.
+            // An escaped backslash before a u does not begin an escape.
             (r#""\\u001b""#, r#""\\u001b""#),
             (r#""\\\u001b""#, r#""\\\\u{1b}""#),
             (r#""\"\/é\ud83d\ude00""#, r#""\"\/é\ud83d\ude00""#),

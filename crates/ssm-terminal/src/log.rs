@@ -1,16 +1,17 @@
-//! Logs.
+//! Log files.
 
 use std::io::{self, Write};
 
 use crate::text::one_line;
 
-/// A log whose entries stay on their lines: each `write` is taken for one entry, as
-/// `tracing-subscriber` makes it, with its line end. What is inside one cannot begin another.
+/// Writes each log entry on one line. Each `write` is one entry with its line end, as
+/// `tracing-subscriber` writes it; line ends inside an entry are escaped, so that text from outside
+/// cannot forge another entry.
 #[derive(Debug)]
 pub struct LogWriter<W>(W);
 
 impl<W: Write> LogWriter<W> {
-    /// Filters what goes to `log`.
+    /// A writer that filters everything written to `log`.
     pub fn new(log: W) -> Self {
         Self(log)
     }
@@ -38,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_stays_on_its_line() {
+    fn an_entry_cannot_forge_another_one() {
         let mut log = LogWriter::new(Vec::new());
         log.write_all(b"INFO agent says: hi\r\nERROR \x1b[2Jforged\n")
             .expect("memory");

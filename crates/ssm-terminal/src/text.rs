@@ -1,15 +1,15 @@
-//! Text for people.
+//! Text for terminals.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Most characters of a line that are shown.
+/// Maximum characters shown of a line.
 pub const LONGEST_LINE: usize = 4096;
-/// Most lines of a text that are shown.
+/// Maximum lines shown of a text.
 pub const MOST_LINES: usize = 1000;
 
-/// A text as a terminal may show it. Tabs and line ends stay, a carriage return before a line feed
-/// goes.
+/// Makes a text safe for a terminal. Tabs and line feeds stay; a carriage return before a line feed is
+/// removed.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let harmless = |c: char| c == '\n' || c == '\t' || !is_hostile(c);
     if text.len() <= LONGEST_LINE.min(MOST_LINES) && text.chars().all(harmless) {
@@ -30,7 +30,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// The same on one line: line ends are shown as `\n` and `\r`.
+/// Makes a text safe for one line of a terminal: line ends are shown as `\n` and `\r`.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST_LINE && !text.contains(is_hostile_or_line_end) {
         return Cow::Borrowed(text);
@@ -70,8 +70,8 @@ fn push(shown: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = shown.write_fmt(text);
 }
 
-/// Whether a character steers a terminal, or hides or reorders text (Unicode's categories Cc, and of
-/// Cf, Zl, Zp and the default-ignorable characters what is of no use in the texts shown here).
+/// Whether a character controls a terminal, or hides or reorders text: Unicode's category Cc, and those
+/// of Cf, Zl, Zp and the default-ignorable characters that have no use in the texts shown here.
 pub(crate) fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ordinary_text_stays_as_it_is() {
+    fn ordinary_text_is_unchanged() {
         for text in [
             "",
             "Port 17320 opened for sessionId s-1.\nWaiting for connections...",
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_a_terminal_is_shown_by_its_number() {
+    fn terminal_controls_are_shown_as_escapes() {
         for (text, shown) in [
             ("\u{1b}[2J", r"\u{1b}[2J"),
             ("\u{1b}]52;c;ZXZpbA==\u{7}", r"\u{1b}]52;c;ZXZpbA==\u{7}"),
@@ -125,14 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_stay_in_a_text_and_are_shown_in_a_line() {
+    fn line_ends_stay_in_texts_and_are_escaped_in_lines() {
         assert_eq!(printable("a\r\nb\n"), "a\nb\n");
         assert_eq!(one_line("a\r\nb"), r"a\r\nb");
         assert_eq!(one_line("a\tb"), "a\tb");
     }
 
     #[test]
-    fn long_lines_and_long_texts_are_cut_and_say_so() {
+    fn long_lines_and_texts_are_cut_with_a_note() {
         let line = "é".repeat(LONGEST_LINE);
         assert_eq!(printable(&line), line);
         let longer = format!("{line}12345\nnext");
