@@ -6,12 +6,13 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bench_support::{Curve, draw, is_full_run};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use ssm_netem::Bottleneck;
 use ssm_protocol::payload::{Acknowledge, HandshakeComplete, HandshakeRequest, SessionProperties};
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
@@ -122,9 +123,8 @@ fn upload(config: SessionConfig, delay: Duration) -> Outcome {
     let mut now = began;
     let chunk = [0x5a; 1024];
     let mut left = UPLOAD;
-    let mut free_at = now;
-    let mut waiting: VecDeque<(Instant, usize)> = VecDeque::new();
-    let (mut queued, mut longest) = (0, 0);
+    let mut agent = Bottleneck::new(RATE, now);
+    let mut longest = 0;
     let mut answers: BTreeMap<(Instant, i64), ()> = BTreeMap::new();
     let mut trips: Vec<Duration> = Vec::with_capacity(UPLOAD / chunk.len());
     loop {
@@ -140,19 +140,10 @@ fn upload(config: SessionConfig, delay: Duration) -> Outcome {
         while let Some(frame) = session.poll_transmit(now) {
             let bytes = frame.len() - PAYLOAD_OFFSET;
             let message = Message::decode_unverified(frame).expect("ours are sound");
-            let arrival = now + delay;
-            while let Some((taken, bytes)) = waiting.front().copied()
-                && taken <= arrival
-            {
-                waiting.pop_front();
-                queued -= bytes;
-            }
-            free_at = free_at.max(arrival) + Duration::from_secs_f64(bytes as f64 / RATE as f64);
-            waiting.push_back((free_at, bytes));
-            queued += bytes;
-            longest = longest.max(queued);
-            trips.push(free_at + delay - now);
-            answers.insert((free_at + delay, message.header.sequence_number.0), ());
+            let answer = agent.handle(bytes, now + delay) + delay;
+            longest = longest.max(agent.queued());
+            trips.push(answer - now);
+            answers.insert((answer, message.header.sequence_number.0), ());
         }
         if left == 0 && session.stats().unacknowledged == 0 {
             trips.sort_unstable();

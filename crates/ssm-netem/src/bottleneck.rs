@@ -11,7 +11,6 @@ pub struct Bottleneck {
     /// When each message is handled, and its bytes.
     queue: VecDeque<(Instant, usize)>,
     queued: usize,
-    longest_queue: usize,
 }
 
 impl Bottleneck {
@@ -22,7 +21,6 @@ impl Bottleneck {
             free_at: now,
             queue: VecDeque::new(),
             queued: 0,
-            longest_queue: 0,
         }
     }
 
@@ -53,13 +51,18 @@ impl Bottleneck {
         self.free_at = begin + Duration::from_secs_f64(bytes as f64 / self.rate);
         self.queue.push_back((self.free_at, bytes));
         self.queued += bytes;
-        self.longest_queue = self.longest_queue.max(self.queued);
         self.free_at
     }
 
-    /// Maximum bytes that ever waited, with the message being handled.
-    pub fn longest_queue(&self) -> usize {
-        self.longest_queue
+    /// Bytes that waited when the last message arrived, that message and the one being handled
+    /// included.
+    pub fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// When everything that arrived so far will have been handled.
+    pub fn free_at(&self) -> Instant {
+        self.free_at
     }
 
     /// What waits is lost.
@@ -67,5 +70,46 @@ impl Bottleneck {
         self.queue.clear();
         self.queued = 0;
         self.free_at = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "any instant will do as the start"
+    )]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn messages_are_handled_one_after_the_other() {
+        let start = start();
+        let mut receiver = Bottleneck::new(100_000, start);
+        assert_eq!(receiver.handle(100, start), start + MS);
+        assert_eq!(receiver.handle(200, start), start + 3 * MS);
+        assert_eq!(receiver.queued(), 300);
+        // The first has been handled meanwhile, and the second is in turn.
+        assert_eq!(receiver.handle(100, start + 2 * MS), start + 4 * MS);
+        assert_eq!(receiver.queued(), 300);
+        assert_eq!(receiver.handle(100, start + 9 * MS), start + 10 * MS);
+        assert_eq!(receiver.queued(), 100);
+    }
+
+    #[test]
+    fn a_held_receiver_goes_on_at_its_new_rate() {
+        let start = start();
+        let mut receiver = Bottleneck::new(100_000, start);
+        receiver.hold(start + 5 * MS);
+        receiver.set_rate(10_000);
+        assert_eq!(receiver.handle(100, start), start + 15 * MS);
+        assert_eq!(receiver.free_at(), start + 15 * MS);
+        receiver.clear(start);
+        assert_eq!(receiver.handle(100, start), start + 10 * MS);
     }
 }

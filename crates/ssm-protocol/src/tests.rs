@@ -1,6 +1,6 @@
 //! Behaviour of whole sessions in virtual time, one group a file. `peer` is one client with the
 //! agent played by hand, `pair` is this crate's two roles with a faulty network between them. The
-//! client against an agent that is not ours is simulated in `ssm-relay`.
+//! client against an agent that is not ours is simulated in `ssm-forward`.
 
 mod acknowledging;
 mod bounding;

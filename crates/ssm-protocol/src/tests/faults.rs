@@ -1,15 +1,24 @@
 use std::time::Duration;
 
+use fastrand::Rng;
+use ssm_netem::{Faults, seeds, up_to};
+
 use super::MS;
-use super::pair::{Dice, Incident, Link, Pair, Side, seeds};
+use super::pair::{Incident, Pair, Side};
 use crate::{Event, SessionConfig};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn transfer(seed: u64, link: Link) -> Pair {
-    let mut dice = Dice::new(seed);
-    let (upload, download) = (dice.bytes(30_000), dice.bytes(30_000));
-    Pair::new(seed, SessionConfig::default(), link, upload, download)
+fn transfer(seed: u64, faults: Faults) -> Pair {
+    let mut random = Rng::with_seed(seed);
+    let (upload, download) = (bytes(&mut random, 30_000), bytes(&mut random, 30_000));
+    Pair::new(seed, SessionConfig::default(), faults, upload, download)
+}
+
+fn bytes(random: &mut Rng, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    random.fill(&mut bytes);
+    bytes
 }
 
 /// Runs to the end and returns how many messages were sent again, by client and agent.
@@ -29,10 +38,10 @@ fn finish(pair: &mut Pair, longest: Duration) -> (u64, u64) {
     )
 }
 
-fn distance() -> Link {
-    Link {
+fn distance() -> Faults {
+    Faults {
         latency: 25 * MS,
-        ..Link::default()
+        ..Faults::default()
     }
 }
 
@@ -51,8 +60,8 @@ fn everything_arrives_over_a_network_that_loses_one_message_in_five() {
     for seed in seeds(20) {
         let mut pair = transfer(
             seed,
-            Link {
-                dropped: 200,
+            Faults {
+                drop: 0.2,
                 ..distance()
             },
         );
@@ -66,8 +75,8 @@ fn everything_arrives_once_over_a_network_that_doubles_every_message() {
     for seed in seeds(20) {
         let mut pair = transfer(
             seed,
-            Link {
-                duplicated: 1000,
+            Faults {
+                duplicate: 1.0,
                 ..distance()
             },
         );
@@ -80,12 +89,12 @@ fn everything_arrives_once_over_a_network_that_doubles_every_message() {
 #[test]
 fn everything_arrives_in_order_over_a_network_that_shuffles() {
     for seed in seeds(20) {
-        let link = Link {
+        let faults = Faults {
             jitter: 80 * MS,
-            delayed: 20,
+            late: 0.02,
             ..distance()
         };
-        finish(&mut transfer(seed, link), MINUTE);
+        finish(&mut transfer(seed, faults), MINUTE);
     }
 }
 
@@ -94,8 +103,8 @@ fn damaged_messages_are_dropped_and_sent_again() {
     for seed in seeds(20) {
         let mut pair = transfer(
             seed,
-            Link {
-                damaged: 100,
+            Faults {
+                damage: 0.1,
                 ..distance()
             },
         );
@@ -109,9 +118,9 @@ fn cuts_on_either_side_lose_and_double_nothing() {
     for seed in seeds(40) {
         let mut pair = transfer(seed, distance());
         for _ in 0..6 {
-            let side = [Side::Client, Side::Agent][pair.dice.size(0..2)];
-            let after = pair.dice.up_to(600 * MS);
-            let down = pair.dice.up_to(3000 * MS);
+            let side = [Side::Client, Side::Agent][pair.random.usize(0..2)];
+            let after = up_to(&mut pair.random, 600 * MS);
+            let down = up_to(&mut pair.random, 3000 * MS);
             pair.plan(after, side, Incident::Cut(down));
         }
         finish(&mut pair, MINUTE);
@@ -123,9 +132,9 @@ fn pauses_of_publication_lose_nothing() {
     for seed in seeds(20) {
         let mut pair = transfer(seed, distance());
         for _ in 0..6 {
-            let side = [Side::Client, Side::Agent][pair.dice.size(0..2)];
-            let after = pair.dice.up_to(600 * MS);
-            let long = pair.dice.up_to(3000 * MS);
+            let side = [Side::Client, Side::Agent][pair.random.usize(0..2)];
+            let after = up_to(&mut pair.random, 600 * MS);
+            let long = up_to(&mut pair.random, 3000 * MS);
             pair.plan(after, side, Incident::Pause(long));
         }
         finish(&mut pair, MINUTE);
@@ -149,34 +158,35 @@ fn an_acknowledgement_lost_with_the_websocket_does_not_wedge_the_transfer() {
 #[test]
 fn all_faults_together_lose_nothing_double_nothing_and_end() {
     for seed in seeds(500) {
-        let mut dice = Dice::new(seed ^ 0x5353_4d00);
+        let mut random = Rng::with_seed(seed ^ 0x5353_4d00);
         let config = SessionConfig {
-            max_payload: dice.size(100..1025),
-            min_window: dice.size(2048..16_384),
-            max_window: dice.size(16_384..200_000),
+            max_payload: random.usize(100..1025),
+            min_window: random.usize(2048..16_384),
+            max_window: random.usize(16_384..200_000),
             // From a few messages on: what is refused comes again, but slowly.
-            reorder_bytes: dice.size(1500..40_000),
+            reorder_bytes: random.usize(1500..40_000),
             ..SessionConfig::default()
         };
-        let link = Link {
-            latency: dice.up_to(150 * MS),
-            jitter: dice.up_to(30 * MS),
-            dropped: dice.pick(0..250),
-            duplicated: dice.pick(0..250),
-            delayed: dice.pick(0..50),
-            damaged: dice.pick(0..100),
+        let faults = Faults {
+            latency: up_to(&mut random, 150 * MS),
+            jitter: up_to(&mut random, 30 * MS),
+            drop: 0.25 * random.f64(),
+            duplicate: 0.25 * random.f64(),
+            late: 0.05 * random.f64(),
+            damage: 0.1 * random.f64(),
+            ..Faults::default()
         };
-        let (up, down) = (dice.size(0..30_000), dice.size(0..30_000));
-        let (upload, download) = (dice.bytes(up), dice.bytes(down));
-        let mut pair = Pair::new(seed, config, link, upload, download);
-        for _ in 0..dice.pick(0..8) {
-            let side = [Side::Client, Side::Agent][dice.size(0..2)];
-            let long = dice.up_to(4000 * MS);
-            let incident = match dice.pick(0..2) {
+        let (up, down) = (random.usize(0..30_000), random.usize(0..30_000));
+        let (upload, download) = (bytes(&mut random, up), bytes(&mut random, down));
+        let mut pair = Pair::new(seed, config, faults, upload, download);
+        for _ in 0..random.u64(0..8) {
+            let side = [Side::Client, Side::Agent][random.usize(0..2)];
+            let long = up_to(&mut random, 4000 * MS);
+            let incident = match random.u64(0..2) {
                 0 => Incident::Cut(long),
                 _ => Incident::Pause(long),
             };
-            pair.plan(dice.up_to(10_000 * MS), side, incident);
+            pair.plan(up_to(&mut random, 10_000 * MS), side, incident);
         }
         finish(&mut pair, 30 * MINUTE);
     }

@@ -1,95 +1,18 @@
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fastrand::Rng;
+use ssm_netem::{Faults, LossyLink, Replayable};
 
 use super::peer::control;
-use super::{MS, UNIX_TIME, start};
+use super::{UNIX_TIME, start};
 use crate::payload::{HandshakeRequest, SessionProperties};
 use crate::wire::{MessageType, PAYLOAD_OFFSET};
 use crate::{Event, Session, SessionConfig};
 
-/// The variable that replays one seed.
-const SEED_VARIABLE: &str = "SSM_SIM_SEED";
 /// Far above what any simulation needs: a loop that does not end fails here.
 const MAX_STEPS: usize = 200_000;
-
-/// The seeds of a test: `count` of them, or the one of the environment.
-pub(super) fn seeds(count: u64) -> Range<u64> {
-    match std::env::var(SEED_VARIABLE) {
-        Ok(seed) => {
-            let seed = seed.parse().expect("the seed is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..count,
-    }
-}
-
-/// Names the seed when a test fails while it lives.
-struct Replayable(u64);
-
-impl Drop for Replayable {
-    #[expect(
-        clippy::print_stderr,
-        reason = "a failed simulation has to name its seed"
-    )]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("replay with {SEED_VARIABLE}={}", self.0);
-        }
-    }
-}
-
-/// Seeded randomness.
-#[derive(Debug)]
-pub(super) struct Dice(fastrand::Rng);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(fastrand::Rng::with_seed(seed))
-    }
-
-    /// A number in `range`.
-    pub(super) fn pick(&mut self, range: Range<u64>) -> u64 {
-        range.start + self.0.u64(..) % (range.end - range.start)
-    }
-
-    pub(super) fn size(&mut self, range: Range<u64>) -> usize {
-        usize::try_from(self.pick(range)).expect("sizes are small")
-    }
-
-    pub(super) fn up_to(&mut self, longest: Duration) -> Duration {
-        let longest = u64::try_from(longest.as_micros()).expect("times are short");
-        Duration::from_micros(self.pick(0..longest + 1))
-    }
-
-    /// True in `permille` of 1000 cases.
-    pub(super) fn chance(&mut self, permille: u64) -> bool {
-        self.pick(0..1000) < permille
-    }
-
-    pub(super) fn bytes(&mut self, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        self.0.fill(&mut bytes);
-        bytes
-    }
-}
-
-/// What the network does to every frame; chances in thousandths.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Link {
-    /// One way.
-    pub(super) latency: Duration,
-    /// Added at random to each frame, so that frames overtake each other.
-    pub(super) jitter: Duration,
-    pub(super) dropped: u64,
-    pub(super) duplicated: u64,
-    /// Held back by many latencies.
-    pub(super) delayed: u64,
-    /// One payload bit flipped.
-    pub(super) damaged: u64,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -119,11 +42,11 @@ pub(super) struct End {
     /// Everything else that it was told.
     pub(super) events: Vec<Event>,
     connected: bool,
-    inbound: BTreeMap<(Instant, u64), Bytes>,
+    inbound: LossyLink,
 }
 
 impl End {
-    fn new(mut session: Session, now: Instant, sends: Vec<u8>) -> Self {
+    fn new(mut session: Session, faults: &Faults, now: Instant, sends: Vec<u8>) -> Self {
         session.connected(now);
         Self {
             session,
@@ -132,7 +55,7 @@ impl End {
             received: Vec::new(),
             events: Vec::new(),
             connected: true,
-            inbound: BTreeMap::new(),
+            inbound: LossyLink::new(faults.clone(), now),
         }
     }
 }
@@ -143,11 +66,11 @@ pub(super) struct Pair {
     pub(super) agent: End,
     pub(super) now: Instant,
     pub(super) began: Instant,
-    pub(super) link: Link,
-    pub(super) dice: Dice,
+    faults: Faults,
+    pub(super) random: Rng,
     pub(super) config: SessionConfig,
     incidents: BTreeMap<(Instant, u64), (Side, Incident)>,
-    /// Tells frames and incidents of the same instant apart, oldest first.
+    /// Tells incidents of the same instant apart, oldest first.
     next: u64,
     _replayable: Replayable,
 }
@@ -157,22 +80,27 @@ impl Pair {
     pub(super) fn new(
         seed: u64,
         config: SessionConfig,
-        link: Link,
+        faults: Faults,
         upload: Vec<u8>,
         download: Vec<u8>,
     ) -> Self {
         let now = start();
+        // The header is not protected by the digest.
+        let faults = Faults {
+            undamaged: PAYLOAD_OFFSET,
+            ..faults
+        };
         let properties: SessionProperties = [("type", "LocalPortForwarding")].into_iter().collect();
         let request = HandshakeRequest::port("3.3.1142.0", &properties);
         let client = Session::client(config.clone(), [1; 32], now, UNIX_TIME);
         let agent = Session::agent(config.clone(), request, [2; 32], now, UNIX_TIME);
         Self {
-            client: End::new(client, now, upload),
-            agent: End::new(agent, now, download),
+            client: End::new(client, &faults, now, upload),
+            agent: End::new(agent, &faults, now, download),
             now,
             began: now,
-            link,
-            dice: Dice::new(seed),
+            faults,
+            random: Rng::with_seed(seed),
             config,
             incidents: BTreeMap::new(),
             next: 0,
@@ -229,7 +157,7 @@ impl Pair {
             self.agent.session.stats(),
             self.client.received.len(),
             self.agent.sends.len(),
-            self.link,
+            self.faults,
             self.config,
         )
     }
@@ -266,7 +194,7 @@ impl Pair {
     fn step(&mut self) -> bool {
         let ends = [&self.client, &self.agent];
         let wakes = ends.into_iter().flat_map(|end| {
-            let inbound = end.inbound.keys().next().map(|(at, _)| *at);
+            let inbound = end.inbound.next_arrival();
             [inbound, end.session.poll_timeout().map(|(at, _)| at)]
         });
         let incident = self.incidents.keys().next().map(|(at, _)| *at);
@@ -284,12 +212,7 @@ impl Pair {
             self.happen(side, incident);
         }
         for end in [&mut self.client, &mut self.agent] {
-            while let Some(entry) = end
-                .inbound
-                .first_entry()
-                .filter(|entry| entry.key().0 <= now)
-            {
-                let frame = entry.remove();
+            while let Some(frame) = end.inbound.arrived(now) {
                 end.session
                     .handle_message(frame, now)
                     .expect("no fault here is fatal");
@@ -308,13 +231,13 @@ impl Pair {
             Incident::Cut(down) if end.connected => {
                 end.connected = false;
                 end.session.disconnected();
-                end.inbound.clear();
+                end.inbound.cut(now);
                 // What this side had sent is on the same websocket.
                 let other = match side {
                     Side::Client => Side::Agent,
                     Side::Agent => Side::Client,
                 };
-                self.end(other).inbound.clear();
+                self.end(other).inbound.cut(now);
                 self.plan(down, side, Incident::Reconnected);
             }
             Incident::Cut(_) => {}
@@ -346,7 +269,7 @@ impl Pair {
     pub(super) fn drain(&mut self) {
         for side in [Side::Client, Side::Agent] {
             let now = self.now;
-            let chunk = self.dice.size(50..2000);
+            let chunk = self.random.usize(50..2000);
             let end = self.end(side);
             while end.taken < end.sends.len() {
                 let rest = &end.sends[end.taken..];
@@ -373,46 +296,13 @@ impl Pair {
     }
 
     fn carry(&mut self, from: Side, frame: Bytes) {
-        if self.dice.chance(self.link.dropped) {
-            return;
-        }
-        let copies = if self.dice.chance(self.link.duplicated) {
-            2
-        } else {
-            1
+        let to = match from {
+            Side::Client => &mut self.agent,
+            Side::Agent => &mut self.client,
         };
-        for _ in 0..copies {
-            let mut after = self.link.latency + self.dice.up_to(self.link.jitter);
-            if self.dice.chance(self.link.delayed) {
-                after += (self.link.latency + 1 * MS) * 20;
-            }
-            let frame = if self.dice.chance(self.link.damaged) {
-                self.damage(&frame)
-            } else {
-                frame.clone()
-            };
-            self.next += 1;
-            let key = (self.now + after, self.next);
-            let to = match from {
-                Side::Client => &mut self.agent,
-                Side::Agent => &mut self.client,
-            };
-            // The service keeps nothing for a websocket that is gone.
-            if to.connected {
-                to.inbound.insert(key, frame);
-            }
+        // The service keeps nothing for a websocket that is gone.
+        if to.connected {
+            to.inbound.send(frame, self.now, &mut self.random);
         }
-    }
-
-    /// Damage that the digest can tell: the header itself is not protected.
-    fn damage(&mut self, frame: &Bytes) -> Bytes {
-        let mut frame = frame.to_vec();
-        let at = self.dice.size(PAYLOAD_OFFSET as u64..frame.len() as u64);
-        if self.dice.chance(500) {
-            frame[at] ^= 1 << self.dice.pick(0..8);
-        } else {
-            frame.truncate(at);
-        }
-        frame.into()
     }
 }

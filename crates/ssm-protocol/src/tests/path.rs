@@ -1,10 +1,11 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fastrand::Rng;
+use ssm_netem::{Bottleneck, happens, up_to};
 
-use super::pair::Dice;
 use super::peer::{Client, acknowledgement};
 use crate::SessionConfig;
 use crate::wire::{Message, MessageType, PAYLOAD_OFFSET};
@@ -15,22 +16,17 @@ pub(super) struct Path {
     pub(super) client: Client,
     pub(super) began: Instant,
     pub(super) delay: Duration,
-    /// Bytes a second the agent handles.
-    rate: f64,
+    agent: Bottleneck,
     /// The agent handles nothing in this time.
     pub(super) stall: Range<Instant>,
     /// Handled acknowledgements leave only at multiples of this, as those of a busy agent.
     pub(super) batch: Duration,
     /// Added at random to the way of each message (without overtaking).
     pub(super) jitter: Duration,
-    /// Lost messages in a thousand.
-    pub(super) lost: u64,
-    dice: Dice,
-    free_at: Instant,
+    /// Probability that a message is lost.
+    pub(super) lost: f64,
+    random: Rng,
     arrived_at: Instant,
-    /// Messages in front of the agent: when each was handled, its bytes.
-    queue: VecDeque<(Instant, usize)>,
-    queued: usize,
     pub(super) longest_queue: usize,
     pub(super) most_in_flight: usize,
     acknowledgements: BTreeMap<(Instant, u64), i64>,
@@ -52,16 +48,13 @@ impl Path {
             client,
             began: now,
             delay,
-            rate: rate as f64,
+            agent: Bottleneck::new(rate, now),
             stall: now..now,
             batch: Duration::ZERO,
             jitter: Duration::ZERO,
-            lost: 0,
-            dice: Dice::new(1),
-            free_at: now,
+            lost: 0.0,
+            random: Rng::with_seed(1),
             arrived_at: now,
-            queue: VecDeque::new(),
-            queued: 0,
             longest_queue: 0,
             most_in_flight: 0,
             acknowledgements: BTreeMap::new(),
@@ -76,15 +69,15 @@ impl Path {
 
     /// Bandwidth-delay product in bytes.
     pub(super) fn product(&self) -> usize {
-        (self.rate * self.round_trip().as_secs_f64()) as usize
+        (self.agent.rate() * self.round_trip().as_secs_f64()) as usize
     }
 
     pub(super) fn rate(&self) -> usize {
-        self.rate as usize
+        self.agent.rate() as usize
     }
 
     pub(super) fn set_rate(&mut self, rate: usize) {
-        self.rate = rate as f64;
+        self.agent.set_rate(rate);
     }
 
     /// The time `after` the start.
@@ -150,27 +143,18 @@ impl Path {
         let now = self.client.now;
         let bytes = frame.len() - PAYLOAD_OFFSET;
         let message = Message::decode_unverified(frame).expect("ours are sound");
-        if self.dice.chance(self.lost) {
+        if happens(&mut self.random, self.lost) {
             return;
         }
-        let arrival = (now + self.delay + self.dice.up_to(self.jitter)).max(self.arrived_at);
+        let jitter = up_to(&mut self.random, self.jitter);
+        let arrival = (now + self.delay + jitter).max(self.arrived_at);
         self.arrived_at = arrival;
-        while let Some((handled, bytes)) = self.queue.front().copied()
-            && handled <= arrival
-        {
-            self.queue.pop_front();
-            self.queued -= bytes;
+        if self.stall.contains(&self.agent.free_at().max(arrival)) {
+            self.agent.hold(self.stall.end);
         }
-        let mut begin = self.free_at.max(arrival);
-        if self.stall.contains(&begin) {
-            begin = self.stall.end;
-        }
-        self.free_at = begin + Duration::from_secs_f64(bytes as f64 / self.rate);
-        self.queue.push_back((self.free_at, bytes));
-        self.queued += bytes;
-        self.longest_queue = self.longest_queue.max(self.queued);
-        self.handled.push((self.free_at, bytes));
-        let mut answer = self.free_at;
+        let mut answer = self.agent.handle(bytes, arrival);
+        self.longest_queue = self.longest_queue.max(self.agent.queued());
+        self.handled.push((answer, bytes));
         if !self.batch.is_zero() {
             let since = (answer - self.began).as_micros();
             let batch = self.batch.as_micros();
@@ -189,6 +173,6 @@ impl Path {
         let range = self.at(from)..self.at(to);
         let handled = self.handled.iter().filter(|(at, _)| range.contains(at));
         let bytes: usize = handled.map(|(_, bytes)| bytes).sum();
-        bytes as f64 / (self.rate * (to - from).as_secs_f64())
+        bytes as f64 / (self.agent.rate() * (to - from).as_secs_f64())
     }
 }

@@ -211,7 +211,7 @@ fn a_path_that_became_longer_is_measured_anew() {
 #[test]
 fn a_loss_in_a_hundred_messages_costs_less_than_a_tenth() {
     for mut path in paths() {
-        path.lost = 10;
+        path.lost = 0.01;
         path.upload(25 * SECOND);
         assert_share(&path, Duration::ZERO, 25 * SECOND);
         assert_short_queue(&path);
@@ -225,11 +225,11 @@ fn losses_shrink_the_window_and_clean_round_trips_give_it_back() {
     let window = |path: &Path| path.client.session.stats().window;
     path.upload(5 * SECOND);
     let before = window(&path);
-    path.lost = 50;
+    path.lost = 0.05;
     path.upload(2 * SECOND);
     let lossy = window(&path);
     assert!(lossy < before * 4 / 5, "{before} -> {lossy}");
-    path.lost = 0;
+    path.lost = 0.0;
     path.upload(2 * SECOND);
     let after = window(&path);
     assert!(after >= before * 9 / 10, "{before} -> {lossy} -> {after}");
