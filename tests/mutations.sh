@@ -213,9 +213,9 @@ mutation sends-through-a-pause ssm-protocol/src/session.rs <<'EOF'
 EOF
 
 mutation a-pause-without-a-start-stops-everything ssm-protocol/src/session.rs <<'EOF'
-                Timer::PauseProbe => self.probe_due = true,
+                SessionTimer::PauseProbe => self.probe_due = true,
 ====
-                Timer::PauseProbe => {
+                SessionTimer::PauseProbe => {
                     self.probe_due = true;
                     if crate::mutation("a-pause-without-a-start-stops-everything") {
                         (self.probe_due, self.probe_at) = (false, None);
@@ -237,10 +237,10 @@ mutation data-is-dropped-on-pause ssm-protocol/src/session/pause.rs <<'EOF'
 EOF
 
 mutation nothing-is-ever-sent-again ssm-protocol/src/session.rs <<'EOF'
-                Timer::Retransmit => self.outbox.handle_timeout(now),
+                SessionTimer::Retransmit => self.outbox.handle_timeout(now),
 ====
-                Timer::Retransmit if crate::mutation("nothing-is-ever-sent-again") => return Ok(()),
-                Timer::Retransmit => self.outbox.handle_timeout(now),
+                SessionTimer::Retransmit if crate::mutation("nothing-is-ever-sent-again") => return Ok(()),
+                SessionTimer::Retransmit => self.outbox.handle_timeout(now),
 EOF
 
 mutation the-window-leaks ssm-protocol/src/session/send/outbox.rs <<'EOF'

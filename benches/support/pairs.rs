@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use ssm_protocol::payload::{HandshakeRequest, SessionProperties};
 use ssm_protocol::{Session, SessionConfig};
-use ssm_smux::{Config, Mux, Role, StreamId};
+use ssm_smux::{Mux, MuxConfig, Role, StreamId};
 
 use crate::PAYLOAD;
 
@@ -84,8 +84,8 @@ impl Muxes {
     /// So many are open.
     pub fn with_streams(count: usize) -> Self {
         let now = Instant::now();
-        let mut client = Mux::new(Role::Client, Config::default(), now);
-        let server = Mux::new(Role::Server, Config::default(), now);
+        let mut client = Mux::new(Role::Client, MuxConfig::default(), now);
+        let server = Mux::new(Role::Server, MuxConfig::default(), now);
         let mut pair = Self {
             streams: (0..count).map(|_| client.open().expect("room")).collect(),
             client,

@@ -67,7 +67,7 @@
 //! | when | port forwarding documents, agents above 3.0.196.0 | older agents, and the SSH document |
 //! | streams at once | up to 65536 | one; the next after [`PortForward::close`] or [`PortForward::reset`] |
 //! | a refused connection | [`StreamRead::Refused`] | the agent ends the session |
-//! | bytes processed twice | made harmless ([`ssm_smux::Config::repeatable`]) | [`StreamRead::Doubled`], unless the stream carries SSH |
+//! | bytes processed twice | made harmless ([`ssm_smux::MuxConfig::repeatable`]) | [`StreamRead::Doubled`], unless the stream carries SSH |
 //!
 //! # What is bounded
 //!

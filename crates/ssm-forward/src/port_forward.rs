@@ -116,8 +116,8 @@ impl PortForward {
     fn drain(&mut self, now: Instant) -> Result<(), ForwardError> {
         while let Some(event) = self.session.poll_event() {
             match event {
-                ssm_protocol::Event::Ready(ready) => self.become_ready(ready, now),
-                ssm_protocol::Event::Data(data) => match &mut self.channel {
+                ssm_protocol::SessionEvent::Ready(ready) => self.become_ready(ready, now),
+                ssm_protocol::SessionEvent::Data(data) => match &mut self.channel {
                     Channel::Mux(mux) => {
                         mux.handle(data, now)?;
                         self.drain_mux();
@@ -125,11 +125,11 @@ impl PortForward {
                     Channel::Basic(basic) => self.events.extend(basic.handle(data, now)),
                     Channel::Pending => {}
                 },
-                ssm_protocol::Event::Flag(Flag::ConnectToPortError) => {
+                ssm_protocol::SessionEvent::Flag(Flag::ConnectToPortError) => {
                     self.refusals.handle_flag();
                     self.events.push_back(ForwardEvent::Refused);
                 }
-                ssm_protocol::Event::ChannelClosed { output } => {
+                ssm_protocol::SessionEvent::ChannelClosed { output } => {
                     if output.is_empty()
                         && self.ends_with_connection()
                         && self.session.stats().reordering == 0
@@ -140,11 +140,13 @@ impl PortForward {
                     self.events
                         .push_back(ForwardEvent::ChannelClosed { output });
                 }
-                ssm_protocol::Event::Paused => {
+                ssm_protocol::SessionEvent::Paused => {
                     self.agent_away();
                     self.events.push_back(ForwardEvent::Paused(true));
                 }
-                ssm_protocol::Event::Started => self.events.push_back(ForwardEvent::Paused(false)),
+                ssm_protocol::SessionEvent::Started => {
+                    self.events.push_back(ForwardEvent::Paused(false))
+                }
                 other => tracing::debug!(event = ?other, "ignored"),
             }
         }
@@ -186,11 +188,13 @@ impl PortForward {
         }
         while let Some(event) = mux.poll_event() {
             match event {
-                ssm_smux::Event::Readable(id) | ssm_smux::Event::Finished(id) => {
+                ssm_smux::MuxEvent::Readable(id) | ssm_smux::MuxEvent::Finished(id) => {
                     self.events.push_back(ForwardEvent::Readable(id));
                 }
-                ssm_smux::Event::Writable(id) => self.events.push_back(ForwardEvent::Writable(id)),
-                ssm_smux::Event::Opened(id) => {
+                ssm_smux::MuxEvent::Writable(id) => {
+                    self.events.push_back(ForwardEvent::Writable(id))
+                }
+                ssm_smux::MuxEvent::Opened(id) => {
                     tracing::debug!(stream = %id, "the agent opened a stream, which it never should");
                     mux.reset(id);
                 }

@@ -32,7 +32,7 @@ pub(crate) struct Pair {
     pub(crate) now: Instant,
     pub(crate) forward: PortForward,
     pub(crate) agent: Session,
-    agent_events: Vec<ssm_protocol::Event>,
+    agent_events: Vec<ssm_protocol::SessionEvent>,
     events: Vec<ForwardEvent>,
 }
 
@@ -128,7 +128,7 @@ impl Pair {
     /// Bytes the agent got since the last call.
     fn agent_bytes(&mut self) -> Vec<u8> {
         let data = self.agent_events.iter().filter_map(|event| match event {
-            ssm_protocol::Event::Data(data) => Some(data.to_vec()),
+            ssm_protocol::SessionEvent::Data(data) => Some(data.to_vec()),
             _ => None,
         });
         let bytes = data.flatten().collect();
@@ -138,7 +138,7 @@ impl Pair {
 
     fn agent_flags(&self) -> Vec<Flag> {
         let flags = self.agent_events.iter().filter_map(|event| match event {
-            ssm_protocol::Event::Flag(flag) => Some(*flag),
+            ssm_protocol::SessionEvent::Flag(flag) => Some(*flag),
             _ => None,
         });
         flags.collect()
@@ -174,7 +174,7 @@ fn serve(pair: &mut Pair, mux: &mut Mux) {
 }
 
 fn server(pair: &Pair) -> Mux {
-    Mux::new(Role::Server, ssm_smux::Config::default(), pair.now)
+    Mux::new(Role::Server, ssm_smux::MuxConfig::default(), pair.now)
 }
 
 /// 12,000 sevens wait for the stream's reader, more than the session keeps.

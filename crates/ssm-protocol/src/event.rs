@@ -9,7 +9,7 @@ use crate::wire::PayloadType;
 /// A fact for the application. `Debug` shows lengths, not bytes.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum SessionEvent {
     /// The handshake is complete: data may flow.
     Ready(Ready),
     /// Bytes of the port, in order, already acknowledged.
@@ -29,7 +29,7 @@ pub enum Event {
     Started,
 }
 
-impl fmt::Debug for Event {
+impl fmt::Debug for SessionEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready(ready) => f.debug_tuple("Ready").field(ready).finish(),

@@ -5,7 +5,7 @@
 //! ```text
 //!  bytes of the port ──▶ send ──▶ outbox ──▶ poll_transmit ──▶ websocket
 //!                                   ▲ window, retransmission
-//!  Event::Data ◀── poll_event ◀── inbox ◀── handle_message ◀── websocket
+//!  SessionEvent::Data ◀── poll_event ◀── inbox ◀── handle_message ◀── websocket
 //! ```
 //!
 //! # The run loop
@@ -49,7 +49,7 @@
 //! | messages kept ahead of a missing one, each with its overhead in memory | [`SessionConfig::reorder_bytes`] | 64 MiB |
 //! | acknowledgements not yet transmitted | fixed: 8,192 of 24 bytes, see [`Session::receive_paused`] | 192 KiB |
 //!
-//! Delivered data is handed over as [`Event::Data`] and is the caller's to bound: stop calling
+//! Delivered data is handed over as [`SessionEvent::Data`] and is the caller's to bound: stop calling
 //! [`Session::handle_message`] (stop reading the websocket) and the peer's TCP connection waits.
 
 mod config;
@@ -68,6 +68,6 @@ struct Readme;
 
 pub use config::{CLIENT_VERSION, SessionConfig};
 pub use error::SessionError;
-pub use event::{Event, Ready};
-pub use session::{NotReady, Session, Stats, Timer};
+pub use event::{Ready, SessionEvent};
+pub use session::{NotReady, Session, SessionTimer, Stats};
 pub use version::Capabilities;

@@ -16,14 +16,14 @@ use uuid::Uuid;
 
 use crate::config::SessionConfig;
 use crate::error::SessionError;
-use crate::event::Event;
+use crate::event::SessionEvent;
 use crate::payload::HandshakeRequest;
 use crate::wire::{MessageId, MessageType, PayloadType};
 use handshake::Handshake;
 use receive::{Inbox, Taken};
 use send::Outbox;
 pub use stats::Stats;
-pub use timer::Timer;
+pub use timer::SessionTimer;
 
 /// One side of a data channel, for the session's whole life: over any number of websockets the
 /// sequence numbers go on.
@@ -44,7 +44,7 @@ pub struct Session {
     inbox: Inbox,
     outbox: Outbox,
     acknowledgements: VecDeque<Taken>,
-    events: VecDeque<Event>,
+    events: VecDeque<SessionEvent>,
     connected: bool,
     paused: bool,
     /// During a pause: when one message may be sent.
@@ -204,7 +204,7 @@ impl Session {
         self.set_paused(false, now);
     }
 
-    /// Whether the handshake is complete, as [`Event::Ready`] said.
+    /// Whether the handshake is complete, as [`SessionEvent::Ready`] said.
     pub fn is_ready(&self) -> bool {
         matches!(
             self.handshake,
@@ -264,7 +264,7 @@ impl Session {
 
     /// The next fact for the application. Call until `None`.
     #[must_use]
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<SessionEvent> {
         self.events.pop_front()
     }
 
@@ -272,7 +272,7 @@ impl Session {
     ///
     /// The value may change after every call that takes `&mut self`.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+    pub fn poll_timeout(&self) -> Option<(Instant, SessionTimer)> {
         if self.closed {
             return None;
         }
@@ -292,11 +292,11 @@ impl Session {
             .then(|| self.silent_since.checked_add(self.config.peer_timeout))
             .flatten();
         timer::earliest([
-            (Timer::Handshake, handshake),
-            (Timer::Settled, settled),
-            (Timer::Retransmit, retransmit),
-            (Timer::PauseProbe, probe),
-            (Timer::PeerSilent, silent),
+            (SessionTimer::Handshake, handshake),
+            (SessionTimer::Settled, settled),
+            (SessionTimer::Retransmit, retransmit),
+            (SessionTimer::PauseProbe, probe),
+            (SessionTimer::PeerSilent, silent),
         ])
     }
 
@@ -309,19 +309,19 @@ impl Session {
             && at <= now
         {
             match timer {
-                Timer::Handshake => {
+                SessionTimer::Handshake => {
                     return Err(SessionError::HandshakeTimeout {
                         after: self.config.handshake_timeout,
                     });
                 }
-                Timer::PeerSilent => {
+                SessionTimer::PeerSilent => {
                     return Err(SessionError::PeerSilent {
                         after: self.config.peer_timeout,
                     });
                 }
-                Timer::Settled => self.settle(),
-                Timer::PauseProbe => self.probe_due = true,
-                Timer::Retransmit => self.outbox.handle_timeout(now),
+                SessionTimer::Settled => self.settle(),
+                SessionTimer::PauseProbe => self.probe_due = true,
+                SessionTimer::Retransmit => self.outbox.handle_timeout(now),
             }
         }
         Ok(())

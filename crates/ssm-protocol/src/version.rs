@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agents_that_lose_what_comes_before_their_port_is_connected_get_more_time() {
+    fn agents_before_3_0_655_get_more_time_to_settle() {
         for (version, millis) in [
             ("3.3.1142.0", 25),
             ("3.0.655.0", 25),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use ssm_protocol::payload::{Flag, HandshakeRequest};
 use ssm_protocol::wire::{Flags, Message, MessageId, MessageType, PayloadType, SequenceNumber};
-use ssm_protocol::{Event, Session, SessionConfig, Timer};
+use ssm_protocol::{Session, SessionConfig, SessionEvent, SessionTimer};
 
 #[derive(Deserialize)]
 struct Vector {
@@ -155,7 +155,7 @@ struct Replay {
     start: Instant,
     now: Instant,
     written: Vec<Message>,
-    events: Vec<Event>,
+    events: Vec<SessionEvent>,
 }
 
 impl Replay {
@@ -215,7 +215,7 @@ impl Replay {
 
     /// The reference client sends sooner after the handshake than ours.
     fn settle(&mut self) {
-        if let Some((at, Timer::Settled)) = self.session.poll_timeout() {
+        if let Some((at, SessionTimer::Settled)) = self.session.poll_timeout() {
             self.now = at;
             self.session.handle_timeout(at).expect("nothing fatal");
             self.drain();
@@ -234,7 +234,7 @@ impl Replay {
 
     fn port_bytes(&self) -> Vec<u8> {
         let data = self.events.iter().filter_map(|event| match event {
-            Event::Data(data) => Some(data.to_vec()),
+            SessionEvent::Data(data) => Some(data.to_vec()),
             _ => None,
         });
         data.flatten().collect()
@@ -293,12 +293,12 @@ fn replays_recorded_sessions_as_the_client() {
             Session::client(config, [1; 32], now, Duration::from_secs(1))
         });
         let client = replay(recording, "c2a", &["a2c", "r2c"], client);
-        let Some(Event::Ready(ready)) = client.events.first() else {
+        let Some(SessionEvent::Ready(ready)) = client.events.first() else {
             panic!("the handshake comes first: {:?}", client.events);
         };
         assert_eq!(ready.peer_version, recording.agent_version);
         assert_eq!(ready.capabilities.multiplexing, multiplexing);
-        let Some(Event::ChannelClosed { output }) = client.events.last() else {
+        let Some(SessionEvent::ChannelClosed { output }) = client.events.last() else {
             panic!("the channel is closed last: {:?}", client.events);
         };
         assert!(
@@ -324,7 +324,7 @@ fn replays_recorded_sessions_as_the_agent() {
             Session::agent(config, request, [2; 32], now, Duration::from_secs(1))
         });
         let agent = replay(recording, "a2c", &["c2a"], agent);
-        let Some(Event::Ready(ready)) = agent.events.first() else {
+        let Some(SessionEvent::Ready(ready)) = agent.events.first() else {
             panic!("the handshake comes first: {:?}", agent.events);
         };
         assert_eq!(ready.peer_version, "1.2.677.0");

@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ssm_protocol::Event;
+use ssm_protocol::SessionEvent;
 use ssm_relay::{End, Relay};
 use support::{Agent, config, relay, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -50,20 +50,20 @@ async fn a_session_that_must_be_reused_serves_one_connection_after_the_other() {
     let mut first = soon("the first", relay.connect()).await.expect("opens");
     first.write_all(b"one").await.expect("taken");
     let event = soon("its data", agent.event()).await;
-    assert!(matches!(event, Some(Event::Data(data)) if &data[..] == b"one"));
+    assert!(matches!(event, Some(SessionEvent::Data(data)) if &data[..] == b"one"));
     let second = tokio::spawn(async move {
         let stream = relay.connect().await;
         (relay, stream)
     });
     drop(first);
     let event = soon("the disconnection", agent.event()).await;
-    assert!(matches!(event, Some(Event::Flag(_))), "{event:?}");
+    assert!(matches!(event, Some(SessionEvent::Flag(_))), "{event:?}");
     agent.send(b"late bytes of the first");
     let (relay, second) = soon("the second", second).await.expect("no panic");
     let mut second = second.expect("opens");
     second.write_all(b"two").await.expect("taken");
     let event = soon("its data", agent.event()).await;
-    assert!(matches!(event, Some(Event::Data(data)) if &data[..] == b"two"));
+    assert!(matches!(event, Some(SessionEvent::Data(data)) if &data[..] == b"two"));
     agent.send(b"answer");
     let serving = tokio::spawn(async move { while agent.event().await.is_some() {} });
     let mut answer = [0; 6];
@@ -110,7 +110,7 @@ async fn the_first_bytes_written_in_process_share_a_message_with_the_opening_of_
     stream.write_all(b"hello").await.expect("taken");
     tokio::time::resume();
     let event = soon("the stream", agent.event()).await;
-    let Some(Event::Data(data)) = event else {
+    let Some(SessionEvent::Data(data)) = event else {
         panic!("{event:?}")
     };
     assert_eq!(data, opening(b"hello"));
@@ -129,7 +129,7 @@ async fn what_a_local_program_sent_while_it_was_held_shares_a_message_with_the_o
     let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
     agent.ready().await;
     let event = soon("the stream", agent.event()).await;
-    let Some(Event::Data(data)) = event else {
+    let Some(SessionEvent::Data(data)) = event else {
         panic!("{event:?}")
     };
     assert_eq!(data, opening(b"hello"));
@@ -150,7 +150,7 @@ async fn what_a_local_program_sends_at_once_shares_a_message_with_the_opening() 
     let mut program = std::net::TcpStream::connect(address).expect("accepted");
     std::io::Write::write_all(&mut program, b"hello").expect("taken");
     let event = soon("the stream", agent.event()).await;
-    let Some(Event::Data(data)) = event else {
+    let Some(SessionEvent::Data(data)) = event else {
         panic!("{event:?}")
     };
     assert_eq!(data, opening(b"hello"));
@@ -167,7 +167,7 @@ async fn the_agent_hears_of_a_stream_that_nobody_uses_yet() {
     agent.ready().await;
     let _stream = soon("the stream", relay.connect()).await.expect("opens");
     let event = soon("the stream", agent.event()).await;
-    let Some(Event::Data(data)) = event else {
+    let Some(SessionEvent::Data(data)) = event else {
         panic!("{event:?}")
     };
     assert_eq!(data, first_message(&OPEN));

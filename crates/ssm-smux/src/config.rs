@@ -9,7 +9,7 @@ use crate::frame::MAX_DATA;
 /// those count as open streams.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Config {
+pub struct MuxConfig {
     /// Most data in one frame, in bytes; 1 to [`MAX_DATA`], other values are taken as the nearest
     /// of these. Default 32768, what `xtaci/smux` writes (`mux.go` @1c217c89).
     pub max_frame_data: usize,
@@ -37,7 +37,7 @@ pub struct Config {
     pub max_streams: usize,
 }
 
-impl Default for Config {
+impl Default for MuxConfig {
     fn default() -> Self {
         Self {
             max_frame_data: 32 << 10,
@@ -51,7 +51,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl MuxConfig {
     pub(crate) fn in_range(mut self) -> Self {
         self.max_frame_data = self.max_frame_data.clamp(1, MAX_DATA);
         self.session_receive_budget = self.session_receive_budget.max(1);

@@ -22,7 +22,7 @@ pub enum SmuxError {
     /// The peer opens streams faster than they can be refused.
     #[error("the peer keeps opening streams beyond the limit of {limit}")]
     TooManyStreams {
-        /// [`Config::max_streams`](crate::Config::max_streams).
+        /// [`MuxConfig::max_streams`](crate::MuxConfig::max_streams).
         limit: usize,
     },
     /// Keep-alives are on and nothing was heard of the peer.
@@ -40,7 +40,7 @@ pub enum SmuxError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// [`Config::max_streams`](crate::Config::max_streams) are open: close some first.
+    /// [`MuxConfig::max_streams`](crate::MuxConfig::max_streams) are open: close some first.
     #[error("too many streams are open")]
     TooManyStreams,
     /// All 2^31 - 1 stream ids were used: open another session.
@@ -55,10 +55,10 @@ pub enum OpenError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum WriteError {
-    /// It does not fit now: [`Event::Writable`](crate::Event::Writable) follows.
+    /// It does not fit now: [`MuxEvent::Writable`](crate::MuxEvent::Writable) follows.
     #[error("the stream's send buffer is full")]
     Full,
-    /// It is longer than [`Config::stream_send_buffer`](crate::Config::stream_send_buffer) and would
+    /// It is longer than [`MuxConfig::stream_send_buffer`](crate::MuxConfig::stream_send_buffer) and would
     /// never fit: cut it by [`Mux::writable`](crate::Mux::writable).
     #[error("the data is longer than the stream's send buffer")]
     TooLong,

@@ -8,7 +8,7 @@ use crate::stream_id::StreamId;
 /// stream, so the queue is bounded by the number of streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Event {
+pub enum MuxEvent {
     /// The peer opened it; [`Mux::accept`](crate::Mux::accept) gives the same ids.
     Opened(StreamId),
     /// There is data to [`Mux::read`](crate::Mux::read). Not repeated before a read came back
@@ -19,7 +19,7 @@ pub enum Event {
     Writable(StreamId),
     /// The peer ended it, and takes no more data either; what came before may still be read.
     Finished(StreamId),
-    /// Half-closed for [`Config::half_close_quiet`](crate::Config::half_close_quiet) without data:
+    /// Half-closed for [`MuxConfig::half_close_quiet`](crate::MuxConfig::half_close_quiet) without data:
     /// FIN goes out although the peer has not sent its own. The peer answers with FIN, so the
     /// stream ends as any other; but an answer that would have come later is cut off.
     GaveUp(StreamId),
@@ -37,13 +37,13 @@ pub(crate) struct PendingEvents {
 
 impl PendingEvents {
     /// The next event, in the order of a stream's life.
-    pub(crate) fn take(&mut self, id: StreamId) -> Option<Event> {
+    pub(crate) fn take(&mut self, id: StreamId) -> Option<MuxEvent> {
         let pending = [
-            (&mut self.opened, Event::Opened(id)),
-            (&mut self.readable, Event::Readable(id)),
-            (&mut self.writable, Event::Writable(id)),
-            (&mut self.gave_up, Event::GaveUp(id)),
-            (&mut self.finished, Event::Finished(id)),
+            (&mut self.opened, MuxEvent::Opened(id)),
+            (&mut self.readable, MuxEvent::Readable(id)),
+            (&mut self.writable, MuxEvent::Writable(id)),
+            (&mut self.gave_up, MuxEvent::GaveUp(id)),
+            (&mut self.finished, MuxEvent::Finished(id)),
         ];
         pending
             .into_iter()
@@ -57,7 +57,7 @@ impl PendingEvents {
 pub enum Read {
     /// The next bytes; never empty.
     Data(Bytes),
-    /// Nothing yet: [`Event::Readable`] or [`Event::Finished`] follows.
+    /// Nothing yet: [`MuxEvent::Readable`] or [`MuxEvent::Finished`] follows.
     Blocked,
     /// The peer ended the stream and everything was read.
     Finished,

@@ -22,14 +22,14 @@
 //! ```no_run
 //! use std::time::Instant;
 //! use bytes::{Bytes, BytesMut};
-//! use ssm_smux::{Config, Event, Mux, Read, Role, SmuxError};
+//! use ssm_smux::{MuxConfig, MuxEvent, Mux, Read, Role, SmuxError};
 //!
 //! # fn now() -> Instant { unimplemented!() }
 //! # fn receive(_: Option<Instant>) -> Option<Bytes> { None }
 //! # fn send(_: Bytes) {}
 //! # fn deliver(_: Bytes) {}
 //! # fn run() -> Result<(), SmuxError> {
-//! let mut mux = Mux::new(Role::Client, Config::default(), now());
+//! let mut mux = Mux::new(Role::Client, MuxConfig::default(), now());
 //! loop {
 //!     while mux.wants_transmit() {
 //!         let mut message = BytesMut::with_capacity(1024);
@@ -37,7 +37,7 @@
 //!         send(message.freeze());
 //!     }
 //!     while let Some(event) = mux.poll_event() {
-//!         if let Event::Readable(stream) | Event::Finished(stream) = event {
+//!         if let MuxEvent::Readable(stream) | MuxEvent::Finished(stream) = event {
 //!             // As far as the reader keeps up: what stays uses up the budget.
 //!             while let Read::Data(data) = mux.read(stream) {
 //!                 deliver(data);
@@ -65,15 +65,15 @@
 //!   the session is an error of [`Mux::handle`] or [`Mux::handle_timeout`], and reads as
 //!   [`Read::Reset`].
 //! - **No number of a piece.** A piece that the peer processes twice is read as other frames. With
-//!   [`Config::repeatable`] each message is built so that its repetition does nothing.
+//!   [`MuxConfig::repeatable`] each message is built so that its repetition does nothing.
 //!
 //! # What is bounded
 //!
 //! | what | bound | default |
 //! |---|---|---|
-//! | received, not read | [`Config::session_receive_budget`], and what is handed in beyond it; in memory twice that, see [`ByteQueue`] | 4 MiB |
-//! | written, not sent, a stream | [`Config::stream_send_buffer`]; in memory twice that | 64 KiB |
-//! | streams, and FINs that are not out yet | [`Config::max_streams`] | 65536 |
+//! | received, not read | [`MuxConfig::session_receive_budget`], and what is handed in beyond it; in memory twice that, see [`ByteQueue`] | 4 MiB |
+//! | written, not sent, a stream | [`MuxConfig::stream_send_buffer`]; in memory twice that | 64 KiB |
+//! | streams, and FINs that are not out yet | [`MuxConfig::max_streams`] | 65536 |
 //! | events not yet taken | the streams, a few each | |
 
 mod byte_queue;
@@ -95,10 +95,10 @@ mod tests;
 struct Readme;
 
 pub use byte_queue::ByteQueue;
-pub use config::{Config, Keepalive};
+pub use config::{Keepalive, MuxConfig};
 pub use error::{OpenError, SmuxError, WriteError};
-pub use event::{Event, Read};
+pub use event::{MuxEvent, Read};
 pub use frame::MAX_DATA;
-pub use mux::{Mux, Role, Timer};
+pub use mux::{Mux, MuxTimer, Role};
 pub use repeatable::MIN_REPEATABLE;
 pub use stream_id::StreamId;

@@ -11,15 +11,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::config::Config;
+use crate::config::MuxConfig;
 use crate::decoder::Decoder;
 use crate::error::{OpenError, WriteError};
-use crate::event::{Event, Read};
+use crate::event::{MuxEvent, Read};
 use crate::repeatable::Repeatable;
 use crate::round_robin::RoundRobin;
 use crate::stream::{Fin, Stream};
 use crate::stream_id::StreamId;
-pub use timing::Timer;
+pub use timing::MuxTimer;
 use timing::{HalfCloseTimers, Liveness};
 
 /// Which side opened the session: it decides the stream ids, and nothing else.
@@ -53,7 +53,7 @@ impl Role {
 /// Idle streams cost next to nothing: a lookup among `n` streams takes `O(log n)`.
 pub struct Mux {
     role: Role,
-    config: Config,
+    config: MuxConfig,
     next_id: Option<u32>,
     /// An ordered map, so that ids a peer chooses cannot make a lookup slow.
     streams: BTreeMap<StreamId, Stream>,
@@ -89,7 +89,7 @@ pub struct Mux {
 
 impl Mux {
     /// A session without streams. Values of `config` outside their range are clamped.
-    pub fn new(role: Role, config: Config, now: Instant) -> Self {
+    pub fn new(role: Role, config: MuxConfig, now: Instant) -> Self {
         let config = config.in_range();
         Self {
             role,
@@ -166,7 +166,7 @@ impl Mux {
         }
     }
 
-    /// How many bytes [`write`](Self::write) takes now; after a 0, [`Event::Writable`] follows.
+    /// How many bytes [`write`](Self::write) takes now; after a 0, [`MuxEvent::Writable`] follows.
     /// `None` when the stream takes none any more.
     #[must_use]
     pub fn writable(&mut self, id: StreamId) -> Option<usize> {
@@ -216,8 +216,8 @@ impl Mux {
     /// Local end-of-file: nothing more is written, reading goes on.
     ///
     /// There is no half-close: the agent closes its connection both ways when it gets FIN. So FIN
-    /// is kept back until the peer has sent its own; or, with [`Event::GaveUp`], until
-    /// [`Config::half_close_quiet`] passed without a byte either way, counted from when the last one
+    /// is kept back until the peer has sent its own; or, with [`MuxEvent::GaveUp`], until
+    /// [`MuxConfig::half_close_quiet`] passed without a byte either way, counted from when the last one
     /// has [reached](Self::confirm) the peer. The stream reads on until the
     /// peer's FIN in both cases.
     ///
@@ -278,7 +278,7 @@ impl Mux {
     /// The next event. Call until `None`. Streams that were closed or reset on this side have no more
     /// events.
     #[must_use]
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<MuxEvent> {
         while let Some(id) = self.events.front()
             && let Some(stream) = self.streams.get_mut(&id)
         {
@@ -292,7 +292,7 @@ impl Mux {
 
     /// The next stream opened here whose FIN was the first that the peer sent of it, before anything
     /// of a stream opened later; also of those that were closed or reset here. Call until `None`; at
-    /// most the [`Config::max_streams`] latest are kept.
+    /// most the [`MuxConfig::max_streams`] latest are kept.
     ///
     /// For a peer that serves streams one after the other, in the order of their SYNs: such a stream
     /// may be one that it could not serve.
@@ -301,7 +301,7 @@ impl Mux {
         self.unserved.pop_front()
     }
 
-    /// Whether [`Config::session_receive_budget`] is used up: stop calling
+    /// Whether [`MuxConfig::session_receive_budget`] is used up: stop calling
     /// [`handle`](Self::handle) until reads have freed some of it. What is handed in all the same
     /// is kept.
     #[must_use]
@@ -316,7 +316,7 @@ impl Mux {
     }
 
     /// Streams that were ended here in order and whose end the peer has not answered: until it does,
-    /// it may still be writing what they carried. At most the [`Config::max_streams`] latest count.
+    /// it may still be writing what they carried. At most the [`MuxConfig::max_streams`] latest count.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()

@@ -30,7 +30,7 @@ use crate::stream_id::StreamId;
 const MOST_AROUND: usize = 3 * HEADER;
 
 /// Smallest `max` of [`Mux::poll_transmit`](crate::Mux::poll_transmit), in bytes, with which a
-/// [repeatable](crate::Config::repeatable) message always has room for a frame: with less, nothing is
+/// [repeatable](crate::MuxConfig::repeatable) message always has room for a frame: with less, nothing is
 /// sent.
 pub const MIN_REPEATABLE: usize = MOST_AROUND + HEADER + 1;
 

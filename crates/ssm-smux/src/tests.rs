@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::decoder::{Decoder, Piece};
 use crate::frame::Frame;
-use crate::{Config, Event, Mux, Read, Role, StreamId};
+use crate::{Mux, MuxConfig, MuxEvent, Read, Role, StreamId};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,11 +28,11 @@ fn start() -> Instant {
     Instant::now()
 }
 
-fn client(config: Config, now: Instant) -> Mux {
+fn client(config: MuxConfig, now: Instant) -> Mux {
     Mux::new(Role::Client, config, now)
 }
 
-fn server(config: Config, now: Instant) -> Mux {
+fn server(config: MuxConfig, now: Instant) -> Mux {
     Mux::new(Role::Server, config, now)
 }
 
@@ -92,7 +92,7 @@ fn carry(from: &mut Mux, to: &mut Mux, now: Instant) {
     to.handle(wire(from), now).expect("sound frames");
 }
 
-fn events(mux: &mut Mux) -> Vec<Event> {
+fn events(mux: &mut Mux) -> Vec<MuxEvent> {
     std::iter::from_fn(|| mux.poll_event()).collect()
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use ssm_smux::{Config, Event, Mux, Read, Role, StreamId};
+use ssm_smux::{Mux, MuxConfig, MuxEvent, Read, Role, StreamId};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -49,8 +49,8 @@ impl Pair {
         )]
         let now = Instant::now();
         Self {
-            client: Mux::new(Role::Client, Config::default(), now),
-            server: Mux::new(Role::Server, Config::default(), now),
+            client: Mux::new(Role::Client, MuxConfig::default(), now),
+            server: Mux::new(Role::Server, MuxConfig::default(), now),
             now,
             opened: Vec::new(),
             written: BTreeMap::new(),
@@ -117,7 +117,7 @@ impl Pair {
 
     fn read_all(&mut self) {
         while let Some(event) = self.server.poll_event() {
-            if let Event::Opened(id) = event {
+            if let MuxEvent::Opened(id) = event {
                 self.received.entry(id).or_default();
             }
         }

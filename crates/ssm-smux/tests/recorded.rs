@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use ssm_smux::{Config, Event, Mux, Read, Role, StreamId};
+use ssm_smux::{Mux, MuxConfig, MuxEvent, Read, Role, StreamId};
 
 #[expect(
     clippy::disallowed_methods,
@@ -70,9 +70,9 @@ const QUESTIONS: [&[u8]; 3] = [
 const ANSWERS: [usize; 3] = [1, 1, 6000];
 
 #[test]
-fn our_client_writes_the_bytes_of_the_reference_client_and_reads_the_agents() {
+fn client_replays_the_recorded_reference_client() {
     let now = start();
-    let mut client = Mux::new(Role::Client, Config::default(), now);
+    let mut client = Mux::new(Role::Client, MuxConfig::default(), now);
     let mut agent = recording()
         .into_iter()
         .filter_map(|(by, payload)| (by == From::Agent).then_some(payload));
@@ -102,9 +102,9 @@ fn our_client_writes_the_bytes_of_the_reference_client_and_reads_the_agents() {
 }
 
 #[test]
-fn our_client_reads_the_agents_ends_of_streams_it_left_open() {
+fn client_reads_the_recorded_ends_of_open_streams() {
     let now = start();
-    let mut client = Mux::new(Role::Client, Config::default(), now);
+    let mut client = Mux::new(Role::Client, MuxConfig::default(), now);
     let ids = [(); 3].map(|()| client.open().expect("room"));
     transmitted(&mut client);
     for (by, payload) in recording() {
@@ -113,8 +113,8 @@ fn our_client_reads_the_agents_ends_of_streams_it_left_open() {
         }
     }
     for (id, length) in ids.into_iter().zip(ANSWERS) {
-        assert_eq!(client.poll_event(), Some(Event::Readable(id)));
-        assert_eq!(client.poll_event(), Some(Event::Finished(id)));
+        assert_eq!(client.poll_event(), Some(MuxEvent::Readable(id)));
+        assert_eq!(client.poll_event(), Some(MuxEvent::Finished(id)));
         assert_eq!(read(&mut client, id).len(), length);
         assert_eq!(client.read(id), Read::Finished);
     }
@@ -123,12 +123,12 @@ fn our_client_reads_the_agents_ends_of_streams_it_left_open() {
 }
 
 #[test]
-fn our_server_writes_the_agents_bytes_and_reads_the_reference_clients() {
+fn server_replays_the_recorded_agent() {
     let now = start();
-    let mut server = Mux::new(Role::Server, Config::default(), now);
+    let mut server = Mux::new(Role::Server, MuxConfig::default(), now);
     // The answers as the recorded agent's destination gave them.
     let mut answers = {
-        let mut client = Mux::new(Role::Client, Config::default(), now);
+        let mut client = Mux::new(Role::Client, MuxConfig::default(), now);
         let ids = [(); 3].map(|()| client.open().expect("room"));
         transmitted(&mut client);
         client.handle(all(From::Agent), now).expect("sound frames");
@@ -143,13 +143,13 @@ fn our_server_writes_the_agents_bytes_and_reads_the_reference_clients() {
         server.handle(payload, now).expect("sound frames");
         while let Some(event) = server.poll_event() {
             match event {
-                Event::Opened(id) => assert_eq!(server.accept(), Some(id)),
-                Event::Readable(id) => {
+                MuxEvent::Opened(id) => assert_eq!(server.accept(), Some(id)),
+                MuxEvent::Readable(id) => {
                     asked.push(read(&mut server, id));
                     let answer = answers.next().expect("one answer a question");
                     server.write(id, answer).expect("room");
                 }
-                Event::Finished(id) => {
+                MuxEvent::Finished(id) => {
                     assert_eq!(server.read(id), Read::Finished);
                     server.close(id);
                 }

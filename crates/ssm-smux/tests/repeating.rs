@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use proptest::prelude::*;
-use ssm_smux::{Config, Keepalive, MIN_REPEATABLE, Mux, Role, StreamId};
+use ssm_smux::{Keepalive, MIN_REPEATABLE, Mux, MuxConfig, Role, StreamId};
 
 /// What the peer makes of the bytes, as `xtaci/smux` does: data of a stream that is not open is read
 /// and thrown away.
@@ -96,7 +96,7 @@ impl Client {
             reason = "any instant will do as the start"
         )]
         let now = Instant::now();
-        let mut config = Config::default();
+        let mut config = MuxConfig::default();
         config.repeatable = repeatable;
         config.stream_send_buffer = 1 << 20;
         config.keepalive = Some(Keepalive {

@@ -10,7 +10,7 @@ use ssm_protocol::payload::{HandshakeRequest, SessionProperties};
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
 };
-use ssm_protocol::{Event, Session, SessionConfig};
+use ssm_protocol::{Session, SessionConfig, SessionEvent};
 
 /// Most steps of one run.
 const STEPS: usize = 200;
@@ -347,12 +347,12 @@ impl End {
     fn take_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Data(data) => {
+                SessionEvent::Data(data) => {
                     assert_eq!(self.ready, 1, "data before the handshake");
                     self.received.extend_from_slice(&data);
                 }
-                Event::Ready(_) => self.ready += 1,
-                Event::Paused | Event::Started => {}
+                SessionEvent::Ready(_) => self.ready += 1,
+                SessionEvent::Paused | SessionEvent::Started => {}
                 other => panic!("{other:?}"),
             }
         }

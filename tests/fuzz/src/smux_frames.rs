@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use ssm_smux::{Config, Event, Mux, Read, Role, SmuxError, StreamId};
+use ssm_smux::{Mux, MuxConfig, MuxEvent, Read, Role, SmuxError, StreamId};
 
 /// Both directions of the recorded session, whole and cut.
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -45,7 +45,7 @@ struct Heard {
 
 fn listen(role: Role, bytes: &[u8], piece: usize) -> Heard {
     let now = super::start::start();
-    let mut mux = Mux::new(role, Config::default(), now);
+    let mut mux = Mux::new(role, MuxConfig::default(), now);
     let mut heard = Heard::default();
     let mut fed = 0;
     for piece in bytes.chunks(piece) {
@@ -67,9 +67,9 @@ fn listen(role: Role, bytes: &[u8], piece: usize) -> Heard {
     let mut told = BTreeSet::new();
     while let Some(event) = mux.poll_event() {
         match event {
-            Event::Opened(id) => assert!(heard.streams.contains_key(&id)),
-            Event::Readable(id) => assert!(told.insert(id)),
-            Event::Finished(id) => assert!(heard.finished.insert(id)),
+            MuxEvent::Opened(id) => assert!(heard.streams.contains_key(&id)),
+            MuxEvent::Readable(id) => assert!(told.insert(id)),
+            MuxEvent::Finished(id) => assert!(heard.finished.insert(id)),
             other => panic!("{other:?}"),
         }
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::{Bytes, BytesMut};
 use plan::{Plan, Step};
-use ssm_smux::{Config, Keepalive, Mux, Read, Role, SmuxError, StreamId, WriteError};
+use ssm_smux::{Keepalive, Mux, MuxConfig, Read, Role, SmuxError, StreamId, WriteError};
 
 /// Most steps of one run.
 const STEPS: usize = 200;
@@ -70,7 +70,7 @@ struct Stream {
 struct World {
     mux: Mux,
     role: Role,
-    config: Config,
+    config: MuxConfig,
     now: Instant,
     streams: BTreeMap<StreamId, Stream>,
     /// Ids that were used up: closed here, and their FIN is out.
@@ -89,7 +89,7 @@ struct World {
 impl World {
     fn new(plan: &Plan) -> Self {
         let now = super::start::start();
-        let mut config = Config::default();
+        let mut config = MuxConfig::default();
         config.max_frame_data = usize::from(plan.max_frame_data);
         config.session_receive_budget = usize::from(plan.budget);
         config.stream_send_buffer = usize::from(plan.send_buffer % 4096);

@@ -23,7 +23,7 @@ impl Channel {
             let doubles = ready.capabilities.processes_before_counting;
             return Self::Basic(Box::new(Basic::new(config, doubles)));
         }
-        let mut smux = ssm_smux::Config::default();
+        let mut smux = ssm_smux::MuxConfig::default();
         smux.session_receive_budget = config.session_receive_budget;
         smux.stream_send_buffer = config.stream_send_buffer;
         smux.half_close_quiet = config.half_close_quiet;

@@ -61,7 +61,7 @@ fn every_message_may_be_processed_again_at_every_payload_limit() {
                 .agent_events
                 .drain(..)
                 .filter_map(|event| match event {
-                    ssm_protocol::Event::Data(data) => Some(data),
+                    ssm_protocol::SessionEvent::Data(data) => Some(data),
                     _ => None,
                 })
                 .collect();

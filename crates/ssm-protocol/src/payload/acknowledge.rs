@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_without_json_and_to_the_same() {
+    fn written_acknowledgements_take_the_fast_path() {
         for number in [0, 7, 999_999_999_999_999_999] {
             let json = written(number);
             let read = Acknowledge::read_as_written(json.as_bytes()).expect("as written");
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_left_to_json() {
+    fn other_acknowledgements_are_read_as_json() {
         let json = written(7);
         for (from, to) in [
             (":7,", ":-7,"),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{Session, Side};
 use crate::error::SessionError;
-use crate::event::{Event, Ready};
+use crate::event::{Ready, SessionEvent};
 use crate::payload::{
     ActionStatus, HandshakeComplete, HandshakeRequest, HandshakeResponse, ProcessedAction,
     RequestedAction, SessionProperties,
@@ -140,7 +140,7 @@ impl Session {
         if self.side == Side::Client && !ready.capabilities.acknowledges_duplicates {
             self.outbox.peer_acknowledges_once();
         }
-        self.events.push_back(Event::Ready(ready));
+        self.events.push_back(SessionEvent::Ready(ready));
     }
 }
 

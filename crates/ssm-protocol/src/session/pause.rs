@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::Session;
-use crate::event::Event;
+use crate::event::SessionEvent;
 
 /// How often one message is sent while publication is paused: the end of the pause may never be
 /// announced, and what answers it ends the pause. As seldom as the reference peers' slowest
@@ -23,9 +23,9 @@ impl Session {
             self.paused = paused;
             self.probe_later(now);
             self.events.push_back(if paused {
-                Event::Paused
+                SessionEvent::Paused
             } else {
-                Event::Started
+                SessionEvent::Started
             });
         }
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Session, Side};
 use crate::error::SessionError;
-use crate::event::Event;
+use crate::event::SessionEvent;
 use crate::payload::{Acknowledge, ChannelClosed, Flag};
 use crate::wire::{DecodeError, Message, MessageType, PayloadType};
 use acknowledgements::MAX_ACKNOWLEDGEMENTS;
@@ -47,7 +47,7 @@ impl Session {
                 self.settle();
                 self.closed = true;
                 let body = ChannelClosed::read(&message.payload).unwrap_or_default();
-                self.events.push_back(Event::ChannelClosed {
+                self.events.push_back(SessionEvent::ChannelClosed {
                     output: body.output,
                 });
             }
@@ -145,9 +145,9 @@ impl Session {
                     .then(|| Flag::read(&payload))
                     .flatten();
                 self.events.push_back(match (kind, flag) {
-                    (PayloadType::Output, _) => Event::Data(payload),
-                    (_, Some(flag)) => Event::Flag(flag),
-                    (kind, None) => Event::Other(kind, payload),
+                    (PayloadType::Output, _) => SessionEvent::Data(payload),
+                    (_, Some(flag)) => SessionEvent::Flag(flag),
+                    (kind, None) => SessionEvent::Other(kind, payload),
                 });
                 Ok(())
             }

@@ -3,7 +3,7 @@ use std::time::Instant;
 /// Why a session wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Timer {
+pub enum SessionTimer {
     /// When the handshake counts as failed.
     Handshake,
     /// When the agent can be trusted to keep data, and the session becomes ready.
@@ -18,8 +18,8 @@ pub enum Timer {
 
 /// The earliest of some deadlines.
 pub(super) fn earliest<const N: usize>(
-    timers: [(Timer, Option<Instant>); N],
-) -> Option<(Instant, Timer)> {
+    timers: [(SessionTimer, Option<Instant>); N],
+) -> Option<(Instant, SessionTimer)> {
     timers
         .into_iter()
         .filter_map(|(timer, at)| Some((at?, timer)))

@@ -6,7 +6,7 @@ use crate::payload::Acknowledge;
 use crate::wire::{Flags, MessageType, PayloadType, SequenceNumber};
 
 #[test]
-fn acknowledgements_are_byte_for_byte_those_of_the_reference_peer() {
+fn acknowledgements_match_the_reference_peer() {
     let vectors: Vec<Value> =
         serde_json::from_str(include_str!("../../tests/golden/frames.json")).expect("JSON");
     let mut compared = 0;
@@ -28,7 +28,7 @@ fn acknowledgements_are_byte_for_byte_those_of_the_reference_peer() {
 }
 
 #[test]
-fn an_acknowledgement_names_the_message_taken_and_carries_no_number_of_its_own() {
+fn acknowledgement_names_the_message_and_has_no_number() {
     let mut client = Client::ready();
     let output = client.output(2, "data");
     let header = &output.transmitted[0].header;
@@ -43,7 +43,7 @@ fn an_acknowledgement_names_the_message_taken_and_carries_no_number_of_its_own()
 }
 
 #[test]
-fn acknowledgements_of_unknown_unsent_and_repeated_numbers_are_ignored() {
+fn acknowledgements_of_unknown_numbers_are_ignored() {
     let mut client = Client::ready();
     let number = client.send("data").numbers()[0];
     let before = client.session.stats();
@@ -59,7 +59,7 @@ fn acknowledgements_of_unknown_unsent_and_repeated_numbers_are_ignored() {
 }
 
 #[test]
-fn an_acknowledgement_of_a_message_not_yet_transmitted_is_ignored() {
+fn acknowledgement_before_transmission_is_ignored() {
     let mut client = Client::ready();
     let now = client.now;
     client.session.send(b"queued", now).expect("room");
@@ -94,7 +94,7 @@ fn an_unreadable_acknowledgement_is_ignored() {
 }
 
 #[test]
-fn acknowledgements_tolerate_unknown_fields_other_orders_and_escapes() {
+fn acknowledgements_tolerate_other_json_spellings() {
     let mut client = Client::ready();
     let number = client.send("data").numbers()[0];
     let body = format!(

@@ -19,7 +19,7 @@ fn drain_acknowledgements(client: &mut Client) -> usize {
 }
 
 #[test]
-fn acknowledgements_that_are_not_taken_pile_up_to_a_limit() {
+fn queued_acknowledgements_are_limited() {
     let mut client = Client::ready();
     let again = stream_data(0, PayloadType::Output, "x");
     for sent in 0..3 * MOST_ACKNOWLEDGEMENTS {
@@ -134,7 +134,7 @@ fn an_upload_behind_a_message_never_acknowledged_is_bounded() {
 }
 
 #[test]
-fn transmissions_that_prove_nothing_any_more_are_forgotten() {
+fn outdated_transmissions_are_forgotten() {
     let (mut client, _) = uploading();
     fill(&mut client, 1024);
     let before = client.session.held_for_sending();

@@ -146,7 +146,7 @@ fn a_created_date_of_zero_is_refused() {
 }
 
 #[test]
-fn a_message_type_that_is_empty_or_not_printable_ascii_is_refused() {
+fn message_type_must_be_printable_ascii() {
     for field in [
         [b' '; 32],
         [0; 32],
@@ -186,7 +186,7 @@ fn a_message_type_is_padded_with_spaces_or_nuls() {
 }
 
 #[test]
-fn a_negative_sequence_number_is_readable_but_no_session_takes_it() {
+fn negative_sequence_number_is_refused_by_the_session() {
     for number in [-1, i64::MIN] {
         let frame = stream_data(number, PayloadType::Output, &b"data"[..]);
         let message = Message::decode(frame.clone()).expect("signed on the wire");
@@ -319,7 +319,7 @@ proptest! {
 }
 
 #[test]
-fn the_messages_of_these_tests_carry_the_date_of_these_tests() {
+fn test_messages_carry_the_test_date() {
     let message = message(MessageType::Acknowledge, 0, PayloadType::None, Bytes::new());
     assert_eq!(
         Message::decode(message.encode()).map(|message| message.header.created_date),

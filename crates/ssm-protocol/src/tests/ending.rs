@@ -6,7 +6,7 @@ use super::peer::{Client, TIMEOUT, control, message, port_request, stream_data};
 use super::{MS, UNIX_TIME, start};
 use crate::payload::Flag;
 use crate::wire::{MessageType, PayloadType};
-use crate::{Event, Session, SessionConfig, SessionError, Timer};
+use crate::{Session, SessionConfig, SessionError, SessionEvent, SessionTimer};
 
 const NOTHING: [i64; 0] = [];
 
@@ -14,7 +14,7 @@ const NOTHING: [i64; 0] = [];
 fn a_handshake_that_does_not_begin_times_out() {
     let mut client = Client::new(SessionConfig::default());
     let (waited, timer, result) = client.wake();
-    assert_eq!((waited, timer), (60_000 * MS, Timer::Handshake));
+    assert_eq!((waited, timer), (60_000 * MS, SessionTimer::Handshake));
     assert_eq!(
         result.expect_err("the limit passed"),
         SessionError::HandshakeTimeout {
@@ -29,7 +29,7 @@ fn a_handshake_that_does_not_complete_times_out() {
     client.ask(&port_request()).expect("sound");
     client.acknowledge(0);
     let (waited, timer, result) = client.wake();
-    assert_eq!((waited, timer), (60_000 * MS, Timer::Handshake));
+    assert_eq!((waited, timer), (60_000 * MS, SessionTimer::Handshake));
     assert!(result.is_err());
 }
 
@@ -40,7 +40,7 @@ fn the_time_for_the_handshake_counts_from_the_first_connection() {
     assert_eq!(session.poll_timeout(), None);
     let connected = now + 100_000 * MS;
     session.connected(connected);
-    let deadline = Some((connected + 60_000 * MS, Timer::Handshake));
+    let deadline = Some((connected + 60_000 * MS, SessionTimer::Handshake));
     assert_eq!(session.poll_timeout(), deadline);
     // A cut gives no extra time.
     session.disconnected();
@@ -54,17 +54,17 @@ fn a_completed_handshake_leaves_no_timer() {
 }
 
 #[test]
-fn a_peer_that_is_silent_while_data_waits_is_dead_after_the_limit() {
+fn silent_peer_is_dead_after_the_limit_while_data_waits() {
     let mut client = Client::ready();
     client.send("data");
     let sent_at = client.now;
     for _ in 0..1000 {
         match client.wake() {
-            (_, Timer::Retransmit, result) => {
+            (_, SessionTimer::Retransmit, result) => {
                 assert_eq!(result.expect("only a retransmission").numbers(), [1]);
             }
             (_, timer, result) => {
-                assert_eq!(timer, Timer::PeerSilent);
+                assert_eq!(timer, SessionTimer::PeerSilent);
                 assert_eq!(client.now - sent_at, Duration::from_secs(300));
                 assert_eq!(
                     result.expect_err("the limit passed"),
@@ -80,7 +80,7 @@ fn a_peer_that_is_silent_while_data_waits_is_dead_after_the_limit() {
 }
 
 #[test]
-fn any_sign_of_life_gives_a_slow_peer_its_whole_time_again() {
+fn any_message_restarts_the_silence_timeout() {
     let mut client = Client::ready();
     client.send("data");
     for number in 2..12 {
@@ -91,7 +91,7 @@ fn any_sign_of_life_gives_a_slow_peer_its_whole_time_again() {
 }
 
 #[test]
-fn a_peer_that_owes_nothing_may_be_silent_for_ever() {
+fn peer_that_owes_nothing_may_stay_silent() {
     let mut client = Client::ready();
     client.advance(Duration::from_secs(86_400));
     // The limit counts from the message that it then owes, not from its last word.
@@ -115,22 +115,25 @@ fn flags_are_read_in_order_with_the_data() {
     assert_eq!(
         events,
         [
-            Event::Data("before".into()),
-            Event::Flag(Flag::ConnectToPortError),
-            Event::Data("after".into()),
+            SessionEvent::Data("before".into()),
+            SessionEvent::Flag(Flag::ConnectToPortError),
+            SessionEvent::Data("after".into()),
         ]
     );
     let unknown = client.receive(flag(5, &[0, 0, 1, 0])).expect("not fatal");
-    assert_eq!(unknown.events, [Event::Flag(Flag::Other(256))]);
+    assert_eq!(unknown.events, [SessionEvent::Flag(Flag::Other(256))]);
     let short = client.receive(flag(6, &[0, 3])).expect("not fatal");
     assert_eq!(
         short.events,
-        [Event::Other(PayloadType::Flag, Bytes::from_static(&[0, 3]))]
+        [SessionEvent::Other(
+            PayloadType::Flag,
+            Bytes::from_static(&[0, 3])
+        )]
     );
 }
 
 #[test]
-fn the_terminate_flag_is_a_numbered_message_that_no_window_holds_back() {
+fn terminate_flag_is_numbered_and_ignores_the_window() {
     let mut client = Client::ready();
     while client.session.send_room() > 0 {
         client.send(&"x".repeat(1024));
@@ -150,7 +153,7 @@ fn the_terminate_flag_is_a_numbered_message_that_no_window_holds_back() {
 const CLOSED: &str = r#"{"MessageId":"m","CreatedDate":"1","DestinationId":"d","SessionId":"s","MessageType":"channel_closed","SchemaVersion":1,"Output":"Unable to connect to specified port: 9"}"#;
 
 #[test]
-fn a_closed_channel_tells_the_services_text_and_then_nothing_happens_any_more() {
+fn channel_closed_reports_its_text_and_ends_everything() {
     let mut client = Client::ready();
     client.send("unacknowledged");
     let output = client
@@ -158,7 +161,7 @@ fn a_closed_channel_tells_the_services_text_and_then_nothing_happens_any_more() 
         .expect("an end, not a failure");
     assert_eq!(
         output.events,
-        [Event::ChannelClosed {
+        [SessionEvent::ChannelClosed {
             output: "Unable to connect to specified port: 9".into()
         }]
     );
@@ -193,7 +196,7 @@ fn a_closed_channel_is_read_whatever_its_padding_and_body() {
         let output = client.receive(frame).expect("an end, not a failure");
         assert_eq!(
             output.events,
-            [Event::ChannelClosed {
+            [SessionEvent::ChannelClosed {
                 output: text.into()
             }]
         );
@@ -205,13 +208,16 @@ fn a_channel_closed_during_the_handshake_ends_it() {
     let mut client = Client::new(SessionConfig::default());
     let frame = message(MessageType::ChannelClosed, 0, PayloadType::None, CLOSED).encode();
     let output = client.receive(frame).expect("an end, not a failure");
-    assert!(matches!(output.events[..], [Event::ChannelClosed { .. }]));
+    assert!(matches!(
+        output.events[..],
+        [SessionEvent::ChannelClosed { .. }]
+    ));
     assert_eq!(client.session.poll_timeout(), None);
 }
 
 /// A caller with full buffers does not read the websocket, and cannot hear anything.
 #[test]
-fn while_the_caller_does_not_listen_silence_is_not_counted_and_nothing_is_sent_again() {
+fn receive_pause_stops_retransmission_and_silence_timer() {
     let mut client = Client::ready();
     client.send("x");
     let timeout = SessionConfig::default().peer_timeout;
@@ -220,7 +226,7 @@ fn while_the_caller_does_not_listen_silence_is_not_counted_and_nothing_is_sent_a
     assert_eq!(client.advance(2 * timeout).numbers(), [0; 0]);
     client.session.set_receive_paused(false, client.now);
     let (waited, timer, output) = client.wake();
-    assert_eq!((waited, timer), (TIMEOUT, Timer::Retransmit));
+    assert_eq!((waited, timer), (TIMEOUT, SessionTimer::Retransmit));
     assert_eq!(output.expect("not fatal").numbers(), [1]);
     client.now += timeout - TIMEOUT;
     client
@@ -239,5 +245,5 @@ fn deadlines_beyond_the_end_of_time_never_pass() {
     let mut client = Client::ready_with(config);
     client.send("x");
     let (_, timer, _) = client.wake();
-    assert_eq!(timer, Timer::Retransmit);
+    assert_eq!(timer, SessionTimer::Retransmit);
 }

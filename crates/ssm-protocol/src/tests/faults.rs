@@ -5,7 +5,7 @@ use ssm_netem::{Faults, seeds, up_to};
 
 use super::MS;
 use super::pair::{Incident, Pair, Side};
-use crate::{Event, SessionConfig};
+use crate::{SessionConfig, SessionEvent};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -27,7 +27,7 @@ fn finish(pair: &mut Pair, longest: Duration) -> (u64, u64) {
     assert_eq!(pair.client.sends, pair.agent.received);
     assert_eq!(pair.agent.sends, pair.client.received);
     for end in [&pair.client, &pair.agent] {
-        let ready = |event: &&Event| matches!(event, Event::Ready(_));
+        let ready = |event: &&SessionEvent| matches!(event, SessionEvent::Ready(_));
         assert_eq!(end.events.iter().filter(ready).count(), 1);
         assert_eq!(end.session.stats().unacknowledged, 0);
         assert_eq!(end.session.stats().reordering, 0);
@@ -56,7 +56,7 @@ fn a_sound_network_needs_no_retransmission() {
 }
 
 #[test]
-fn everything_arrives_over_a_network_that_loses_one_message_in_five() {
+fn everything_arrives_despite_20_percent_loss() {
     for seed in seeds(20) {
         let mut pair = transfer(
             seed,
@@ -71,7 +71,7 @@ fn everything_arrives_over_a_network_that_loses_one_message_in_five() {
 }
 
 #[test]
-fn everything_arrives_once_over_a_network_that_doubles_every_message() {
+fn everything_arrives_once_when_every_message_doubles() {
     for seed in seeds(20) {
         let mut pair = transfer(
             seed,
@@ -142,7 +142,7 @@ fn pauses_of_publication_lose_nothing() {
 }
 
 #[test]
-fn an_acknowledgement_lost_with_the_websocket_does_not_wedge_the_transfer() {
+fn lost_acknowledgement_does_not_wedge_the_transfer() {
     // One side resends only what it has no acknowledgement of; without the other acknowledging
     // duplicates again, the front of its queue would stay there for ever.
     for seed in seeds(20) {
@@ -156,7 +156,7 @@ fn an_acknowledgement_lost_with_the_websocket_does_not_wedge_the_transfer() {
 }
 
 #[test]
-fn all_faults_together_lose_nothing_double_nothing_and_end() {
+fn all_faults_together_lose_and_double_nothing() {
     for seed in seeds(500) {
         let mut random = Rng::with_seed(seed ^ 0x5353_4d00);
         let config = SessionConfig {

@@ -8,7 +8,7 @@ use super::peer::{
 use super::{UNIX_TIME, start};
 use crate::payload::{Flag, HandshakeRequest, SessionProperties};
 use crate::wire::{Flags, Message, MessageType, PayloadType};
-use crate::{Event, Ready, Session, SessionConfig, SessionError, Timer};
+use crate::{Ready, Session, SessionConfig, SessionError, SessionEvent, SessionTimer};
 
 const NOTHING: [i64; 0] = [];
 
@@ -36,7 +36,7 @@ fn ready(body: &Value) -> Ready {
     client.ask(body).expect("a sound request");
     let mut events = client.complete().events;
     match (events.pop(), events.pop()) {
-        (Some(Event::Ready(ready)), None) => ready,
+        (Some(SessionEvent::Ready(ready)), None) => ready,
         other => panic!("{other:?}"),
     }
 }
@@ -61,7 +61,7 @@ fn the_answer_is_byte_for_byte_that_of_the_reference_client() {
 }
 
 #[test]
-fn completion_tells_version_capabilities_properties_and_the_customers_message() {
+fn completion_reports_all_that_the_handshake_settled() {
     let ready = ready(&port_request());
     assert_eq!(ready.peer_version, "3.3.1142.0");
     assert_eq!(ready.customer_message, "be careful");
@@ -93,7 +93,7 @@ fn no_stream_data_leaves_before_the_handshake_is_complete() {
 }
 
 #[test]
-fn kms_encryption_is_refused_as_failed_and_the_refusal_is_still_transmitted() {
+fn kms_encryption_is_refused_on_the_wire() {
     let (error, answer) = refused(request(json!([
         {"ActionType": "KMSEncryption", "ActionParameters": {"KMSKeyId": "alias/k"}},
         session_type(json!({"SessionType": "Port", "Properties": {}})),
@@ -108,7 +108,7 @@ fn kms_encryption_is_refused_as_failed_and_the_refusal_is_still_transmitted() {
 }
 
 #[test]
-fn an_unknown_action_is_answered_unsupported_and_the_session_goes_on() {
+fn unknown_action_is_answered_unsupported() {
     let mut client = client();
     let body = request(json!([
         {"ActionType": "Dance", "ActionParameters": {"Steps": [1, 2]}},
@@ -121,7 +121,10 @@ fn an_unknown_action_is_answered_unsupported_and_the_session_goes_on() {
         "unsupported action Dance"
     );
     assert_eq!(answer["ProcessedClientActions"][1]["ActionStatus"], 1);
-    assert!(matches!(client.complete().events[..], [Event::Ready(_)]));
+    assert!(matches!(
+        client.complete().events[..],
+        [SessionEvent::Ready(_)]
+    ));
 }
 
 #[test]
@@ -158,7 +161,7 @@ fn a_request_without_a_session_type_is_refused() {
 }
 
 #[test]
-fn an_unreadable_request_or_completion_ends_the_session_with_its_name() {
+fn unreadable_handshake_ends_the_session_by_name() {
     for body in ["", "{", "[1]", "\u{0}", r#"{"RequestedClientActions":7}"#] {
         let frame = stream_data(0, PayloadType::HandshakeRequest, body);
         match client().receive(frame) {
@@ -180,7 +183,7 @@ fn an_unreadable_request_or_completion_ends_the_session_with_its_name() {
 }
 
 #[test]
-fn properties_are_strings_numbers_or_one_element_lists_and_other_shapes_are_left_out() {
+fn properties_are_strings_numbers_or_one_element_lists() {
     let ready = ready(&request(json!([session_type(json!({
         "SessionType": "Port",
         "Properties": {
@@ -224,7 +227,7 @@ fn unknown_fields_and_nulls_are_tolerated_everywhere() {
     client.acknowledge(0);
     let (_, _, output) = client.wake();
     let output = output.expect("not fatal");
-    let [Event::Ready(ready)] = &output.events[..] else {
+    let [SessionEvent::Ready(ready)] = &output.events[..] else {
         panic!("{output:?}");
     };
     assert_eq!(ready.customer_message, "");
@@ -243,10 +246,10 @@ fn no_data_goes_out_until_the_agent_keeps_it() {
     assert_eq!(client.session.send_room(), 0);
     assert!(client.session.send(b"early", client.now).is_err());
     let (waited, timer, output) = client.wake();
-    assert_eq!((waited, timer), (SETTLING, Timer::Settled));
+    assert_eq!((waited, timer), (SETTLING, SessionTimer::Settled));
     assert!(matches!(
         output.expect("not fatal").events[..],
-        [Event::Ready(_)]
+        [SessionEvent::Ready(_)]
     ));
     assert_eq!(client.send("now").numbers(), [1]);
 }
@@ -259,13 +262,13 @@ fn data_of_the_agent_shows_that_it_keeps_ours() {
     let output = client.output(2, "220 ready");
     assert!(matches!(
         output.events[..],
-        [Event::Ready(_), Event::Data(_)]
+        [SessionEvent::Ready(_), SessionEvent::Data(_)]
     ));
     assert_eq!(client.send("now").numbers(), [1]);
 }
 
 #[test]
-fn a_session_that_ends_before_the_agent_has_settled_had_its_handshake() {
+fn session_that_ends_while_settling_becomes_ready_first() {
     let mut client = client();
     client.ask(&port_request()).expect("sound");
     client.complete_at_once();
@@ -274,7 +277,7 @@ fn a_session_that_ends_before_the_agent_has_settled_had_its_handshake() {
     let output = client.receive(frame).expect("an end, no error");
     assert!(matches!(
         output.events[..],
-        [Event::Ready(_), Event::ChannelClosed { .. }]
+        [SessionEvent::Ready(_), SessionEvent::ChannelClosed { .. }]
     ));
 }
 
@@ -289,19 +292,22 @@ fn a_response_that_is_lost_is_sent_again_every_second() {
 }
 
 #[test]
-fn a_websocket_lost_while_the_agent_settles_is_that_of_a_ready_session() {
+fn websocket_lost_while_settling_reports_ready() {
     let mut client = client();
     client.ask(&port_request()).expect("sound");
     client.complete_at_once();
     client.session.disconnected();
-    assert!(matches!(client.drain().events[..], [Event::Ready(_)]));
+    assert!(matches!(
+        client.drain().events[..],
+        [SessionEvent::Ready(_)]
+    ));
     assert!(client.session.send(b"early", client.now).is_err());
     client.reconnect();
     assert_eq!(client.send("now").numbers(), [1]);
 }
 
 #[test]
-fn a_websocket_that_is_back_at_once_gives_the_agent_no_less_time_to_settle() {
+fn reconnect_gives_the_agent_its_full_settling_time() {
     let mut client = client();
     client.ask(&port_request()).expect("sound");
     client.complete_at_once();
@@ -311,13 +317,13 @@ fn a_websocket_that_is_back_at_once_gives_the_agent_no_less_time_to_settle() {
     client.drain();
     assert!(client.session.send(b"early", client.now).is_err());
     let (waited, timer, output) = client.wake();
-    assert_eq!((waited, timer), (SETTLING * 4 / 5, Timer::Settled));
+    assert_eq!((waited, timer), (SETTLING * 4 / 5, SessionTimer::Settled));
     assert_eq!(output.expect("sound").events, [], "announced before");
     assert_eq!(client.send("now").numbers(), [1]);
 }
 
 #[test]
-fn a_document_without_the_port_forwarding_type_is_not_multiplexed() {
+fn document_without_port_forwarding_is_not_multiplexed() {
     let ready = ready(&request(json!([session_type(
         json!({"SessionType": "Port", "Properties": {"portNumber": "22"}})
     )])));
@@ -340,7 +346,7 @@ fn handshake_messages_out_of_turn_are_acknowledged_and_ignored() {
 }
 
 #[test]
-fn handshake_messages_in_the_wrong_order_on_the_wire_complete_all_the_same() {
+fn handshake_completes_out_of_order() {
     let mut client = client();
     client.next = 1;
     assert_eq!(client.complete().acknowledged(), [1]);
@@ -349,7 +355,7 @@ fn handshake_messages_in_the_wrong_order_on_the_wire_complete_all_the_same() {
     let output = client.ask(&port_request()).expect("sound");
     assert!(matches!(
         output.events[..],
-        [Event::Ready(_), Event::Data(_)]
+        [SessionEvent::Ready(_), SessionEvent::Data(_)]
     ));
     assert_eq!(output.numbers(), [0]);
 }
@@ -369,14 +375,14 @@ fn a_flag_right_behind_handshake_complete_is_an_event() {
     let frame = stream_data(2, PayloadType::Flag, flag.to_bytes().to_vec());
     let output = client.receive(frame).expect("the handshake is complete");
     assert_eq!(output.acknowledged(), [2]);
-    assert_eq!(output.events, [Event::Flag(flag)]);
+    assert_eq!(output.events, [SessionEvent::Flag(flag)]);
     let other = stream_data(3, PayloadType::StdErr, "?");
     let output = client.receive(other).expect("the handshake is complete");
     assert_eq!(output.acknowledged(), [3]);
 }
 
 #[test]
-fn data_of_an_agent_that_skipped_the_handshake_ends_the_session() {
+fn data_without_a_handshake_ends_the_session() {
     let frame = stream_data(0, PayloadType::Output, "$ ");
     assert_eq!(
         client().receive(frame).expect_err("no handshake"),
@@ -430,11 +436,14 @@ fn the_agents_side_acknowledges_early_data_and_throws_it_away() {
     agent
         .handle_message(from_client(1, PayloadType::HandshakeResponse, body), now)
         .expect("sound");
-    assert!(matches!(agent.poll_event(), Some(Event::Ready(_))));
+    assert!(matches!(agent.poll_event(), Some(SessionEvent::Ready(_))));
     agent
         .handle_message(from_client(2, PayloadType::Output, "in time"), now)
         .expect("sound");
-    assert_eq!(agent.poll_event(), Some(Event::Data("in time".into())));
+    assert_eq!(
+        agent.poll_event(),
+        Some(SessionEvent::Data("in time".into()))
+    );
 }
 
 #[test]

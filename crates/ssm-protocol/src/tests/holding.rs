@@ -33,7 +33,7 @@ fn acknowledge(client: &mut Client, from: usize, to: usize) {
 }
 
 #[test]
-fn what_is_on_its_way_is_held_once_and_little_beside_it() {
+fn messages_in_flight_are_held_once_with_little_overhead() {
     let mut client = client();
     fill(&mut client);
     let in_flight = client.session.stats().unacknowledged;
@@ -55,7 +55,7 @@ fn what_is_on_its_way_is_held_once_and_little_beside_it() {
 }
 
 #[test]
-fn what_was_needed_for_an_upload_is_given_back_after_it() {
+fn memory_of_an_upload_is_released_after_it() {
     let mut client = client();
     let before = client.session.held_for_sending();
     fill(&mut client);

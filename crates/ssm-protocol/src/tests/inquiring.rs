@@ -8,7 +8,7 @@ use serde_json::json;
 use super::peer::{Client, ROUND_TRIP, control, port_request};
 use crate::payload::Acknowledge;
 use crate::wire::{Message, MessageType, PayloadType};
-use crate::{SessionConfig, Timer};
+use crate::{SessionConfig, SessionTimer};
 
 const OLD: &str = "3.1.1374.0";
 /// Rounds of silence until it is believed.
@@ -157,7 +157,7 @@ impl Pair {
     /// Nothing is on its way: the timer goes off.
     fn wake(&mut self) {
         let (_, timer, output) = self.client.wake();
-        assert_eq!(timer, Timer::Retransmit);
+        assert_eq!(timer, SessionTimer::Retransmit);
         self.transmitted
             .extend(output.expect("not fatal").transmitted);
     }
@@ -187,7 +187,7 @@ fn arrives(_: &Message) -> Fate {
 }
 
 #[test]
-fn what_an_old_agent_processed_and_does_not_acknowledge_again_counts_as_taken_in_the_end() {
+fn old_agents_silence_ends_as_an_acknowledgement() {
     let mut pair = Pair::unanswered(OLD, &["a", "b", "c"]);
     // The first round's question is new to the agent, and acknowledged.
     assert_eq!(pair.settle(arrives), ROUNDS + 1);
@@ -241,7 +241,7 @@ fn old_agents_are_not_asked_where_nothing_went_wrong() {
 }
 
 #[test]
-fn what_is_missing_is_sent_again_until_it_arrives() {
+fn missing_messages_are_sent_again_until_they_arrive() {
     let mut pair = Pair::new(OLD);
     for text in ["a", "b", "c", "d"] {
         pair.send(text);
@@ -268,7 +268,7 @@ fn what_is_missing_is_sent_again_until_it_arrives() {
 
 /// More than are sent again at once.
 #[test]
-fn what_is_missing_is_found_behind_many_that_are_not() {
+fn missing_messages_are_found_behind_many_taken_ones() {
     let mut pair = Pair::new(OLD);
     for _ in 0..200 {
         pair.send("x");
@@ -290,7 +290,7 @@ fn what_is_missing_is_found_behind_many_that_are_not() {
 
 /// It keeps and acknowledges what comes after the message it refuses.
 #[test]
-fn a_message_that_is_refused_because_the_port_is_not_connected_is_never_taken_for_taken() {
+fn message_refused_before_the_port_connects_is_not_taken() {
     let mut pair = Pair::new(OLD);
     pair.agent.not_ready = true;
     pair.send("a");
@@ -309,7 +309,7 @@ fn a_message_that_is_refused_because_the_port_is_not_connected_is_never_taken_fo
 }
 
 #[test]
-fn a_refused_question_says_that_everything_before_it_was_processed() {
+fn refused_question_proves_that_all_before_was_taken() {
     let mut pair = Pair::unanswered(OLD, &["a"]);
     pair.agent.not_ready = true;
     pair.settle(arrives);
@@ -340,7 +340,7 @@ fn a_round_without_an_answer_to_its_marker_does_not_count() {
 }
 
 #[test]
-fn each_answer_to_the_question_starts_the_count_anew() {
+fn each_answer_to_the_question_restarts_the_count() {
     let mut pair = Pair::new(OLD);
     pair.send("a");
     let question = 2;
@@ -371,7 +371,7 @@ fn each_answer_to_the_question_starts_the_count_anew() {
 
 /// Where each websocket breaks after a few messages, none sees all rounds.
 #[test]
-fn rounds_on_several_websockets_count_and_cut_off_ones_do_not() {
+fn rounds_count_across_websockets_unless_cut_off() {
     let mut pair = Pair::unanswered(OLD, &["a"]);
     let per_websocket = 3;
     for round in 1..ROUNDS {
@@ -392,7 +392,7 @@ fn rounds_on_several_websockets_count_and_cut_off_ones_do_not() {
 }
 
 #[test]
-fn behind_what_an_old_agent_has_the_rest_follows_after_a_resumption() {
+fn remaining_messages_follow_after_a_resumption() {
     let mut pair = Pair::new(OLD);
     let texts = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
     for text in texts {
@@ -413,7 +413,7 @@ fn behind_what_an_old_agent_has_the_rest_follows_after_a_resumption() {
 
 /// The marker was sent under the number after the next: no number is left out, and none used twice.
 #[test]
-fn what_is_sent_meanwhile_fills_the_number_before_the_marker() {
+fn message_sent_meanwhile_precedes_the_marker() {
     let mut pair = Pair::unanswered(OLD, &["a"]);
     let texts = ["b", "c", "d", "e"];
     for text in texts {
@@ -428,7 +428,7 @@ fn what_is_sent_meanwhile_fills_the_number_before_the_marker() {
 
 /// The agent keeps what comes after a missing message, and acknowledges it.
 #[test]
-fn nothing_is_delivered_while_a_message_without_payload_before_it_is_missing() {
+fn data_waits_for_a_missing_empty_message() {
     let mut pair = Pair::unanswered(OLD, &["a"]);
     let question = 2;
     let lost = |message: &Message| match number(message) {

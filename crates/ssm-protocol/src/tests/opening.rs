@@ -25,7 +25,7 @@ fn pairs(json: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn open_data_channel_is_written_as_the_reference_client_wrote_it() {
+fn open_data_channel_matches_the_reference_client() {
     let mut compared = 0;
     for recording in [
         include_str!("../../tests/golden/session-mux.json"),

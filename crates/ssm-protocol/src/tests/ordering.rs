@@ -2,7 +2,7 @@ use super::peer::Client;
 use crate::SessionConfig;
 
 #[test]
-fn a_duplicate_is_acknowledged_again_and_not_delivered_twice() {
+fn duplicate_is_acknowledged_and_not_delivered_twice() {
     let mut client = Client::ready();
     assert_eq!(client.output(2, "once").data(), ["once"]);
     for again in 1..=3 {
@@ -15,7 +15,7 @@ fn a_duplicate_is_acknowledged_again_and_not_delivered_twice() {
 }
 
 #[test]
-fn a_duplicate_of_a_handshake_message_is_acknowledged_again_and_not_answered_twice() {
+fn duplicate_handshake_message_is_not_answered_twice() {
     let mut client = Client::ready();
     client.next = 0;
     let output = client
@@ -27,7 +27,7 @@ fn a_duplicate_of_a_handshake_message_is_acknowledged_again_and_not_answered_twi
 }
 
 #[test]
-fn a_duplicate_of_a_message_kept_ahead_is_acknowledged_again_and_not_delivered_twice() {
+fn duplicate_ahead_is_acknowledged_and_not_delivered() {
     let mut client = Client::ready();
     assert_eq!(client.output(3, "b").acknowledged(), [3]);
     assert_eq!(client.output(3, "b").acknowledged(), [3]);
@@ -35,7 +35,7 @@ fn a_duplicate_of_a_message_kept_ahead_is_acknowledged_again_and_not_delivered_t
 }
 
 #[test]
-fn messages_out_of_order_are_acknowledged_as_they_come_and_delivered_in_order() {
+fn reordered_messages_are_acknowledged_at_once() {
     let mut client = Client::ready();
     for (number, text, delivered) in [
         (4, "c", &[][..]),
@@ -51,7 +51,7 @@ fn messages_out_of_order_are_acknowledged_as_they_come_and_delivered_in_order() 
 }
 
 #[test]
-fn beyond_the_reorder_limit_a_message_is_refused_unacknowledged_and_nothing_is_lost() {
+fn message_beyond_the_reorder_limit_is_refused() {
     let config = SessionConfig {
         reorder_bytes: 4 * (1000 + 256), // four messages with their overhead
         ..SessionConfig::default()
@@ -84,7 +84,7 @@ fn beyond_the_reorder_limit_a_message_is_refused_unacknowledged_and_nothing_is_l
 }
 
 #[test]
-fn the_greatest_sequence_number_is_taken_like_any_other_ahead() {
+fn greatest_sequence_number_is_kept_like_any_other() {
     let mut client = Client::ready();
     assert_eq!(client.output(i64::MAX, "far").acknowledged(), [i64::MAX]);
     assert_eq!(client.output(2, "near").data(), ["near"]);

@@ -9,7 +9,7 @@ use super::peer::control;
 use super::{UNIX_TIME, start};
 use crate::payload::{HandshakeRequest, SessionProperties};
 use crate::wire::{MessageType, PAYLOAD_OFFSET};
-use crate::{Event, Session, SessionConfig};
+use crate::{Session, SessionConfig, SessionEvent};
 
 /// Far above what any simulation needs: a loop that does not end fails here.
 const MAX_STEPS: usize = 200_000;
@@ -40,7 +40,7 @@ pub(super) struct End {
     /// Port bytes delivered to this side.
     pub(super) received: Vec<u8>,
     /// Everything else that it was told.
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<SessionEvent>,
     connected: bool,
     inbound: LossyLink,
 }
@@ -283,7 +283,7 @@ impl Pair {
             }
             while let Some(event) = end.session.poll_event() {
                 match event {
-                    Event::Data(data) => end.received.extend_from_slice(&data),
+                    SessionEvent::Data(data) => end.received.extend_from_slice(&data),
                     event => end.events.push(event),
                 }
             }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::MS;
 use super::peer::{Client, stream_data};
 use crate::wire::{MessageType, PayloadType};
-use crate::{Event, Timer};
+use crate::{SessionEvent, SessionTimer};
 
 const NOTHING: [i64; 0] = [];
 
@@ -11,7 +11,7 @@ fn paused() -> Client {
     let mut client = Client::ready();
     client.send("before"); // number 1, unacknowledged
     let output = client.publication(MessageType::PausePublication);
-    assert_eq!(output.events, [Event::Paused]);
+    assert_eq!(output.events, [SessionEvent::Paused]);
     client
 }
 
@@ -27,44 +27,44 @@ fn a_pause_stops_new_data() {
 }
 
 #[test]
-fn a_pause_sends_the_oldest_message_once_a_second_and_drops_nothing() {
+fn pause_sends_the_oldest_message_once_a_second() {
     let mut client = paused();
     client.session.send(b"x", client.now).expect_err("paused");
     for _ in 0..60 {
         let (waited, timer, output) = client.wake();
-        assert_eq!((waited, timer), (1000 * MS, Timer::PauseProbe));
+        assert_eq!((waited, timer), (1000 * MS, SessionTimer::PauseProbe));
         assert_eq!(output.expect("not fatal").numbers(), [1]);
     }
     client.advance(500 * MS);
     let output = client.publication(MessageType::StartPublication);
-    assert_eq!(output.events, [Event::Started]);
+    assert_eq!(output.events, [SessionEvent::Started]);
     let (waited, timer, output) = client.wake();
-    assert_eq!((waited, timer), (Duration::ZERO, Timer::Retransmit));
+    assert_eq!((waited, timer), (Duration::ZERO, SessionTimer::Retransmit));
     assert_eq!(output.expect("not fatal").numbers(), [1]);
     assert_eq!(client.send("after").numbers(), [2]);
 }
 
 #[test]
-fn a_pause_without_a_start_lets_new_data_out_and_ends_with_its_acknowledgement() {
+fn pause_without_a_start_ends_with_an_acknowledgement() {
     let mut client = paused();
     client.acknowledge(1);
     assert_eq!(
         client.publication(MessageType::PausePublication).events,
-        [Event::Paused]
+        [SessionEvent::Paused]
     );
     let (_, timer, output) = client.wake();
-    assert_eq!(timer, Timer::PauseProbe);
+    assert_eq!(timer, SessionTimer::PauseProbe);
     assert_eq!(output.expect("not fatal").numbers(), NOTHING);
     assert_eq!(client.session.poll_timeout(), None, "an idle pause rests");
     client.advance(60_000 * MS);
     assert_eq!(client.send("new").numbers(), [2]);
     assert_eq!(client.session.send_room(), 0, "one a second");
-    assert_eq!(client.acknowledge(2).events, [Event::Started]);
+    assert_eq!(client.acknowledge(2).events, [SessionEvent::Started]);
     assert!(client.session.send_room() > 0);
 }
 
 #[test]
-fn a_message_taken_before_the_pause_but_not_transmitted_waits_for_its_end() {
+fn untransmitted_message_waits_for_the_end_of_a_pause() {
     let mut client = Client::ready();
     let now = client.now;
     client.session.send(b"queued", now).expect("room");
@@ -82,17 +82,17 @@ fn a_message_taken_before_the_pause_but_not_transmitted_waits_for_its_end() {
 fn any_message_of_the_agent_ends_a_pause() {
     let mut client = paused();
     let output = client.output(2, "data");
-    assert_eq!(output.events.first(), Some(&Event::Started));
+    assert_eq!(output.events.first(), Some(&SessionEvent::Started));
     assert_eq!(output.data(), ["data"]);
     assert!(client.session.send_room() > 0);
 
     let mut client = paused();
-    assert_eq!(client.acknowledge(1).events, [Event::Started]);
+    assert_eq!(client.acknowledge(1).events, [SessionEvent::Started]);
     assert!(client.session.send_room() > 0);
 
     // Even one that it sends again.
     let mut client = paused();
-    assert_eq!(client.output(1, "again").events, [Event::Started]);
+    assert_eq!(client.output(1, "again").events, [SessionEvent::Started]);
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn repeated_announcements_are_told_once() {
 }
 
 #[test]
-fn after_a_long_pause_the_peer_gets_its_whole_time_to_answer() {
+fn peer_gets_its_full_timeout_after_a_long_pause() {
     let mut client = paused();
     client.advance(299_000 * MS);
     client.publication(MessageType::StartPublication);

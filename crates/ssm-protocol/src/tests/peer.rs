@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{MS, UNIX_TIME, start};
 use crate::payload::Acknowledge;
 use crate::wire::{Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber};
-use crate::{Event, Session, SessionConfig, SessionError, Timer};
+use crate::{Session, SessionConfig, SessionError, SessionEvent, SessionTimer};
 
 /// From transmission to acknowledgement in the handshake of [`Client::ready`].
 pub(super) const ROUND_TRIP: Duration = Duration::from_millis(100);
@@ -29,7 +29,7 @@ pub(super) struct Client {
 pub(super) struct Output {
     pub(super) transmitted: Vec<Message>,
     pub(super) frames: Vec<Bytes>,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<SessionEvent>,
 }
 
 impl Output {
@@ -55,7 +55,7 @@ impl Output {
     /// The port bytes delivered, one text a message.
     pub(super) fn data(&self) -> Vec<String> {
         let data = self.events.iter().filter_map(|event| match event {
-            Event::Data(data) => Some(String::from_utf8_lossy(data).into_owned()),
+            SessionEvent::Data(data) => Some(String::from_utf8_lossy(data).into_owned()),
             _ => None,
         });
         data.collect()
@@ -245,7 +245,7 @@ impl Client {
     }
 
     /// Time passes until the session wants to be woken; how long that took.
-    pub(super) fn wake(&mut self) -> (Duration, Timer, Result<Output, SessionError>) {
+    pub(super) fn wake(&mut self) -> (Duration, SessionTimer, Result<Output, SessionError>) {
         let (at, timer) = self.session.poll_timeout().expect("a timer runs");
         let waited = at.saturating_duration_since(self.now);
         self.now = self.now.max(at);

@@ -1,12 +1,12 @@
 use super::MS;
 use super::peer::{Client, TIMEOUT, port_request};
 use crate::wire::MessageType;
-use crate::{Event, SessionConfig, Timer};
+use crate::{SessionConfig, SessionEvent, SessionTimer};
 
 const NOTHING: [i64; 0] = [];
 
 #[test]
-fn everything_unacknowledged_goes_again_in_order_with_the_same_bytes() {
+fn unacknowledged_messages_go_again_in_order_unchanged() {
     let mut client = Client::ready();
     let mut frames = Vec::new();
     for text in ["a", "b", "c", "d", "e"] {
@@ -27,7 +27,7 @@ fn everything_unacknowledged_goes_again_in_order_with_the_same_bytes() {
 }
 
 #[test]
-fn a_resumption_starts_with_a_few_messages_and_grows_by_acknowledgements() {
+fn resumption_starts_with_a_few_messages_in_flight() {
     let mut client = Client::ready();
     for number in 1..=20 {
         assert_eq!(client.send("x").numbers(), [number]);
@@ -49,7 +49,7 @@ fn a_resumption_starts_with_a_few_messages_and_grows_by_acknowledgements() {
 
 /// Whatever was on its way is lost with each websocket, which lives for few messages.
 #[test]
-fn websockets_that_break_after_a_few_messages_still_deliver_a_window() {
+fn short_lived_websockets_still_deliver_a_window() {
     const MESSAGES: i64 = 60;
     for lives in [8, 20, 50] {
         let mut client = Client::ready();
@@ -98,7 +98,7 @@ fn sequence_numbers_go_on_over_websockets_in_both_directions() {
 }
 
 #[test]
-fn a_second_cut_before_anything_was_acknowledged_changes_nothing() {
+fn second_cut_before_any_acknowledgement_is_harmless() {
     let mut client = Client::ready();
     for text in ["a", "b", "c"] {
         client.send(text);
@@ -109,7 +109,7 @@ fn a_second_cut_before_anything_was_acknowledged_changes_nothing() {
 }
 
 #[test]
-fn while_the_websocket_is_down_nothing_is_transmitted_nor_taken_nor_timed() {
+fn outage_transmits_takes_and_times_nothing() {
     let mut client = Client::ready();
     client.send("a");
     client.session.disconnected();
@@ -133,21 +133,24 @@ fn after_a_reconnect_the_timer_works_again() {
     client.send("a");
     assert_eq!(client.reconnect().numbers(), [1]);
     let (waited, timer, output) = client.wake();
-    assert_eq!((waited, timer), (TIMEOUT, Timer::Retransmit));
+    assert_eq!((waited, timer), (TIMEOUT, SessionTimer::Retransmit));
     assert_eq!(output.expect("not fatal").numbers(), [1]);
 }
 
 #[test]
-fn a_cut_during_the_handshake_sends_the_answer_again_and_completes() {
+fn handshake_completes_over_a_cut() {
     let mut client = Client::new(SessionConfig::default());
     let answer = client.ask(&port_request()).expect("sound");
     assert_eq!(answer.numbers(), [0]);
     assert_eq!(client.reconnect().numbers(), [0]);
-    assert!(matches!(client.complete().events[..], [Event::Ready(_)]));
+    assert!(matches!(
+        client.complete().events[..],
+        [SessionEvent::Ready(_)]
+    ));
 }
 
 #[test]
-fn acknowledgements_that_missed_the_old_websocket_are_made_up_for_by_the_duplicates() {
+fn acks_lost_with_a_websocket_return_with_duplicates() {
     let mut client = Client::ready();
     let frame = super::peer::stream_data(2, crate::wire::PayloadType::Output, "x");
     let now = client.now;
@@ -163,8 +166,8 @@ fn a_pause_ends_with_its_websocket() {
     let mut client = Client::ready();
     assert_eq!(
         client.publication(MessageType::PausePublication).events,
-        [Event::Paused]
+        [SessionEvent::Paused]
     );
-    assert_eq!(client.reconnect().events, [Event::Started]);
+    assert_eq!(client.reconnect().events, [SessionEvent::Started]);
     assert!(client.session.send_room() > 0);
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::MS;
 use super::peer::{Client, ROUND_TRIP, TIMEOUT};
-use crate::Timer;
+use crate::SessionTimer;
 
 const NOTHING: [i64; 0] = [];
 
@@ -14,14 +14,14 @@ fn send_many(client: &mut Client, count: usize) -> Vec<i64> {
 }
 
 #[test]
-fn an_unacknowledged_message_is_sent_again_with_the_same_bytes_and_exponential_back_off() {
+fn unacknowledged_message_is_resent_with_back_off() {
     let mut client = Client::ready();
     let first = client.send("data");
     let mut waits = Vec::new();
     for _ in 0..7 {
         let (waited, timer, output) = client.wake();
         let output = output.expect("not fatal yet");
-        assert_eq!(timer, Timer::Retransmit);
+        assert_eq!(timer, SessionTimer::Retransmit);
         assert_eq!(output.frames, first.frames);
         waits.push(waited);
     }
@@ -33,7 +33,7 @@ fn an_unacknowledged_message_is_sent_again_with_the_same_bytes_and_exponential_b
 }
 
 #[test]
-fn the_back_off_stays_until_a_message_transmitted_once_is_acknowledged() {
+fn back_off_lasts_until_a_first_transmission_is_acked() {
     let mut client = Client::ready();
     let number = client.send("data").numbers()[0];
     client.wake().2.expect("not fatal");
@@ -53,7 +53,7 @@ fn the_back_off_stays_until_a_message_transmitted_once_is_acknowledged() {
 }
 
 #[test]
-fn a_path_that_became_slower_than_the_timeout_is_measured_and_not_flooded() {
+fn path_slower_than_the_timeout_is_not_flooded() {
     let mut client = Client::ready();
     let slow = 4 * TIMEOUT;
     // Each message is acknowledged `slow` after it was first sent, whatever is sent again.
@@ -100,7 +100,7 @@ fn a_message_sent_before_a_reconnect_gives_no_round_trip_sample() {
 }
 
 #[test]
-fn resends_only_the_hole_once_three_later_messages_are_acknowledged() {
+fn hole_is_resent_after_three_later_acknowledgements() {
     let mut client = Client::ready();
     let sent = send_many(&mut client, 8);
     client.now += 100 * MS;
@@ -136,7 +136,7 @@ fn a_hole_at_the_end_waits_for_the_timer() {
     assert_eq!(client.acknowledge(sent[1]).numbers(), NOTHING);
     assert_eq!(client.acknowledge(sent[2]).numbers(), NOTHING);
     let (_, timer, output) = client.wake();
-    assert_eq!(timer, Timer::Retransmit);
+    assert_eq!(timer, SessionTimer::Retransmit);
     assert_eq!(output.expect("not fatal").numbers(), [sent[0]]);
 }
 
@@ -154,12 +154,12 @@ fn a_resent_hole_that_is_lost_again_waits_for_the_timer() {
         assert_eq!(client.acknowledge(*number).numbers(), NOTHING);
     }
     let (_, timer, output) = client.wake();
-    assert_eq!(timer, Timer::Retransmit);
+    assert_eq!(timer, SessionTimer::Retransmit);
     assert_eq!(output.expect("not fatal").numbers(), [sent[0]]);
 }
 
 #[test]
-fn later_messages_acknowledged_show_that_a_resent_hole_was_lost_again() {
+fn resent_hole_is_found_lost_by_later_acks() {
     let mut client = Client::ready();
     let sent = send_many(&mut client, 5);
     let mut resent = Vec::new();
@@ -174,7 +174,7 @@ fn later_messages_acknowledged_show_that_a_resent_hole_was_lost_again() {
 }
 
 #[test]
-fn a_timeout_sends_the_oldest_message_alone_and_each_answer_releases_twice_as_many() {
+fn timeout_resends_one_message_then_twice_as_many() {
     let mut client = Client::ready();
     let sent = send_many(&mut client, 16);
     // The agent took nothing for a while, and says nothing of what it threw away.
@@ -220,7 +220,7 @@ fn an_early_or_repeated_timeout_call_is_harmless() {
 }
 
 #[test]
-fn a_busy_socket_starts_no_timer_for_what_it_has_not_taken() {
+fn busy_socket_starts_no_retransmission_timer() {
     let mut client = Client::ready();
     let now = client.now;
     client.session.send(b"queued", now).expect("room");
@@ -228,6 +228,6 @@ fn a_busy_socket_starts_no_timer_for_what_it_has_not_taken() {
         client
             .session
             .poll_timeout()
-            .is_none_or(|(_, timer)| timer != Timer::Retransmit)
+            .is_none_or(|(_, timer)| timer != SessionTimer::Retransmit)
     );
 }

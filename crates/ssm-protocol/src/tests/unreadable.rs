@@ -2,7 +2,7 @@ use bytes::Bytes;
 
 use super::peer::{Client, stream_data};
 use crate::wire::{DecodeError, MessageType, PayloadType};
-use crate::{Event, SessionConfig, SessionError};
+use crate::{SessionConfig, SessionError, SessionEvent};
 
 fn flipped(number: i64) -> Bytes {
     let mut frame = stream_data(number, PayloadType::Output, &b"data"[..]).to_vec();
@@ -11,7 +11,7 @@ fn flipped(number: i64) -> Bytes {
 }
 
 #[test]
-fn an_unreadable_message_is_dropped_counted_and_not_acknowledged() {
+fn unreadable_message_is_dropped_and_not_acknowledged() {
     let mut client = Client::ready();
     let output = client
         .receive(flipped(2))
@@ -25,7 +25,7 @@ fn an_unreadable_message_is_dropped_counted_and_not_acknowledged() {
 }
 
 #[test]
-fn nothing_but_unreadable_messages_ends_the_session_with_the_last_cause() {
+fn unreadable_messages_in_a_row_end_the_session() {
     let config = SessionConfig {
         max_bad_messages: 3,
         ..SessionConfig::default()
@@ -43,7 +43,7 @@ fn nothing_but_unreadable_messages_ends_the_session_with_the_last_cause() {
 }
 
 #[test]
-fn a_readable_message_starts_the_count_of_unreadable_ones_anew() {
+fn readable_message_resets_the_unreadable_count() {
     let config = SessionConfig {
         max_bad_messages: 3,
         ..SessionConfig::default()
@@ -81,7 +81,7 @@ fn an_unknown_payload_type_is_handed_over_in_order() {
     assert_eq!(output.acknowledged(), [2]);
     assert_eq!(
         output.events,
-        [Event::Other(
+        [SessionEvent::Other(
             PayloadType::Other(77),
             Bytes::from_static(b"?")
         )]

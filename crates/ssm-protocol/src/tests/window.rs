@@ -51,7 +51,7 @@ fn assert_share(path: &Path, from: Duration, to: Duration) {
 }
 
 #[test]
-fn a_long_upload_takes_nine_tenths_of_the_path_behind_a_short_queue() {
+fn upload_fills_the_path_behind_a_short_queue() {
     for mut path in paths() {
         path.upload(25 * SECOND);
         assert_share(&path, Duration::ZERO, 25 * SECOND);
@@ -83,7 +83,7 @@ fn a_neighbour_as_fast_as_the_real_agent_is_kept_busy() {
 }
 
 #[test]
-fn who_waits_behind_an_upload_to_a_neighbour_waits_for_the_distance_alone() {
+fn latency_mode_sizes_the_window_by_the_distance() {
     let mut path = path(30_000_000, MS / 2);
     path.upload(3 * SECOND);
     path.client.session.favour_latency(path.at(3 * SECOND));
@@ -99,7 +99,7 @@ fn who_waits_behind_an_upload_to_a_neighbour_waits_for_the_distance_alone() {
 }
 
 #[test]
-fn who_waits_behind_an_upload_to_a_slow_agent_waits_for_a_few_messages() {
+fn latency_mode_queues_few_messages_at_a_slow_agent() {
     for delay in [MS / 10, 1 * MS] {
         let mut path = path(100_000, delay);
         path.upload(3 * SECOND);
@@ -135,7 +135,7 @@ fn the_third_flight_of_an_upload_fills_the_path() {
 }
 
 #[test]
-fn after_a_pause_of_the_receiver_the_path_is_full_within_three_round_trips() {
+fn path_is_full_three_round_trips_after_a_stall() {
     // Before and after the round trip is measured anew. In between, that takes two more.
     for (begin, trips) in [(3 * SECOND, 3), (9900 * MS, 5), (15 * SECOND, 3)] {
         for mut path in paths() {
@@ -178,7 +178,7 @@ fn a_window_always_takes_two_messages() {
 }
 
 #[test]
-fn a_receiver_that_became_ten_times_slower_is_not_flooded_for_long() {
+fn receiver_that_slows_down_is_not_flooded_for_long() {
     for mut path in paths() {
         path.upload(8 * SECOND);
         path.set_rate(path.rate() / 10);
@@ -236,7 +236,7 @@ fn losses_shrink_the_window_and_clean_round_trips_give_it_back() {
 }
 
 #[test]
-fn a_receiver_that_acknowledges_nothing_gets_no_more_than_the_smallest_window() {
+fn silent_receiver_gets_only_the_smallest_window() {
     let floor = SessionConfig::default().min_window;
     for mut path in paths() {
         path.upload(3 * SECOND);
@@ -254,7 +254,7 @@ fn a_receiver_that_acknowledges_nothing_gets_no_more_than_the_smallest_window() 
 }
 
 #[test]
-fn uneven_travel_and_batched_acknowledgements_cost_less_than_a_tenth() {
+fn jitter_and_batched_acks_cost_less_than_a_tenth() {
     for mut path in paths() {
         path.jitter = 10 * MS;
         path.batch = 10 * MS;
@@ -265,7 +265,7 @@ fn uneven_travel_and_batched_acknowledgements_cost_less_than_a_tenth() {
 }
 
 #[test]
-fn acknowledgements_that_arrive_together_promise_no_faster_path() {
+fn batched_acknowledgements_promise_no_faster_path() {
     for mut path in paths() {
         path.batch = 5 * MS;
         path.upload(2 * SECOND);
@@ -298,7 +298,7 @@ fn keystrokes_neither_grow_nor_shrink_the_window() {
 }
 
 #[test]
-fn the_most_unacknowledged_holds_even_where_the_floor_is_set_above_it() {
+fn window_cap_wins_over_a_floor_above_it() {
     let config = SessionConfig {
         min_window: 100_000,
         max_window: 5000,

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_short_cuts_read_as_the_names_they_stand_for() {
+    fn padded_names_decode_as_their_unpadded_form() {
         for (field, name) in [
             (INPUT_STREAM_DATA, "input_stream_data"),
             (OUTPUT_STREAM_DATA, "output_stream_data"),

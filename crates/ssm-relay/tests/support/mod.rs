@@ -11,7 +11,7 @@ use ssm_protocol::payload::{HandshakeRequest, SessionProperties};
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
-use ssm_protocol::{Event, Session, SessionConfig};
+use ssm_protocol::{Session, SessionConfig, SessionEvent};
 use ssm_relay::{
     ApiError, BoxFuture, Events, Relay, RelayConfig, SessionApi, StreamEndpoint, Ticket, Token,
 };
@@ -204,7 +204,7 @@ impl Agent {
     }
 
     /// Runs until the agent has something to tell; `None` when the client is gone.
-    pub(crate) async fn event(&mut self) -> Option<Event> {
+    pub(crate) async fn event(&mut self) -> Option<SessionEvent> {
         loop {
             self.transmit().await?;
             if let Some(event) = self.session.poll_event() {
@@ -244,7 +244,7 @@ impl Agent {
     /// Runs until the client's data is here, or it is gone.
     pub(crate) async fn data(&mut self) -> Option<bytes::Bytes> {
         loop {
-            if let Event::Data(data) = self.event().await? {
+            if let SessionEvent::Data(data) = self.event().await? {
                 return Some(data);
             }
         }
@@ -280,7 +280,7 @@ impl Agent {
 
     pub(crate) async fn ready(&mut self) {
         let event = soon("the handshake", self.event()).await;
-        assert!(matches!(event, Some(Event::Ready(_))), "{event:?}");
+        assert!(matches!(event, Some(SessionEvent::Ready(_))), "{event:?}");
     }
 
     pub(crate) fn send(&mut self, data: &[u8]) {

@@ -28,7 +28,7 @@ impl Mux {
     /// free with more to send; [`wants_transmit`](Self::wants_transmit) tells. Only where `max` has
     /// no room for any frame, one is cut and goes on in the next call.
     ///
-    /// With [`Config::repeatable`](crate::Config::repeatable) what one call appends is one message:
+    /// With [`MuxConfig::repeatable`](crate::MuxConfig::repeatable) what one call appends is one message:
     /// it has to reach the peer in one piece, and `max` is at least
     /// [`MIN_REPEATABLE`](crate::MIN_REPEATABLE).
     pub fn poll_transmit(&mut self, to: &mut BytesMut, max: usize) -> usize {

@@ -10,7 +10,7 @@ use crate::stream_id::StreamId;
 /// Why a multiplexer wants to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
-pub enum Timer {
+pub enum MuxTimer {
     /// When the next NOP is due.
     KeepaliveSend,
     /// When the silent peer counts as dead.
@@ -23,14 +23,14 @@ impl Mux {
     /// When to call [`handle_timeout`](Self::handle_timeout), and why. The value may change after
     /// every call that takes `&mut self`.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+    pub fn poll_timeout(&self) -> Option<(Instant, MuxTimer)> {
         if self.dead {
             return None;
         }
         let quiet = self
             .half_close_timers
             .next()
-            .map(|at| (at, Timer::HalfClose));
+            .map(|at| (at, MuxTimer::HalfClose));
         self.liveness.next().into_iter().chain(quiet).min()
     }
 
@@ -248,9 +248,9 @@ impl Liveness {
         std::mem::take(&mut self.nop_due)
     }
 
-    fn next(&self) -> Option<(Instant, Timer)> {
-        let send = self.send_at.map(|at| (at, Timer::KeepaliveSend));
-        let dead = self.dead_at().map(|at| (at, Timer::KeepaliveDead));
+    fn next(&self) -> Option<(Instant, MuxTimer)> {
+        let send = self.send_at.map(|at| (at, MuxTimer::KeepaliveSend));
+        let dead = self.dead_at().map(|at| (at, MuxTimer::KeepaliveDead));
         send.into_iter().chain(dead).min()
     }
 

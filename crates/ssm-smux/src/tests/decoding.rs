@@ -27,7 +27,7 @@ fn every_frame_is_read_as_it_was_written() {
 fn another_version_kills_the_session() {
     let now = start();
     for found in [0, 2, b'S', 255] {
-        let mut server = server(Config::default(), now);
+        let mut server = server(MuxConfig::default(), now);
         let frame = Bytes::from(vec![found, 0, 0, 0, 3, 0, 0, 0]);
         assert_eq!(server.handle(frame, now), Err(SmuxError::Version { found }));
         assert_eq!(server.handle(syn(3), now), Err(SmuxError::Dead));
@@ -39,7 +39,7 @@ fn another_version_kills_the_session() {
 fn an_unknown_command_kills_the_session() {
     let now = start();
     for found in [4, 5, 255] {
-        let mut server = server(Config::default(), now);
+        let mut server = server(MuxConfig::default(), now);
         let frame = Bytes::from(vec![1, found, 0, 0, 3, 0, 0, 0]);
         assert_eq!(server.handle(frame, now), Err(SmuxError::Command { found }));
         assert_eq!(server.handle(syn(3), now), Err(SmuxError::Dead));
@@ -47,9 +47,9 @@ fn an_unknown_command_kills_the_session() {
 }
 
 #[test]
-fn no_data_follows_other_frames_than_psh_whatever_their_length_says() {
+fn only_psh_frames_carry_data() {
     let now = start();
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     let mut bytes = b"\x01\x00\x05\x00\x03\x00\x00\x00".to_vec();
     bytes.extend_from_slice(b"\x01\x03\xff\xff\x09\x00\x00\x00");
     bytes.extend_from_slice(&data(3, b"data"));
@@ -63,7 +63,7 @@ fn no_data_follows_other_frames_than_psh_whatever_their_length_says() {
 #[test]
 fn the_longest_frame_arrives_byte_by_byte() {
     let now = start();
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     server.handle(syn(3), now).expect("sound");
     let payload: Vec<u8> = (0..u16::MAX).map(|n| (n % 251) as u8).collect();
     for byte in data(3, &payload) {
@@ -76,7 +76,7 @@ fn the_longest_frame_arrives_byte_by_byte() {
 #[test]
 fn neither_debug_output_shows_data() {
     let now = start();
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     server.handle(syn(3), now).expect("sound");
     server.handle(data(3, b"hunter2"), now).expect("sound");
     server
@@ -116,10 +116,10 @@ proptest! {
         cut in 1_usize..30,
     ) {
         let mut now = start();
-        let config = Config {
+        let config = MuxConfig {
             max_streams: 4,
             keepalive: Some(crate::Keepalive::default()),
-            ..Config::default()
+            ..MuxConfig::default()
         };
         let mut mux = Mux::new(role, config, now);
         let _ = mux.open();

@@ -2,7 +2,7 @@ use super::*;
 use crate::WriteError;
 
 /// A client and a server with stream 3 open on both sides.
-fn pair(config: &Config) -> (Mux, Mux, StreamId, Instant) {
+fn pair(config: &MuxConfig) -> (Mux, Mux, StreamId, Instant) {
     let now = start();
     let mut client = client(config.clone(), now);
     let mut server = server(config.clone(), now);
@@ -15,7 +15,7 @@ fn pair(config: &Config) -> (Mux, Mux, StreamId, Instant) {
 
 #[test]
 fn close_sends_what_is_queued_and_then_fin() {
-    let (mut client, mut server, stream, now) = pair(&Config::default());
+    let (mut client, mut server, stream, now) = pair(&MuxConfig::default());
     client
         .write(stream, Bytes::from_static(b"bye"))
         .expect("room");
@@ -33,7 +33,7 @@ fn close_sends_what_is_queued_and_then_fin() {
 
 #[test]
 fn close_discards_what_arrives_later() {
-    let (mut client, _, stream, now) = pair(&Config::default());
+    let (mut client, _, stream, now) = pair(&MuxConfig::default());
     client
         .write(stream, Bytes::from_static(b"x"))
         .expect("room");
@@ -51,7 +51,7 @@ fn close_discards_what_arrives_later() {
 
 #[test]
 fn reset_drops_what_is_queued() {
-    let (mut client, _, stream, _) = pair(&Config::default());
+    let (mut client, _, stream, _) = pair(&MuxConfig::default());
     client
         .write(stream, Bytes::from_static(b"x"))
         .expect("room");
@@ -62,7 +62,7 @@ fn reset_drops_what_is_queued() {
 
 #[test]
 fn reset_after_close_drops_what_is_still_queued() {
-    let (mut client, _, stream, _) = pair(&Config::default());
+    let (mut client, _, stream, _) = pair(&MuxConfig::default());
     client
         .write(stream, Bytes::from_static(b"x"))
         .expect("room");
@@ -73,7 +73,7 @@ fn reset_after_close_drops_what_is_still_queued() {
 
 #[test]
 fn the_peer_never_hears_of_a_stream_that_was_reset_at_once() {
-    let mut client = client(Config::default(), start());
+    let mut client = client(MuxConfig::default(), start());
     let stream = client.open().expect("room");
     client
         .write(stream, Bytes::from_static(b"x"))
@@ -85,7 +85,7 @@ fn the_peer_never_hears_of_a_stream_that_was_reset_at_once() {
 
 #[test]
 fn a_stream_that_was_closed_at_once_is_still_announced() {
-    let mut client = client(Config::default(), start());
+    let mut client = client(MuxConfig::default(), start());
     let stream = client.open().expect("room");
     client
         .write(stream, Bytes::from_static(b"x"))
@@ -95,8 +95,8 @@ fn a_stream_that_was_closed_at_once_is_still_announced() {
 }
 
 #[test]
-fn after_the_peers_fin_what_came_can_be_read_and_nothing_written() {
-    let (mut client, mut server, stream, now) = pair(&Config::default());
+fn stream_with_a_peer_fin_reads_on_but_takes_no_data() {
+    let (mut client, mut server, stream, now) = pair(&MuxConfig::default());
     server
         .write(stream, Bytes::from_static(b"all"))
         .expect("room");
@@ -107,7 +107,7 @@ fn after_the_peers_fin_what_came_can_be_read_and_nothing_written() {
     carry(&mut server, &mut client, now);
     assert_eq!(
         events(&mut client),
-        [Event::Readable(stream), Event::Finished(stream)]
+        [MuxEvent::Readable(stream), MuxEvent::Finished(stream)]
     );
     assert_eq!(
         client.write(stream, Bytes::from_static(b"x")),
@@ -123,9 +123,9 @@ fn after_the_peers_fin_what_came_can_be_read_and_nothing_written() {
 }
 
 #[test]
-fn the_peers_fin_is_answered_with_one_fin_once_the_stream_is_closed() {
+fn peer_fin_is_answered_with_one_fin_on_close() {
     for reset in [false, true] {
-        let (mut client, mut server, stream, now) = pair(&Config::default());
+        let (mut client, mut server, stream, now) = pair(&MuxConfig::default());
         server.close(stream);
         carry(&mut server, &mut client, now);
         assert_eq!(sent(&mut client), [""; 0]);
@@ -143,7 +143,7 @@ fn the_peers_fin_is_answered_with_one_fin_once_the_stream_is_closed() {
 
 #[test]
 fn fins_that_cross_end_the_stream_on_both_sides() {
-    let (mut client, mut server, stream, now) = pair(&Config::default());
+    let (mut client, mut server, stream, now) = pair(&MuxConfig::default());
     client.close(stream);
     server.close(stream);
     let (up, down) = (wire(&mut client), wire(&mut server));
@@ -155,7 +155,7 @@ fn fins_that_cross_end_the_stream_on_both_sides() {
 
 #[test]
 fn a_fin_while_the_close_is_being_sent_drops_the_rest() {
-    let (mut client, _, stream, now) = pair(&Config::default());
+    let (mut client, _, stream, now) = pair(&MuxConfig::default());
     client.write(stream, vec![7; 10_000].into()).expect("room");
     client.close(stream);
     client.poll_transmit(&mut BytesMut::new(), 1024);
@@ -167,9 +167,9 @@ fn a_fin_while_the_close_is_being_sent_drops_the_rest() {
 
 #[test]
 fn a_second_fin_and_data_after_fin_change_nothing() {
-    let (mut client, _, stream, now) = pair(&Config::default());
+    let (mut client, _, stream, now) = pair(&MuxConfig::default());
     client.handle(fin(3), now).expect("sound");
-    assert_eq!(events(&mut client), [Event::Finished(stream)]);
+    assert_eq!(events(&mut client), [MuxEvent::Finished(stream)]);
     client.handle(fin(3), now).expect("ignored");
     client.handle(data(3, b"late"), now).expect("discarded");
     client.handle(fin(99), now).expect("ignored");
@@ -180,9 +180,9 @@ fn a_second_fin_and_data_after_fin_change_nothing() {
 
 #[test]
 fn nothing_more_is_told_of_a_closed_stream() {
-    let config = Config {
+    let config = MuxConfig {
         stream_send_buffer: 10,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut client, _, stream, now) = pair(&config);
     client.handle(data(3, b"unread"), now).expect("sound");
@@ -196,8 +196,8 @@ fn nothing_more_is_told_of_a_closed_stream() {
 }
 
 #[test]
-fn a_closed_stream_is_unanswered_until_the_peer_has_written_everything() {
-    let (mut client, mut server, stream, now) = pair(&Config::default());
+fn closed_stream_is_unanswered_until_the_peers_fin() {
+    let (mut client, mut server, stream, now) = pair(&MuxConfig::default());
     client
         .write(stream, Bytes::from_static(b"last"))
         .expect("room");
@@ -216,7 +216,7 @@ fn a_closed_stream_is_unanswered_until_the_peer_has_written_everything() {
 
 #[test]
 fn a_reset_stream_needs_no_answer() {
-    let (mut client, _, stream, _) = pair(&Config::default());
+    let (mut client, _, stream, _) = pair(&MuxConfig::default());
     client
         .write(stream, Bytes::from_static(b"x"))
         .expect("room");
@@ -226,10 +226,10 @@ fn a_reset_stream_needs_no_answer() {
 }
 
 #[test]
-fn a_peer_that_answers_no_end_uses_no_memory_without_limit() {
-    let config = Config {
+fn peer_that_never_answers_fin_uses_bounded_memory() {
+    let config = MuxConfig {
         max_streams: 10,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let mut client = client(config, start());
     for _ in 0..100 {

@@ -23,13 +23,13 @@ proptest! {
         sizes in (any::<usize>(), any::<usize>(), any::<usize>()),
     ) {
         let mut now = start();
-        let config = Config {
+        let config = MuxConfig {
             half_close_quiet,
             keepalive: keepalive.map(|(interval, timeout)| Keepalive { interval, timeout }),
             max_frame_data: sizes.0,
             session_receive_budget: sizes.1,
             stream_send_buffer: sizes.2,
-            ..Config::default()
+            ..MuxConfig::default()
         };
         let mut mux = client(config, now);
         let stream = mux.open().expect("room");

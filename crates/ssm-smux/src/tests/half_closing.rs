@@ -1,8 +1,8 @@
 use super::*;
-use crate::{Timer, WriteError};
+use crate::{MuxTimer, WriteError};
 
 /// A client that has asked and said that this was all; the question is out.
-fn asked(config: Config) -> (Mux, StreamId, Instant) {
+fn asked(config: MuxConfig) -> (Mux, StreamId, Instant) {
     let now = start();
     let mut client = client(config, now);
     let stream = client.open().expect("room");
@@ -27,8 +27,8 @@ fn pass(mux: &mut Mux, from: Instant, duration: Duration) -> Instant {
 }
 
 #[test]
-fn the_answer_after_local_end_of_file_arrives_and_then_fin_goes_out() {
-    let (mut client, stream, now) = asked(Config::default());
+fn answer_after_local_eof_arrives_before_fin_goes_out() {
+    let (mut client, stream, now) = asked(MuxConfig::default());
     assert!(!client.wants_transmit(), "FIN would cut off the answer");
     assert_eq!(
         client.write(stream, Bytes::from_static(b"x")),
@@ -49,16 +49,16 @@ fn the_answer_after_local_end_of_file_arrives_and_then_fin_goes_out() {
 }
 
 #[test]
-fn fin_goes_out_after_the_quiet_time_and_the_peers_fin_ends_the_stream() {
-    let (mut client, stream, now) = asked(Config::default());
+fn fin_goes_out_after_the_quiet_time() {
+    let (mut client, stream, now) = asked(MuxConfig::default());
     let now = pass(&mut client, now, Duration::from_millis(9_999));
     assert!(!client.wants_transmit());
     assert_eq!(
         client.poll_timeout().map(|(_, timer)| timer),
-        Some(Timer::HalfClose)
+        Some(MuxTimer::HalfClose)
     );
     let now = pass(&mut client, now, SECOND);
-    assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
+    assert_eq!(events(&mut client), [MuxEvent::GaveUp(stream)]);
     assert_eq!(sent(&mut client), ["FIN 3"]);
     assert_eq!(client.read(stream), Read::Blocked, "the peer has not ended");
     client.handle(data(3, b"last words"), now).expect("sound");
@@ -74,7 +74,7 @@ fn fin_goes_out_after_the_quiet_time_and_the_peers_fin_ends_the_stream() {
 
 #[test]
 fn every_byte_received_starts_the_quiet_time_over() {
-    let (mut client, stream, start) = asked(Config::default());
+    let (mut client, stream, start) = asked(MuxConfig::default());
     let mut now = start;
     for _ in 0..20 {
         now = pass(&mut client, now, 9 * SECOND);
@@ -83,7 +83,7 @@ fn every_byte_received_starts_the_quiet_time_over() {
     assert!(!client.wants_transmit());
     assert_eq!(
         client.poll_timeout(),
-        Some((now + 10 * SECOND, Timer::HalfClose))
+        Some((now + 10 * SECOND, MuxTimer::HalfClose))
     );
     pass(&mut client, now, 10 * SECOND);
     assert_eq!(sent(&mut client), ["FIN 3"]);
@@ -92,7 +92,7 @@ fn every_byte_received_starts_the_quiet_time_over() {
 
 #[test]
 fn data_of_another_stream_does_not_start_it_over() {
-    let (mut client, stream, now) = asked(Config::default());
+    let (mut client, stream, now) = asked(MuxConfig::default());
     let other = client.open().expect("room");
     wire(&mut client);
     let now = pass(&mut client, now, 9 * SECOND);
@@ -100,14 +100,14 @@ fn data_of_another_stream_does_not_start_it_over() {
     pass(&mut client, now, SECOND);
     assert_eq!(
         events(&mut client),
-        [Event::Readable(other), Event::GaveUp(stream)]
+        [MuxEvent::Readable(other), MuxEvent::GaveUp(stream)]
     );
 }
 
 #[test]
-fn the_quiet_time_does_not_run_out_while_the_question_is_not_even_sent() {
+fn quiet_time_waits_for_unsent_data() {
     let now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     let stream = client.open().expect("room");
     client.write(stream, vec![b'q'; 3000].into()).expect("room");
     client.finish(stream, now);
@@ -122,8 +122,8 @@ fn the_quiet_time_does_not_run_out_while_the_question_is_not_even_sent() {
 }
 
 #[test]
-fn the_quiet_time_starts_over_while_the_transport_holds_bytes_back() {
-    let (mut client, _, start) = asked(Config::default());
+fn quiet_time_restarts_while_the_transport_holds_bytes() {
+    let (mut client, _, start) = asked(MuxConfig::default());
     let mut now = start;
     for _ in 0..20 {
         now = pass(&mut client, now, 3 * SECOND);
@@ -137,7 +137,7 @@ fn the_quiet_time_starts_over_while_the_transport_holds_bytes_back() {
 
 #[test]
 fn after_a_reconnect_the_answer_has_its_full_time() {
-    let (mut client, _, now) = asked(Config::default());
+    let (mut client, _, now) = asked(MuxConfig::default());
     let now = pass(&mut client, now, 9 * SECOND);
     let now = now + 60 * SECOND;
     client.reconnected(now);
@@ -152,7 +152,7 @@ fn after_a_reconnect_the_answer_has_its_full_time() {
 #[test]
 fn closing_or_resetting_ends_the_wait() {
     for reset in [false, true] {
-        let (mut client, stream, _) = asked(Config::default());
+        let (mut client, stream, _) = asked(MuxConfig::default());
         if reset {
             client.reset(stream);
         } else {
@@ -166,7 +166,7 @@ fn closing_or_resetting_ends_the_wait() {
 
 #[test]
 fn a_second_end_of_file_changes_nothing() {
-    let (mut client, stream, now) = asked(Config::default());
+    let (mut client, stream, now) = asked(MuxConfig::default());
     let before = client.poll_timeout();
     client.finish(stream, now + SECOND);
     assert_eq!(client.poll_timeout(), before);
@@ -175,7 +175,7 @@ fn a_second_end_of_file_changes_nothing() {
 #[test]
 fn end_of_file_after_the_peers_fin_is_answered_at_once() {
     let now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     let stream = client.open().expect("room");
     wire(&mut client);
     client.handle(fin(3), now).expect("sound");
@@ -187,9 +187,9 @@ fn end_of_file_after_the_peers_fin_is_answered_at_once() {
 
 #[test]
 fn no_quiet_time_sends_fin_right_behind_the_data() {
-    let config = Config {
+    let config = MuxConfig {
         half_close_quiet: Duration::ZERO,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let now = start();
     let mut client = client(config, now);
@@ -210,9 +210,9 @@ fn no_quiet_time_sends_fin_right_behind_the_data() {
 
 #[test]
 fn an_endless_quiet_time_waits_for_the_peer() {
-    let config = Config {
+    let config = MuxConfig {
         half_close_quiet: Duration::MAX,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut client, _, now) = asked(config);
     assert_eq!(client.poll_timeout(), None);
@@ -226,9 +226,9 @@ fn an_endless_quiet_time_waits_for_the_peer() {
 }
 
 #[test]
-fn a_server_that_closes_both_ways_ends_a_half_closed_stream_in_order() {
-    let (mut client, stream, now) = asked(Config::default());
-    let mut server = server(Config::default(), now);
+fn server_that_closes_both_ways_ends_a_half_closed_stream() {
+    let (mut client, stream, now) = asked(MuxConfig::default());
+    let mut server = server(MuxConfig::default(), now);
     server.handle(syn(3), now).expect("sound");
     pass(&mut client, now, 10 * SECOND);
     carry(&mut client, &mut server, now);
@@ -244,7 +244,7 @@ fn a_server_that_closes_both_ways_ends_a_half_closed_stream_in_order() {
 fn each_frame_that_goes_out_gives_the_answer_its_full_time() {
     for data in ["", "late"] {
         let now = start();
-        let mut client = client(Config::default(), now);
+        let mut client = client(MuxConfig::default(), now);
         let stream = client.open().expect("room");
         if !data.is_empty() {
             wire(&mut client);
@@ -262,9 +262,9 @@ fn each_frame_that_goes_out_gives_the_answer_its_full_time() {
 }
 
 #[test]
-fn the_wait_for_the_answer_begins_when_the_question_has_reached_the_peer() {
+fn wait_for_the_answer_begins_at_delivery() {
     let now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     client.confirm(0, now);
     let stream = client.open().expect("room");
     client
@@ -284,12 +284,12 @@ fn the_wait_for_the_answer_begins_when_the_question_has_reached_the_peer() {
     let now = pass(&mut client, now, 9 * SECOND);
     assert_eq!(events(&mut client), [], "the peer had no time to answer");
     pass(&mut client, now, 11 * SECOND);
-    assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
+    assert_eq!(events(&mut client), [MuxEvent::GaveUp(stream)]);
 }
 
 #[test]
 fn other_streams_bytes_on_their_way_do_not_prolong_the_wait() {
-    let (mut client, stream, mut now) = asked(Config::default());
+    let (mut client, stream, mut now) = asked(MuxConfig::default());
     client.confirm(client.transmitted(), now);
     let other = client.open().expect("room");
     for _ in 0..30 {
@@ -301,13 +301,13 @@ fn other_streams_bytes_on_their_way_do_not_prolong_the_wait() {
         now = pass(&mut client, now, SECOND);
         client.confirm(before, now);
     }
-    assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
+    assert_eq!(events(&mut client), [MuxEvent::GaveUp(stream)]);
 }
 
 #[test]
-fn each_stream_waits_from_its_own_last_byte_beside_busy_neighbours() {
+fn stream_waits_from_its_own_last_byte() {
     let mut now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     client.confirm(0, now);
     let quiet = client.open().expect("room");
     let busy = client.open().expect("room");
@@ -326,7 +326,7 @@ fn each_stream_waits_from_its_own_last_byte_beside_busy_neighbours() {
         wire(&mut client);
         now = pass(&mut client, now, SECOND);
         client.confirm(sent, now);
-        if events(&mut client).contains(&Event::GaveUp(quiet)) {
+        if events(&mut client).contains(&MuxEvent::GaveUp(quiet)) {
             given_up_after = Some(second + 1);
             break;
         }
@@ -335,9 +335,9 @@ fn each_stream_waits_from_its_own_last_byte_beside_busy_neighbours() {
 }
 
 #[test]
-fn bytes_sent_after_local_end_of_file_start_the_wait_when_confirmed() {
+fn bytes_after_local_eof_start_the_wait_when_confirmed() {
     let mut now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     client.confirm(0, now);
     let stream = client.open().expect("room");
     wire(&mut client);
@@ -351,5 +351,5 @@ fn bytes_sent_after_local_end_of_file_start_the_wait_when_confirmed() {
     now = pass(&mut client, now, Duration::from_millis(9_999));
     assert_eq!(events(&mut client), []);
     pass(&mut client, now, Duration::from_millis(1));
-    assert_eq!(events(&mut client), [Event::GaveUp(stream)]);
+    assert_eq!(events(&mut client), [MuxEvent::GaveUp(stream)]);
 }

@@ -1,10 +1,10 @@
 use super::*;
-use crate::{Keepalive, SmuxError, Timer};
+use crate::{Keepalive, MuxTimer, SmuxError};
 
-fn keeping_alive() -> Config {
-    Config {
+fn keeping_alive() -> MuxConfig {
+    MuxConfig {
         keepalive: Some(Keepalive::default()),
-        ..Config::default()
+        ..MuxConfig::default()
     }
 }
 
@@ -15,7 +15,7 @@ fn nop() -> Bytes {
 #[test]
 fn keepalives_are_off_unless_asked_for() {
     let now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     assert_eq!(client.poll_timeout(), None);
     client.handle_timeout(now + 3600 * SECOND).expect("alive");
     assert!(!client.wants_transmit());
@@ -27,7 +27,7 @@ fn a_nop_goes_out_every_interval_traffic_or_not() {
     let mut client = client(keeping_alive(), now);
     for round in 1..=5 {
         let at = now + round * 10 * SECOND;
-        assert_eq!(client.poll_timeout(), Some((at, Timer::KeepaliveSend)));
+        assert_eq!(client.poll_timeout(), Some((at, MuxTimer::KeepaliveSend)));
         client.handle_timeout(at).expect("alive");
         client.handle_timeout(at).expect("twice is harmless");
         assert_eq!(wire(&mut client), b"\x01\x03\0\0\0\0\0\0"[..]);
@@ -56,7 +56,10 @@ fn a_peer_silent_for_the_timeout_is_dead() {
         .handle_timeout(now + Duration::from_millis(29_999))
         .expect("alive");
     let dead_at = now + 30 * SECOND;
-    assert_eq!(client.poll_timeout(), Some((dead_at, Timer::KeepaliveDead)));
+    assert_eq!(
+        client.poll_timeout(),
+        Some((dead_at, MuxTimer::KeepaliveDead))
+    );
     let silent = SmuxError::Silent { after: 30 * SECOND };
     assert_eq!(client.handle_timeout(dead_at), Err(silent));
     assert_eq!(client.read(stream), Read::Reset);
@@ -83,7 +86,7 @@ fn anything_heard_counts_even_half_a_header() {
 #[test]
 fn a_paused_session_counts_no_silence() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         session_receive_budget: 10,
         ..keeping_alive()
     };
@@ -118,29 +121,29 @@ fn a_reconnect_starts_the_silence_over() {
 #[test]
 fn an_interval_of_zero_does_not_spin() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         keepalive: Some(Keepalive {
             interval: Duration::ZERO,
             timeout: 30 * SECOND,
         }),
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let mut client = client(config, now);
     client.handle_timeout(now + SECOND).expect("alive");
     let (at, timer) = client.poll_timeout().expect("a timer");
-    assert_eq!(timer, Timer::KeepaliveSend);
+    assert_eq!(timer, MuxTimer::KeepaliveSend);
     assert!(at > now + SECOND);
 }
 
 #[test]
 fn endless_keepalive_times_need_no_timer() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         keepalive: Some(Keepalive {
             interval: Duration::MAX,
             timeout: Duration::MAX,
         }),
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let mut client = client(config, now);
     assert_eq!(client.poll_timeout(), None);
@@ -150,7 +153,7 @@ fn endless_keepalive_times_need_no_timer() {
 #[test]
 fn a_pause_that_ended_just_now_is_not_the_peers_silence() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         session_receive_budget: 10,
         ..keeping_alive()
     };

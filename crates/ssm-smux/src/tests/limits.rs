@@ -6,10 +6,10 @@ use crate::round_robin::{Place, RoundRobin};
 use crate::stream::Stream;
 
 #[test]
-fn ten_thousand_idle_streams_are_small_and_in_nobodys_way() {
+fn ten_thousand_idle_streams_cost_little() {
     assert!(size_of::<Stream>() <= 512);
     let now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     let streams: Vec<_> = (0..10_000).map(|_| client.open().expect("room")).collect();
     wire(&mut client);
     assert!(!client.wants_transmit());
@@ -21,8 +21,8 @@ fn ten_thousand_idle_streams_are_small_and_in_nobodys_way() {
 }
 
 #[test]
-fn streams_opened_and_reset_while_nothing_can_be_sent_leave_nothing_behind() {
-    let mut client = client(Config::default(), start());
+fn unsent_streams_that_are_reset_leave_nothing() {
+    let mut client = client(MuxConfig::default(), start());
     for _ in 0..100_000 {
         let stream = client.open().expect("room");
         client
@@ -37,9 +37,9 @@ fn streams_opened_and_reset_while_nothing_can_be_sent_leave_nothing_behind() {
 #[test]
 fn events_wait_at_most_once_a_stream_and_kind() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         stream_send_buffer: 10,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let mut server = server(config, now);
     server.handle(syn(3), now).expect("sound");
@@ -55,9 +55,9 @@ fn events_wait_at_most_once_a_stream_and_kind() {
     assert_eq!(
         events(&mut server),
         [
-            Event::Opened(id(3)),
-            Event::Readable(id(3)),
-            Event::Writable(id(3)),
+            MuxEvent::Opened(id(3)),
+            MuxEvent::Readable(id(3)),
+            MuxEvent::Writable(id(3)),
         ]
     );
 }
@@ -65,9 +65,9 @@ fn events_wait_at_most_once_a_stream_and_kind() {
 #[test]
 fn streams_beyond_the_limit_are_refused_with_fin() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         max_streams: 1,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let mut server = server(config, now);
     for number in [3, 5] {
@@ -80,11 +80,11 @@ fn streams_beyond_the_limit_are_refused_with_fin() {
 }
 
 #[test]
-fn a_flood_of_streams_that_cannot_even_be_refused_kills_the_session() {
+fn flood_of_refused_streams_kills_the_session() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         max_streams: 10,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let mut server = server(config, now);
     let mut flood = (0..).map(|number| server.handle(syn(2 * number + 3), now));
@@ -93,7 +93,7 @@ fn a_flood_of_streams_that_cannot_even_be_refused_kills_the_session() {
 }
 
 #[test]
-fn streams_that_left_the_queue_are_not_kept_in_it() {
+fn removed_streams_leave_the_round_robin() {
     let mut turns = RoundRobin::default();
     let mut places: Vec<Place> = (0..1000).map(|_| Place::default()).collect();
     for (number, place) in (1..).zip(&mut places) {

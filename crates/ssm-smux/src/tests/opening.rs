@@ -4,8 +4,8 @@ use crate::{OpenError, WriteError};
 #[test]
 fn client_ids_are_odd_from_3_and_server_ids_even_from_2() {
     let now = start();
-    let mut client = client(Config::default(), now);
-    let mut server = server(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     for number in [3, 5, 7] {
         assert_eq!(client.open(), Ok(id(number)));
     }
@@ -16,7 +16,7 @@ fn client_ids_are_odd_from_3_and_server_ids_even_from_2() {
 
 #[test]
 fn syn_and_first_data_share_a_buffer_byte_for_byte() {
-    let mut client = client(Config::default(), start());
+    let mut client = client(MuxConfig::default(), start());
     let stream = client.open().expect("room");
     client
         .write(stream, Bytes::from_static(b"Ex"))
@@ -30,7 +30,7 @@ fn syn_and_first_data_share_a_buffer_byte_for_byte() {
 
 #[test]
 fn a_stream_is_announced_before_anything_is_written_to_it() {
-    let mut client = client(Config::default(), start());
+    let mut client = client(MuxConfig::default(), start());
     client.open().expect("room");
     assert!(client.wants_transmit());
     assert_eq!(sent(&mut client), ["SYN 3"]);
@@ -39,8 +39,8 @@ fn a_stream_is_announced_before_anything_is_written_to_it() {
 #[test]
 fn both_sides_may_open_streams_at_once() {
     let now = start();
-    let mut client = client(Config::default(), now);
-    let mut server = server(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     let ours = client.open().expect("room");
     let theirs = server.open().expect("room");
     carry(&mut client, &mut server, now);
@@ -48,8 +48,8 @@ fn both_sides_may_open_streams_at_once() {
     assert_eq!(server.accept(), Some(ours));
     assert_eq!(client.accept(), Some(theirs));
     assert_eq!((server.accept(), client.accept()), (None, None));
-    assert_eq!(events(&mut server), [Event::Opened(ours)]);
-    assert_eq!(events(&mut client), [Event::Opened(theirs)]);
+    assert_eq!(events(&mut server), [MuxEvent::Opened(ours)]);
+    assert_eq!(events(&mut client), [MuxEvent::Opened(theirs)]);
     server.write(ours, Bytes::from_static(b"a")).expect("room");
     client
         .write(theirs, Bytes::from_static(b"b"))
@@ -64,9 +64,9 @@ fn both_sides_may_open_streams_at_once() {
 }
 
 #[test]
-fn streams_are_accepted_in_the_order_in_which_the_peer_opened_them() {
+fn streams_are_accepted_in_the_order_of_their_syns() {
     let now = start();
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     for number in [9, 3, 5] {
         server.handle(syn(number), now).expect("sound");
     }
@@ -77,18 +77,18 @@ fn streams_are_accepted_in_the_order_in_which_the_peer_opened_them() {
 #[test]
 fn a_stream_closed_before_it_was_accepted_is_not_accepted() {
     let now = start();
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     server.handle(syn(3), now).expect("sound");
     server.handle(syn(5), now).expect("sound");
     server.reset(id(3));
     assert_eq!(server.accept(), Some(id(5)));
-    assert_eq!(events(&mut server), [Event::Opened(id(5))]);
+    assert_eq!(events(&mut server), [MuxEvent::Opened(id(5))]);
 }
 
 #[test]
 fn a_second_syn_changes_nothing() {
     let now = start();
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     server.handle(syn(3), now).expect("sound");
     server.handle(data(3, b"kept"), now).expect("sound");
     server.handle(syn(3), now).expect("sound");
@@ -102,13 +102,13 @@ fn a_second_syn_changes_nothing() {
 #[test]
 fn the_peer_cannot_open_ids_of_this_side_nor_id_0() {
     let now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     for number in [0, 3, 5] {
         client.handle(syn(number), now).expect("ignored");
     }
     assert_eq!(client.accept(), None);
     assert_eq!(client.stream_count(), 0);
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     for number in [0, 2, 4] {
         server.handle(syn(number), now).expect("ignored");
     }
@@ -119,9 +119,9 @@ fn the_peer_cannot_open_ids_of_this_side_nor_id_0() {
 #[test]
 fn no_more_streams_open_than_the_limit_until_one_is_gone() {
     let now = start();
-    let config = Config {
+    let config = MuxConfig {
         max_streams: 2,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let mut client = client(config, now);
     let first = client.open().expect("room");
@@ -139,7 +139,7 @@ fn no_more_streams_open_than_the_limit_until_one_is_gone() {
 
 #[test]
 fn the_last_id_is_used_and_none_after_it() {
-    let mut client = client(Config::default(), start());
+    let mut client = client(MuxConfig::default(), start());
     client.next_id(u32::MAX);
     assert_eq!(client.open(), Ok(id(u32::MAX)));
     assert_eq!(client.open(), Err(OpenError::Exhausted));
@@ -148,7 +148,7 @@ fn the_last_id_is_used_and_none_after_it() {
 #[test]
 fn a_dead_session_opens_nothing_and_takes_nothing() {
     let now = start();
-    let mut client = client(Config::default(), now);
+    let mut client = client(MuxConfig::default(), now);
     let stream = client.open().expect("room");
     client
         .handle(Bytes::from_static(b"SSH-2.0-x"), now)

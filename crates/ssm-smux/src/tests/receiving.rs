@@ -1,6 +1,6 @@
 use super::*;
 
-fn serving(config: Config, streams: &[u32]) -> (Mux, Instant) {
+fn serving(config: MuxConfig, streams: &[u32]) -> (Mux, Instant) {
     let now = start();
     let mut server = server(config, now);
     for stream in streams {
@@ -12,7 +12,7 @@ fn serving(config: Config, streams: &[u32]) -> (Mux, Instant) {
 
 #[test]
 fn data_arrives_at_its_stream_without_a_copy() {
-    let (mut server, now) = serving(Config::default(), &[3]);
+    let (mut server, now) = serving(MuxConfig::default(), &[3]);
     let bytes = data(3, &[7; 1000]);
     let address = bytes.as_ptr().wrapping_add(8);
     server.handle(bytes, now).expect("sound");
@@ -23,11 +23,11 @@ fn data_arrives_at_its_stream_without_a_copy() {
 }
 
 #[test]
-fn readable_is_told_once_until_a_read_was_blocked() {
-    let (mut server, now) = serving(Config::default(), &[3]);
+fn readable_is_reported_once_until_a_read_is_blocked() {
+    let (mut server, now) = serving(MuxConfig::default(), &[3]);
     server.handle(data(3, b"a"), now).expect("sound");
     server.handle(data(3, b"b"), now).expect("sound");
-    assert_eq!(events(&mut server), [Event::Readable(id(3))]);
+    assert_eq!(events(&mut server), [MuxEvent::Readable(id(3))]);
     server.handle(data(3, b"c"), now).expect("sound");
     assert_eq!(events(&mut server), []);
     assert_eq!(
@@ -35,21 +35,21 @@ fn readable_is_told_once_until_a_read_was_blocked() {
         (b"abc".to_vec(), Read::Blocked)
     );
     server.handle(data(3, b"d"), now).expect("sound");
-    assert_eq!(events(&mut server), [Event::Readable(id(3))]);
+    assert_eq!(events(&mut server), [MuxEvent::Readable(id(3))]);
 }
 
 #[test]
 fn data_for_an_unknown_stream_is_discarded_and_uses_no_budget() {
-    let (mut server, now) = serving(Config::default(), &[3]);
+    let (mut server, now) = serving(MuxConfig::default(), &[3]);
     server.handle(data(99, b"lost"), now).expect("ignored");
     server.handle(data(3, b"kept"), now).expect("sound");
     assert_eq!(server.buffered(), 4);
-    assert_eq!(events(&mut server), [Event::Readable(id(3))]);
+    assert_eq!(events(&mut server), [MuxEvent::Readable(id(3))]);
 }
 
 #[test]
 fn empty_data_is_no_news() {
-    let (mut server, now) = serving(Config::default(), &[3]);
+    let (mut server, now) = serving(MuxConfig::default(), &[3]);
     let mut bytes = data(3, b"").to_vec();
     bytes.extend_from_slice(&frames(&[Frame::Nop]));
     server.handle(bytes.into(), now).expect("sound");
@@ -59,9 +59,9 @@ fn empty_data_is_no_news() {
 
 #[test]
 fn a_used_up_budget_pauses_and_reading_resumes() {
-    let config = Config {
+    let config = MuxConfig {
         session_receive_budget: 1000,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut server, now) = serving(config, &[3, 5]);
     server.handle(data(3, &[1; 600]), now).expect("sound");
@@ -75,9 +75,9 @@ fn a_used_up_budget_pauses_and_reading_resumes() {
 
 #[test]
 fn what_is_handed_in_beyond_the_budget_is_kept() {
-    let config = Config {
+    let config = MuxConfig {
         session_receive_budget: 1000,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut server, now) = serving(config, &[3]);
     for _ in 0..3 {
@@ -89,10 +89,10 @@ fn what_is_handed_in_beyond_the_budget_is_kept() {
 }
 
 #[test]
-fn a_slow_reader_stops_nobody_before_the_budget_is_used_up() {
-    let config = Config {
+fn slow_reader_stops_no_stream_within_the_budget() {
+    let config = MuxConfig {
         session_receive_budget: 100_000,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut server, now) = serving(config, &[3, 5]);
     server.handle(data(3, &[1; 60_000]), now).expect("sound");
@@ -105,9 +105,9 @@ fn a_slow_reader_stops_nobody_before_the_budget_is_used_up() {
 
 #[test]
 fn closing_or_resetting_a_stream_frees_its_part_of_the_budget() {
-    let config = Config {
+    let config = MuxConfig {
         session_receive_budget: 1000,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut server, now) = serving(config, &[3, 5]);
     server.handle(data(3, &[1; 700]), now).expect("sound");
@@ -121,8 +121,8 @@ fn closing_or_resetting_a_stream_frees_its_part_of_the_budget() {
 }
 
 #[test]
-fn what_came_before_the_session_failed_can_still_be_read() {
-    let (mut server, now) = serving(Config::default(), &[3, 5]);
+fn data_before_a_session_failure_can_still_be_read() {
+    let (mut server, now) = serving(MuxConfig::default(), &[3, 5]);
     let mut bytes = data(3, b"first").to_vec();
     bytes.extend_from_slice(&data(5, b"all"));
     bytes.extend_from_slice(&fin(5));
@@ -141,7 +141,7 @@ fn what_came_before_the_session_failed_can_still_be_read() {
 #[test]
 fn events_come_in_an_order_that_makes_sense() {
     let now = start();
-    let mut server = server(Config::default(), now);
+    let mut server = server(MuxConfig::default(), now);
     let mut bytes = syn(3).to_vec();
     bytes.extend_from_slice(&data(3, b"all"));
     bytes.extend_from_slice(&fin(3));
@@ -150,10 +150,10 @@ fn events_come_in_an_order_that_makes_sense() {
     assert_eq!(
         events(&mut server),
         [
-            Event::Opened(id(3)),
-            Event::Readable(id(3)),
-            Event::Finished(id(3)),
-            Event::Opened(id(5)),
+            MuxEvent::Opened(id(3)),
+            MuxEvent::Readable(id(3)),
+            MuxEvent::Finished(id(3)),
+            MuxEvent::Opened(id(5)),
         ]
     );
 }

@@ -4,7 +4,7 @@ use crate::{MAX_DATA, WriteError};
 const MESSAGE: usize = 1024;
 
 /// A client with the SYNs of `count` streams already out.
-fn with_streams(count: usize, config: Config) -> (Mux, Vec<StreamId>) {
+fn with_streams(count: usize, config: MuxConfig) -> (Mux, Vec<StreamId>) {
     let mut client = client(config, start());
     let streams = (0..count).map(|_| client.open().expect("room")).collect();
     wire(&mut client);
@@ -21,8 +21,8 @@ fn message(mux: &mut Mux, max: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_keystroke_waits_for_one_message_of_an_upload_not_for_the_upload() {
-    let (mut client, streams) = with_streams(2, Config::default());
+fn keystroke_waits_for_one_message_of_an_upload() {
+    let (mut client, streams) = with_streams(2, MuxConfig::default());
     client
         .write(streams[0], vec![b'u'; 60_000].into())
         .expect("room");
@@ -35,8 +35,8 @@ fn a_keystroke_waits_for_one_message_of_an_upload_not_for_the_upload() {
 }
 
 #[test]
-fn a_keystroke_beside_an_upload_is_told_from_an_upload_beside_an_upload() {
-    let (mut client, streams) = with_streams(3, Config::default());
+fn keystroke_beside_an_upload_is_noticed() {
+    let (mut client, streams) = with_streams(3, MuxConfig::default());
     let mut beside_upload = |upload: usize, other: usize| {
         client
             .write(streams[0], vec![b'u'; upload].into())
@@ -62,9 +62,9 @@ fn a_keystroke_beside_an_upload_is_told_from_an_upload_beside_an_upload() {
 }
 
 #[test]
-fn busy_streams_are_served_in_turn_whatever_the_size_of_the_buffer() {
+fn busy_streams_are_served_in_turn_at_any_buffer_size() {
     for max in [9, 100, MESSAGE, 5000] {
-        let (mut client, streams) = with_streams(5, Config::default());
+        let (mut client, streams) = with_streams(5, MuxConfig::default());
         for stream in &streams {
             client.write(*stream, vec![7; 20_000].into()).expect("room");
         }
@@ -82,8 +82,8 @@ fn busy_streams_are_served_in_turn_whatever_the_size_of_the_buffer() {
 }
 
 #[test]
-fn control_frames_of_a_new_stream_do_not_wait_for_an_upload_either() {
-    let (mut client, streams) = with_streams(1, Config::default());
+fn control_frames_do_not_wait_for_an_upload() {
+    let (mut client, streams) = with_streams(1, MuxConfig::default());
     client
         .write(streams[0], vec![b'u'; 60_000].into())
         .expect("room");
@@ -103,10 +103,10 @@ fn control_frames_of_a_new_stream_do_not_wait_for_an_upload_either() {
 #[test]
 fn frames_carry_at_most_what_the_configuration_says() {
     for (configured, expected) in [(1000, 1000), (0, 1), (1 << 20, MAX_DATA)] {
-        let config = Config {
+        let config = MuxConfig {
             max_frame_data: configured,
             stream_send_buffer: 1 << 20,
-            ..Config::default()
+            ..MuxConfig::default()
         };
         let (mut client, streams) = with_streams(1, config);
         client
@@ -120,9 +120,9 @@ fn frames_carry_at_most_what_the_configuration_says() {
 }
 
 #[test]
-fn a_frame_that_fits_nowhere_is_cut_and_goes_on_in_the_next_call() {
+fn frame_that_fits_nowhere_continues_in_the_next_call() {
     for max in 1..9 {
-        let (mut client, streams) = with_streams(2, Config::default());
+        let (mut client, streams) = with_streams(2, MuxConfig::default());
         client
             .write(streams[0], Bytes::from_static(b"abc"))
             .expect("room");
@@ -146,8 +146,8 @@ fn a_frame_that_fits_nowhere_is_cut_and_goes_on_in_the_next_call() {
 }
 
 #[test]
-fn a_stream_reset_while_its_frame_is_cut_still_ends_that_frame() {
-    let (mut client, streams) = with_streams(1, Config::default());
+fn reset_stream_still_completes_its_partial_frame() {
+    let (mut client, streams) = with_streams(1, MuxConfig::default());
     client
         .write(streams[0], Bytes::from_static(b"abcdef"))
         .expect("room");
@@ -160,7 +160,7 @@ fn a_stream_reset_while_its_frame_is_cut_still_ends_that_frame() {
 
 #[test]
 fn what_was_appended_before_is_left_alone() {
-    let (mut client, streams) = with_streams(1, Config::default());
+    let (mut client, streams) = with_streams(1, MuxConfig::default());
     client
         .write(streams[0], Bytes::from_static(b"abc"))
         .expect("room");
@@ -173,7 +173,7 @@ fn what_was_appended_before_is_left_alone() {
 
 #[test]
 fn no_room_transmits_nothing_and_loses_nothing() {
-    let (mut client, streams) = with_streams(1, Config::default());
+    let (mut client, streams) = with_streams(1, MuxConfig::default());
     client
         .write(streams[0], Bytes::from_static(b"abc"))
         .expect("room");
@@ -182,10 +182,10 @@ fn no_room_transmits_nothing_and_loses_nothing() {
 }
 
 #[test]
-fn a_full_send_buffer_takes_nothing_and_tells_when_half_of_it_is_free() {
-    let config = Config {
+fn full_send_buffer_reports_writable_when_half_free() {
+    let config = MuxConfig {
         stream_send_buffer: 1000,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut client, streams) = with_streams(1, config);
     let stream = streams[0];
@@ -204,7 +204,7 @@ fn a_full_send_buffer_takes_nothing_and_tells_when_half_of_it_is_free() {
     message(&mut client, 307);
     assert_eq!(events(&mut client), [], "601 bytes are still queued");
     message(&mut client, 109);
-    assert_eq!(events(&mut client), [Event::Writable(stream)]);
+    assert_eq!(events(&mut client), [MuxEvent::Writable(stream)]);
     assert_eq!(client.writable(stream), Some(500));
     wire(&mut client);
     assert_eq!(events(&mut client), [], "nobody waits any more");
@@ -212,9 +212,9 @@ fn a_full_send_buffer_takes_nothing_and_tells_when_half_of_it_is_free() {
 
 #[test]
 fn room_of_zero_is_followed_by_an_event() {
-    let config = Config {
+    let config = MuxConfig {
         stream_send_buffer: 10,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut client, streams) = with_streams(1, config);
     client
@@ -222,14 +222,14 @@ fn room_of_zero_is_followed_by_an_event() {
         .expect("room");
     assert_eq!(client.writable(streams[0]), Some(0));
     wire(&mut client);
-    assert_eq!(events(&mut client), [Event::Writable(streams[0])]);
+    assert_eq!(events(&mut client), [MuxEvent::Writable(streams[0])]);
 }
 
 #[test]
 fn data_longer_than_the_send_buffer_is_refused_for_good() {
-    let config = Config {
+    let config = MuxConfig {
         stream_send_buffer: 10,
-        ..Config::default()
+        ..MuxConfig::default()
     };
     let (mut client, streams) = with_streams(1, config);
     assert_eq!(
@@ -240,14 +240,14 @@ fn data_longer_than_the_send_buffer_is_refused_for_good() {
 
 #[test]
 fn writing_nothing_sends_nothing() {
-    let (mut client, streams) = with_streams(1, Config::default());
+    let (mut client, streams) = with_streams(1, MuxConfig::default());
     client.write(streams[0], Bytes::new()).expect("room");
     assert!(!client.wants_transmit());
 }
 
 #[test]
 fn writing_to_streams_that_do_not_exist_is_an_error() {
-    let mut client = client(Config::default(), start());
+    let mut client = client(MuxConfig::default(), start());
     assert_eq!(
         client.write(id(3), Bytes::from_static(b"x")),
         Err(WriteError::Closed)
@@ -262,7 +262,7 @@ fn writing_to_streams_that_do_not_exist_is_an_error() {
 
 #[test]
 fn control_frames_fill_a_message_to_the_last_byte() {
-    let (mut client, streams) = with_streams(3, Config::default());
+    let (mut client, streams) = with_streams(3, MuxConfig::default());
     client
         .write(streams[0], vec![7; 1000].into())
         .expect("room");
@@ -278,7 +278,7 @@ fn control_frames_fill_a_message_to_the_last_byte() {
 
 #[test]
 fn a_message_with_no_room_for_another_frame_ends_early() {
-    let (mut client, streams) = with_streams(2, Config::default());
+    let (mut client, streams) = with_streams(2, MuxConfig::default());
     client
         .write(streams[0], vec![7; 1008].into())
         .expect("room");
@@ -289,8 +289,8 @@ fn a_message_with_no_room_for_another_frame_ends_early() {
 }
 
 #[test]
-fn not_even_the_rest_of_a_frame_goes_out_after_the_session_failed() {
-    let (mut client, streams) = with_streams(1, Config::default());
+fn partial_frame_is_dropped_when_the_session_fails() {
+    let (mut client, streams) = with_streams(1, MuxConfig::default());
     client
         .write(streams[0], Bytes::from_static(b"abc"))
         .expect("room");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use ssm_smux::{Config, Event, Mux, OpenError, Read, Role, StreamId, WriteError};
+use ssm_smux::{Mux, MuxConfig, MuxEvent, OpenError, Read, Role, StreamId, WriteError};
 
 const BUDGET: usize = 5000;
 pub(super) const SEND_BUFFER: usize = 3000;
@@ -60,7 +60,7 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn new(role: Role, max_frame_data: usize, now: Instant) -> Self {
-        let mut config = Config::default();
+        let mut config = MuxConfig::default();
         config.session_receive_budget = BUDGET;
         config.stream_send_buffer = SEND_BUFFER;
         config.max_streams = MAX_STREAMS;
@@ -181,11 +181,11 @@ impl Side {
     fn take_events(&mut self) {
         while let Some(event) = self.mux.poll_event() {
             match event {
-                Event::Opened(id) => {
+                MuxEvent::Opened(id) => {
                     assert!(self.streams.insert(id, Half::default()).is_none());
                     assert_eq!(self.mux.accept(), Some(id));
                 }
-                Event::GaveUp(id) => self.streams.entry(id).or_default().gave_up = true,
+                MuxEvent::GaveUp(id) => self.streams.entry(id).or_default().gave_up = true,
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! What must hold.
 
-use ssm_protocol::Event;
+use ssm_protocol::SessionEvent;
 use ssm_protocol::payload::Acknowledge;
 use ssm_protocol::wire::{Message, MessageType, PayloadType};
 
@@ -53,19 +53,21 @@ impl World {
     pub(super) fn take_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
-                Event::Paused => {
+                SessionEvent::Paused => {
                     self.paused = true;
                     self.probe_from = self.now + PROBE_INTERVAL;
                 }
-                Event::Started => self.paused = false,
-                Event::ChannelClosed { .. } => self.closed = true,
-                Event::Ready(_) => {
+                SessionEvent::Started => self.paused = false,
+                SessionEvent::ChannelClosed { .. } => self.closed = true,
+                SessionEvent::Ready(_) => {
                     assert!(!self.ready, "ready twice");
                     self.ready = true;
                 }
-                Event::Data(data) => self.delivered_next(&PayloadType::Output, &data),
-                Event::Flag(flag) => self.delivered_next(&PayloadType::Flag, &flag.to_bytes()),
-                Event::Other(kind, data) => self.delivered_next(&kind, &data),
+                SessionEvent::Data(data) => self.delivered_next(&PayloadType::Output, &data),
+                SessionEvent::Flag(flag) => {
+                    self.delivered_next(&PayloadType::Flag, &flag.to_bytes())
+                }
+                SessionEvent::Other(kind, data) => self.delivered_next(&kind, &data),
                 other => panic!("{other:?}"),
             }
         }

@@ -1,7 +1,7 @@
 //! What must hold.
 
 use bytes::Bytes;
-use ssm_smux::{Event, Read, SmuxError, StreamId, WriteError};
+use ssm_smux::{MuxEvent, Read, SmuxError, StreamId, WriteError};
 
 use super::World;
 
@@ -80,11 +80,11 @@ impl World {
         while let Some(event) = self.mux.poll_event() {
             count += 1;
             assert!(count <= 5 * (self.streams.len() + 1), "events without end");
-            let (Event::Opened(id)
-            | Event::Readable(id)
-            | Event::Writable(id)
-            | Event::Finished(id)
-            | Event::GaveUp(id)) = event
+            let (MuxEvent::Opened(id)
+            | MuxEvent::Readable(id)
+            | MuxEvent::Writable(id)
+            | MuxEvent::Finished(id)
+            | MuxEvent::GaveUp(id)) = event
             else {
                 panic!("{event:?}");
             };
@@ -94,12 +94,12 @@ impl World {
                 "an event of a stream that was closed here"
             );
             match event {
-                Event::Opened(_) => assert_eq!(self.mux.accept(), Some(id)),
-                Event::Readable(_) => {
+                MuxEvent::Opened(_) => assert_eq!(self.mux.accept(), Some(id)),
+                MuxEvent::Readable(_) => {
                     assert!(!stream.told_readable, "told twice");
                     stream.told_readable = true;
                 }
-                Event::Finished(_) => assert!(stream.peer_finished),
+                MuxEvent::Finished(_) => assert!(stream.peer_finished),
                 _ => {}
             }
         }
