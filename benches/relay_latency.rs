@@ -82,7 +82,7 @@ async fn echo_or_sink() -> std::net::SocketAddr {
 
 /// An upload that takes all it can get, until it is aborted.
 fn saturate(runtime: &Runtime, tunnel: &Tunnel) -> tokio::task::JoinHandle<()> {
-    let address = tunnel.local_addr();
+    let address = tunnel.local_addr().expect("a local port");
     runtime.spawn(async move {
         let mut tcp = TcpStream::connect(address).await.expect("accepted");
         let data = vec![0; 64 << 10];

@@ -180,9 +180,9 @@ async fn open_all(
         let Some(tunnel) = open(opening, output, signals).await? else {
             return Ok(false);
         };
-        if target != tunnel.target() {
+        if let Some(id) = tunnel.target().filter(|id| *id != target) {
             target::tell(asked, &tunnel, output);
-            target = tunnel.target().to_owned();
+            target = id.to_owned();
         }
         tunnels.add(forward.local, tunnel, output);
     }

@@ -31,6 +31,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use aws_config::SdkConfig;
 use clap::Parser;
 use ssm_tunnel::{RdpClient, RdpFile, Tunnel, TunnelBuilder};
@@ -153,12 +154,17 @@ async fn use_it(
     mut signals: Signals,
 ) -> anyhow::Result<ExitCode> {
     target::tell(options.target(), &tunnel, output);
+    let target = tunnel.target().unwrap_or(options.target());
     let preparing = async {
         let password = match &wanted {
-            Some(wanted) => Some(wanted.get(config, tunnel.target(), output).await?),
+            Some(wanted) => Some(wanted.get(config, target, output).await?),
             None => None,
         };
-        let address = reachable(tunnel.local_addr());
+        let address = reachable(
+            tunnel
+                .local_addr()
+                .context("the tunnel has no local port")?,
+        );
         let mut file = match &options.rdp_file {
             Some(path) => RdpFile::at(path, address)?,
             None => RdpFile::new(address),
@@ -185,7 +191,7 @@ async fn use_it(
             saved: options.rdp_file.clone(),
             only_address: username.is_none(),
             password: password.as_ref(),
-            machine: host.unwrap_or(tunnel.target()),
+            machine: host.unwrap_or(target),
         };
         Desktop::start(client, desired).await.map(Some)
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_credential_types::Credentials;
 use e2e::{TARGET, config, config_with, echo, echoed, instance, open, sandbox, soon, tunnel};
 use ssm_sandbox::{ApiFault, Instance, Sandbox};
-use ssm_tunnel::{End, Error, ForwardError, Limits, ServiceError, Tunnel};
+use ssm_tunnel::{EndKind, Error, ErrorKind, Limits, ServiceError, Tunnel};
 use tokio::io::AsyncReadExt as _;
 
 /// Opens a tunnel that cannot be opened.
@@ -221,7 +221,7 @@ async fn bytes_outside_the_protocol_end_the_tunnel_with_an_error() {
         .await
         .expect_err("a failure");
     assert!(
-        matches!(error, Error::Ended(End::Protocol(ForwardError::Smux(_)))),
+        error.kind() == ErrorKind::Protocol && error.to_string().contains("is not smux"),
         "{error}"
     );
     let cut = soon("the cut", stream.read(&mut [0]))
@@ -285,7 +285,7 @@ async fn a_session_ended_by_the_service_ends_the_tunnel_cleanly() {
     let end = soon("the end", tunnel.closed())
         .await
         .expect("no complaint");
-    assert!(matches!(end, End::ByService { .. }), "{end:?}");
+    assert!(end.kind() == EndKind::ByService, "{end:?}");
     let error = soon("connecting", tunnel.connect())
         .await
         .expect_err("over");

@@ -135,7 +135,7 @@ async fn a_refused_port_resets_only_its_connection() {
         message.contains("Unable to connect to specified port"),
         "{message}"
     );
-    is_reset(tunnel.local_addr()).await;
+    is_reset(tunnel.local_addr().expect("a local port")).await;
     sandbox.set_instance(instance(echo().await).agent_version("3.0.196.0"));
     echoed(connect(&tunnel).await, 1, 1000).await;
 }
@@ -212,7 +212,7 @@ async fn a_session_that_cannot_start_costs_only_its_connection() {
             .agent_version("3.0.196.0")
             .online(false),
     );
-    is_reset(tunnel.local_addr()).await;
+    is_reset(tunnel.local_addr().expect("a local port")).await;
     let reason = event(&mut events, "the failure", |event| match event {
         Event::ConnectionFailed { reason, .. } => Some(reason.clone()),
         _ => None,

@@ -131,7 +131,7 @@ async fn a_refused_destination_resets_only_its_connection() {
     let sandbox = sandbox(instance(closed_port())).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
-    is_reset(tunnel.local_addr()).await;
+    is_reset(tunnel.local_addr().expect("a local port")).await;
     event(&mut events, "the refusal", |event| {
         matches!(event, Event::DestinationRefused { .. }).then_some(())
     })
@@ -166,7 +166,7 @@ async fn a_connection_made_before_the_handshake_is_held() {
         Event::Ready { .. } => panic!("the handshake is held"),
         _ => None,
     });
-    assert_eq!(early.await, tunnel.local_addr());
+    assert_eq!(early.await, tunnel.local_addr().expect("a local port"));
     // The agent has answered the upgrade and waits; only then may it complete.
     soon("the data channel", async {
         while sandbox.request_count("OpenDataChannel") == 0 {
@@ -248,7 +248,7 @@ async fn events_report_a_tunnels_life_in_order() {
         .expect("in order");
     soon("closing", tunnel.close()).await.expect("a clean end");
     let session_id = tunnel.session_id();
-    let address = tunnel.local_addr();
+    let address = tunnel.local_addr().expect("a local port");
     drop(tunnel);
 
     let mut story = Vec::new();
@@ -315,7 +315,7 @@ async fn a_destination_closing_during_an_upload_ends_in_order() {
     });
     let sandbox = sandbox(instance(destination.await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
-    let tcp = TcpStream::connect(tunnel.local_addr())
+    let tcp = TcpStream::connect(tunnel.local_addr().expect("a local port"))
         .await
         .expect("accepts");
     let (mut read, mut write) = tcp.into_split();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{connect, echo, echoed, event, instance, open, sandbox, soon, tunnel};
 use ssm_sandbox::{ApiFault, Faults, Lossy, Sandbox};
-use ssm_tunnel::{End, EndKind, Error, Event, Limits, OnSessionEnd, Tunnel};
+use ssm_tunnel::{EndKind, ErrorKind, Event, Limits, OnSessionEnd, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 async fn faulty(faults: Faults) -> Sandbox {
@@ -182,7 +182,7 @@ async fn a_session_gone_before_its_resumption_is_reported() {
     sandbox.forget_sessions();
     sandbox.cut_websockets();
     let error = soon("the end", tunnel.closed()).await.expect_err("gone");
-    assert!(matches!(error, Error::Ended(End::SessionGone)), "{error}");
+    assert!(error.kind() == ErrorKind::SessionGone, "{error}");
     let cut = soon("the cut", stream.read(&mut [0]))
         .await
         .expect_err("cut off");
@@ -199,10 +199,7 @@ async fn an_outage_beyond_the_budget_ends_the_tunnel_with_its_cause() {
     sandbox.stop_listening();
     sandbox.cut_websockets();
     let error = soon("the end", tunnel.closed()).await.expect_err("lost");
-    assert!(
-        matches!(error, Error::Ended(End::ConnectionLost { .. })),
-        "{error}"
-    );
+    assert!(error.kind() == ErrorKind::ConnectionLost, "{error}");
     assert!(
         error.to_string().contains("could not be resumed"),
         "{error}"

@@ -35,7 +35,13 @@ async fn other_machines_are_admitted_only_on_explicit_request() {
     let anywhere = "0.0.0.0:0".parse().expect("an address");
     let exposed = tunnel(&sandbox).local_address(anywhere).expose_to_network();
     let tunnel = open(exposed).await;
-    assert!(tunnel.local_addr().ip().is_unspecified());
+    assert!(
+        tunnel
+            .local_addr()
+            .expect("a local port")
+            .ip()
+            .is_unspecified()
+    );
     echoed(connect(&tunnel).await, 1, 10_000).await;
 }
 
@@ -43,7 +49,13 @@ async fn other_machines_are_admitted_only_on_explicit_request() {
 async fn the_local_port_may_use_any_loopback_address() {
     let sandbox = sandbox(instance(echo().await)).await;
     let default = open(tunnel(&sandbox).local_port(0)).await;
-    assert!(default.local_addr().ip().is_loopback());
+    assert!(
+        default
+            .local_addr()
+            .expect("a local port")
+            .ip()
+            .is_loopback()
+    );
     let mut addresses = vec!["127.0.0.1:0"];
     if cfg!(target_os = "linux") {
         addresses.push("127.0.0.77:0");
@@ -54,7 +66,10 @@ async fn the_local_port_may_use_any_loopback_address() {
     for address in addresses {
         let address: SocketAddr = address.parse().expect("an address");
         let tunnel = open(tunnel(&sandbox).local_address(address)).await;
-        assert_eq!(tunnel.local_addr().ip(), address.ip());
+        assert_eq!(
+            tunnel.local_addr().expect("a local port").ip(),
+            address.ip()
+        );
         echoed(connect(&tunnel).await, 1, 10_000).await;
     }
 }
@@ -102,7 +117,11 @@ async fn connections_of_another_user_are_reset() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0).same_user_only()).await;
     let mut events = tunnel.events();
-    let port = tunnel.local_addr().port().to_string();
+    let port = tunnel
+        .local_addr()
+        .expect("a local port")
+        .port()
+        .to_string();
     // 65534 is nobody.
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && cat <&3");
     let tried = tokio::process::Command::new("setpriv")
@@ -134,7 +153,8 @@ async fn a_connection_closed_before_identification_is_refused() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0).same_user_only()).await;
     let mut events = tunnel.events();
-    let mut tcp = std::net::TcpStream::connect(tunnel.local_addr()).expect("it listens");
+    let mut tcp = std::net::TcpStream::connect(tunnel.local_addr().expect("a local port"))
+        .expect("it listens");
     tcp.write_all(b"whose?").expect("taken");
     drop(tcp);
     let reason = event(&mut events, "the refusal", |event| match event {

@@ -55,7 +55,7 @@ async fn a_target_is_found_by_name_tag_computer_name_or_address() {
     let sandbox = sandbox([meant, Instance::new(OTHER).name("another")]).await;
     for text in ["My Windows Box", "WIN-7.corp.example", "win-7", "10.1.2.3"] {
         let tunnel = open(to(&sandbox, text)).await;
-        assert_eq!(tunnel.target(), TARGET, "{text}");
+        assert_eq!(tunnel.target(), Some(TARGET), "{text}");
         let stream = soon("connecting", tunnel.connect()).await.expect("opens");
         echoed(stream, 1, 1000).await;
         soon("closing", tunnel.close()).await.expect("clean");
@@ -82,7 +82,7 @@ async fn an_ambiguous_name_means_the_one_online_or_lists_all() {
     let replaced = named(OTHER).online(false);
     let sandbox = sandbox([instance(echo().await).name("web"), replaced.clone()]).await;
     let tunnel = open(to(&sandbox, "web")).await;
-    assert_eq!(tunnel.target(), TARGET);
+    assert_eq!(tunnel.target(), Some(TARGET));
     soon("closing", tunnel.close()).await.expect("clean");
 
     sandbox.set_instance(named("i-0bbbbbbbbbbbbbbbb").ip_address([10, 9, 9, 9].into()));
@@ -121,7 +121,7 @@ async fn a_computer_name_is_found_on_the_last_of_many_pages() {
     let last = instance(echo().await).computer_name("the-last");
     let sandbox = sandbox(many.chain([last])).await;
     let tunnel = open(to(&sandbox, "the-last")).await;
-    assert_eq!(tunnel.target(), TARGET);
+    assert_eq!(tunnel.target(), Some(TARGET));
     soon("closing", tunnel.close()).await.expect("clean");
     // One for the tag, and three pages of 50.
     assert!(sandbox.request_count("DescribeInstanceInformation") >= 4);
@@ -239,11 +239,11 @@ async fn an_unconnected_target_error_says_what_ssm_knows() {
     let cut_off = Instance::new(TARGET).connected(false);
     let sandbox = sandbox([lost, cut_off]).await;
     for (target, words) in [
-        (OTHER, "its agent has not been heard of since 2"),
+        (OTHER, "its agent has not reported since 2"),
         (TARGET, "online, but not connected for sessions"),
         (
             "i-0bbbbbbbbbbbbbbbb",
-            "no managed node of that id has registered in us-east-1",
+            "no managed node with that id has registered in us-east-1",
         ),
     ] {
         let error = refused(to(&sandbox, target)).await;

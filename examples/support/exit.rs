@@ -2,10 +2,7 @@
 
 use ssm_aws::ConfigError;
 use ssm_mfa::MfaError;
-use ssm_tunnel::{
-    ConnectError, End, EndKind, Error, NoRdpClient, PasswordError, PrivateKeyError, ProxyError,
-    ServiceError,
-};
+use ssm_tunnel::{Error, ErrorKind, NoRdpClient, PasswordError, PrivateKeyError, ProxyError};
 
 use crate::launch::ClientFailed;
 use crate::login::Denied;
@@ -35,7 +32,7 @@ pub const INTERRUPTED: u8 = 130;
 pub fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if let Some(error) = cause.downcast_ref::<Error>() {
-            return of_tunnel(error);
+            return of_kind(error.kind());
         }
         let missing = cause.downcast_ref::<NoRdpClient>().is_some();
         if missing || cause.downcast_ref::<ClientFailed>().is_some() {
@@ -62,26 +59,35 @@ pub fn code(error: &anyhow::Error) -> u8 {
 /// What an error leaves to the program to say: which option sets what is missing.
 pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
-        let region = matches!(cause.downcast_ref(), Some(Error::NoRegion))
-            || matches!(cause.downcast_ref(), Some(MfaError::NoRegion));
-        region.then_some("--region REGION gives one, such as --region eu-west-1")
+        let kind = match (cause.downcast_ref::<Error>(), cause.downcast_ref()) {
+            (Some(error), _) => error.kind(),
+            (None, Some(MfaError::NoRegion)) => ErrorKind::NoRegion,
+            _ => return None,
+        };
+        hint_for(kind)
     })
 }
 
-fn of_tunnel(error: &Error) -> u8 {
-    match error {
-        Error::Settings(_)
-        | Error::LocalAddress { .. }
-        | Error::LocalSocket { .. }
-        | Error::NoRegion
-        | Error::Proxy(_)
-        | Error::Configuration(_)
-        | Error::StreamEndpoint(_) => 3,
-        Error::NoCredentials => 4,
-        Error::Target(_) => 5,
-        Error::Service(error) => of_service(error),
-        Error::Ended(end) => of_end(end),
+fn of_kind(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Closed => 0,
+        ErrorKind::Settings | ErrorKind::NoRegion | ErrorKind::Local => 3,
+        ErrorKind::Credentials | ErrorKind::Denied => 4,
+        ErrorKind::Target => 5,
+        ErrorKind::Aws => 6,
+        ErrorKind::EndedByService => 7,
+        ErrorKind::SessionGone => 8,
+        ErrorKind::ConnectionLost => 9,
+        ErrorKind::Protocol => 10,
         _ => 1,
+    }
+}
+
+/// The option that sets what is missing.
+fn hint_for(kind: ErrorKind) -> Option<&'static str> {
+    match kind {
+        ErrorKind::NoRegion => Some("--region REGION gives one, such as --region eu-west-1"),
+        _ => None,
     }
 }
 
@@ -91,70 +97,21 @@ fn of_password(error: &PasswordError) -> u8 {
         PasswordError::Denied { .. } => 4,
         PasswordError::NoSuchInstance { .. } => 5,
         PasswordError::NotAvailable { .. } => 12,
-        PasswordError::Service(error) => of_service(error),
-        PasswordError::Settings(error) => of_tunnel(error),
+        PasswordError::Service(error) => of_kind(error.kind()),
+        PasswordError::Settings(error) => of_kind(error.kind()),
         _ => 1,
-    }
-}
-
-fn of_service(error: &ServiceError) -> u8 {
-    match error {
-        ServiceError::InvalidDocument { .. } | ServiceError::InvalidParameters { .. } => 3,
-        ServiceError::AccessDenied { .. }
-        | ServiceError::ExpiredToken { .. }
-        | ServiceError::InvalidCredentials { .. }
-        | ServiceError::Credentials { .. } => 4,
-        ServiceError::TargetNotConnected { .. } => 5,
-        ServiceError::NoSuchSession { .. } => 8,
-        _ => 6,
-    }
-}
-
-fn of_end(end: &End) -> u8 {
-    match end.kind() {
-        EndKind::Closed => 0,
-        EndKind::ByService if end.is_clean() => 0,
-        EndKind::ByService => 7,
-        EndKind::SessionGone => 8,
-        EndKind::ConnectionLost | EndKind::NotResumable => 9,
-        EndKind::Protocol => 10,
-        EndKind::Connect => match end {
-            End::Connect(error) => of_connecting(error),
-            _ => 6,
-        },
-        EndKind::Api => match end {
-            End::Api(error) => error
-                .cause()
-                .downcast_ref::<ServiceError>()
-                .map_or(6, of_service),
-            _ => 6,
-        },
-        _ => 1,
-    }
-}
-
-fn of_connecting(error: &ConnectError) -> u8 {
-    match error {
-        ConnectError::Credentials(_)
-        | ConnectError::Refused {
-            status: 401 | 403, ..
-        } => 4,
-        ConnectError::Url(_) | ConnectError::ProxyVariable(_) => 3,
-        _ => 6,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ssm_tunnel::ServiceError;
+
     use super::*;
 
     #[test]
-    fn ends_of_different_kinds_have_different_codes() {
+    fn kinds_of_errors_have_different_exit_codes() {
         let text = || "x".to_owned();
-        let denied = ConnectError::Refused {
-            status: 403,
-            text: text(),
-        };
         let expired = ServiceError::ExpiredToken {
             action: "ResumeSession",
             request_id: None,
@@ -162,29 +119,24 @@ mod tests {
         for (error, expected) in [
             (Error::Settings(text()), 3),
             (Error::NoCredentials, 4),
-            (Error::Ended(End::Closed), 0),
-            (
-                Error::Ended(End::ByService {
-                    output: String::new(),
-                }),
-                0,
-            ),
-            (Error::Ended(End::ByService { output: text() }), 7),
-            (Error::Ended(End::SessionGone), 8),
-            (
-                Error::Ended(End::ConnectionLost {
-                    within: std::time::Duration::ZERO,
-                    last: text(),
-                }),
-                9,
-            ),
-            (Error::Ended(End::Aborted), 1),
-            (Error::Service(std::sync::Arc::new(expired)), 4),
-            (Error::Ended(End::Connect(std::sync::Arc::new(denied))), 4),
+            (Error::TooManyConnections, 1),
+            (Error::from(expired), 4),
         ] {
             let shown = error.to_string();
             let error = anyhow::Error::from(error).context("the tunnel ended");
             assert_eq!(code(&error), expected, "{shown}");
+        }
+        for (kind, expected) in [
+            (ErrorKind::Closed, 0),
+            (ErrorKind::Aborted, 1),
+            (ErrorKind::Target, 5),
+            (ErrorKind::Aws, 6),
+            (ErrorKind::EndedByService, 7),
+            (ErrorKind::SessionGone, 8),
+            (ErrorKind::ConnectionLost, 9),
+            (ErrorKind::Protocol, 10),
+        ] {
+            assert_eq!(of_kind(kind), expected, "{kind:?}");
             assert!(
                 HELP.contains(&format!("\n  {expected} ")),
                 "{expected} is not in the help"

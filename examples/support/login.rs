@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use aws_config::SdkConfig;
 use ssm_aws::AwsConfig;
 use ssm_mfa::{CliCache, Interaction, MfaCode, MfaProvider, MfaProviderBuilder, SessionInfo};
-use ssm_tunnel::{CaBundle, Error, ServiceError, Tunnel, TunnelBuilder};
+use ssm_tunnel::{CaBundle, ErrorKind, Tunnel, TunnelBuilder};
 
 use crate::options::{self, Account};
 
@@ -114,8 +114,7 @@ impl Login {
             Ok(tunnel) => return Ok(tunnel),
             Err(error) => error,
         };
-        let denied = matches!(&error, Error::Service(cause)
-            if matches!(**cause, ServiceError::AccessDenied { .. }));
+        let denied = error.kind() == ErrorKind::Denied;
         match self.provider.hint_after_denial().filter(|_| denied) {
             Some(hint) => Err(Denied(format!(
                 "{error}\nhint: {hint}; `--mfa-serial auto` finds your device"

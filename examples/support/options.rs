@@ -153,12 +153,8 @@ pub async fn load(
     let loader = Loader::new()
         .profile(profile)
         .region(region)
-        .endpoint_url(endpoint_url)
-        .http_client(move |pem| {
-            // What is no certificate is an error of `ca_bundle`.
-            let bundle = pem.and_then(|pem| CaBundle::from_pem(pem).ok());
-            ssm_tunnel::http_client_through(&proxy, bundle.as_ref())
-        });
+        .endpoint_url(endpoint_url);
+    let loader = ssm_tunnel::aws_loader_through(loader, &proxy);
     Ok(loader.load().await?)
 }
 

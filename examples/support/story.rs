@@ -140,7 +140,9 @@ impl Story {
     /// When a byte is wrong or the tunnel ends otherwise than asked.
     pub async fn finish(self, tunnel: Tunnel, mut signals: Signals) -> anyhow::Result<ExitCode> {
         self.output.say("\n3. The tunnel:");
-        let address = tunnel.local_addr();
+        let address = tunnel
+            .local_addr()
+            .context("the tunnel has no local port")?;
         let mut events = tunnel.events();
         let session_id = tunnel.session_id();
         let output = self.output;

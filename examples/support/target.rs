@@ -29,14 +29,14 @@ impl Target {
 
 /// Says which machine a name was found to mean.
 pub fn tell(asked: &str, tunnel: &Tunnel, output: Output) {
-    if tunnel.target() == asked {
+    let Some(id) = tunnel.target().filter(|id| *id != asked) else {
         return;
-    }
+    };
     let found = serde_json::json!({
         "target": asked,
-        "id": tunnel.target(),
+        "id": id,
         "session_id": tunnel.session_id(),
     });
     output.object("target_found", &found);
-    output.say_to_people(&format!("{asked} is {}", tunnel.target()));
+    output.say_to_people(&format!("{asked} is {id}"));
 }

@@ -29,8 +29,11 @@ impl Tunnels {
 
     /// Where each listens.
     pub fn locals(&self) -> Vec<(LocalSide, SocketAddr)> {
-        let address =
-            |(local, tunnel): &(LocalSide, Arc<Tunnel>)| (local.clone(), tunnel.local_addr());
+        // A socket has no address, and is told by its path.
+        let none = SocketAddr::from(([127, 0, 0, 1], 0));
+        let address = |(local, tunnel): &(LocalSide, Arc<Tunnel>)| {
+            (local.clone(), tunnel.local_addr().unwrap_or(none))
+        };
         self.open.iter().map(address).collect()
     }
 

@@ -35,7 +35,7 @@ async fn unknown_offline_and_unconnected_targets_are_distinguished() {
         found.says(
             "instance",
             &[
-                "not been heard of since 2",
+                "not reported since 2",
                 "ConnectionLost",
                 "start the machine",
             ],
@@ -73,7 +73,7 @@ async fn an_outdated_agent_fails_with_the_update_document() {
     found.expect(&[], &[]);
     let found = run(&sandbox, &[TARGET, "--host", "db.internal"]).await;
     found.expect(&["agent"], &[]);
-    found.says("agent", &["a remote host takes 3.1.1374.0"]);
+    found.says("agent", &["a remote host takes at least 3.1.1374.0"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

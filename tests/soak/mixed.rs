@@ -91,7 +91,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 
     let mut work = JoinSet::new();
     for number in 0..options.workers {
-        let (address, counts) = (tunnel.local_addr(), counts.clone());
+        let (address, counts) = (tunnel.local_addr().expect("a local port"), counts.clone());
         let random = fastrand::Rng::with_seed(seed ^ (number << 32) ^ 1);
         work.spawn(async move { worker(address, random, until, &counts).await });
     }

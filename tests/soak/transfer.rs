@@ -69,7 +69,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         }
         (resumed, finished, other)
     });
-    let address = tunnel.local_addr();
+    let address = tunnel.local_addr().expect("a local port");
     let mut idle = Vec::new();
     for _ in 0..options.idle {
         idle.push(TcpStream::connect(address).await?);

@@ -113,7 +113,11 @@ fn hold(socket: TcpSocket) -> SocketAddr {
 
 /// Connects to a tunnel's local port.
 pub async fn connect(tunnel: &Tunnel) -> TcpStream {
-    let tcp = soon("connecting", TcpStream::connect(tunnel.local_addr())).await;
+    let tcp = soon(
+        "connecting",
+        TcpStream::connect(tunnel.local_addr().expect("a local port")),
+    )
+    .await;
     let tcp = tcp.expect("the local port accepts");
     tcp.set_nodelay(true).expect("a TCP socket");
     tcp

@@ -18,8 +18,8 @@ use crate::tunnel::Tunnel;
 /// Connects an HTTP client through a tunnel: a [`Service`] of a [`Uri`], which `hyper-util`'s client
 /// takes, `hyper-rustls` wraps for `https`, and `tonic` takes for gRPC. There is no local port.
 ///
-/// Every connection goes to the tunnel's destination, whatever host the URI names: that only gets
-/// into the request, and with TLS into the check of the certificate.
+/// Every connection goes to the tunnel's destination, whatever host the URI names: the host appears
+/// only in the request and, with TLS, in the check of the certificate.
 ///
 /// ```no_run
 /// # async fn run(tunnel: ssm_tunnel::Tunnel) -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +41,7 @@ pub struct HyperConnector {
 }
 
 impl HyperConnector {
-    /// Connections of this tunnel. They keep it open as long as they live.
+    /// Connects through this tunnel. The connector and its connections keep the tunnel open.
     pub fn new(tunnel: Arc<Tunnel>) -> Self {
         Self { tunnel }
     }
@@ -68,7 +68,7 @@ impl Service<Uri> for HyperConnector {
     }
 }
 
-/// A [`TunnelStream`] as hyper wants it.
+/// A [`TunnelStream`] with hyper's traits.
 #[derive(Debug)]
 pub struct HyperStream {
     io: TokioIo<TunnelStream>,

@@ -1,5 +1,5 @@
-//! Reach a port on a private machine through AWS Systems Manager, with nothing installed but the
-//! program that uses this crate: no AWS CLI, no session-manager-plugin, no bastion.
+//! Reach a port on a private machine through AWS Systems Manager. Nothing else needs to be installed:
+//! no AWS CLI, no session-manager-plugin, no bastion.
 //!
 //! ```no_run
 //! use ssm_tunnel::Tunnel;
@@ -11,7 +11,9 @@
 //!     .sdk_config(&config)
 //!     .open()
 //!     .await?;
-//! println!("connect Remote Desktop to {}", tunnel.local_addr());
+//! if let Some(address) = tunnel.local_addr() {
+//!     println!("connect Remote Desktop to {address}");
+//! }
 //! tunnel.closed().await?; // or tunnel.close().await: TerminateSession, then gone
 //! # Ok(())
 //! # }
@@ -47,7 +49,7 @@
 //! # async fn run(tunnel: ssm_tunnel::Tunnel) {
 //! use ssm_tunnel::Event;
 //!
-//! let mut events = tunnel.events(); // from the start, at the first call
+//! let mut events = tunnel.events(); // the first call gets all events since the tunnel was opened
 //! while let Some(event) = events.next().await {
 //!     match event {
 //!         Event::ConnectionClosed { connection, sent, received, .. } => {
@@ -61,70 +63,74 @@
 //! # }
 //! ```
 //!
-//! # What happens to a tunnel
+//! # Life of a tunnel
 //!
 //! - [`TunnelBuilder::open`] binds the local port, calls StartSession, and returns; connections
 //!   made before the agent is ready are held. [`Tunnel::ready`] waits for the agent.
-//! - The service closes the connection about once an hour, networks drop, laptops sleep: the session
-//!   is resumed with fresh credentials and a newly signed request, and local connections only notice
-//!   the pause. [`Limits::resume_budget`] says for how long that is tried.
-//! - Credentials that end in ten minutes and are not renewed are an event,
-//!   [`Event::CredentialsExpiring`]: without them a session cannot be resumed.
-//! - When the session itself is gone, the tunnel ends and says why; or, with
+//! - The service closes the websocket about once an hour, networks drop, laptops sleep: the session
+//!   is resumed with fresh credentials and a newly signed request, and local connections notice only
+//!   the pause. [`Limits::resume_budget`] limits how long that is tried.
+//! - Credentials that expire within ten minutes and are not renewed are reported by
+//!   [`Event::CredentialsExpiring`]: without credentials a session cannot be resumed.
+//! - When the session itself is gone, the tunnel ends and reports why; or, with
 //!   [`TunnelBuilder::on_session_end`], the next connection gets a new session.
-//! - Should the *agent's* own connection to the service break during an upload, the agent may pass a message
-//!   on twice (agents from 3.0.655.0 on; no client can prevent it). TLS, SSH and RDP notice; a
-//!   protocol without a check of its own gets wrong data.
+//! - If the *agent's* own connection to the service breaks during an upload, the agent may pass a
+//!   message on twice (agents from 3.0.655.0 on). Port forwarding over smux is built to tolerate that.
+//!   Session documents that carry one plain stream cannot: their connection is reset
+//!   ([`Outcome::Doubled`]).
 //! - A connection that is cut off is reset, never closed as if it were complete.
-//! - The last event, [`Event::Closed`], says how it ended ([`EndKind`]), as [`Tunnel::closed`] does.
-//! - [`Tunnel::close`], or dropping it, terminates the session: also when the program panics or its
-//!   runtime goes down. `kill -9`, `panic = "abort"` and a machine that loses its power do not: such
-//!   a session ends by the account's idle time-out (20 minutes unless configured). So does one whose
-//!   StartSession was under way when the runtime went down, though its agent ends it sooner, for lack
-//!   of a client.
-//! - When the SDK repeats a StartSession whose answer got lost, the first one's session is nobody's;
-//!   the agent ends it 15 s later, for lack of a client.
+//! - The last event, [`Event::Closed`], reports how the tunnel ended ([`EndKind`]), as
+//!   [`Tunnel::closed`] does.
+//! - [`Tunnel::close`], or dropping the tunnel, terminates the session, also when the program panics
+//!   or its runtime shuts down. After `kill -9`, `panic = "abort"` or a power failure, the session
+//!   ends by the account's idle timeout (20 minutes unless configured). If StartSession was under way
+//!   when the runtime shut down, the agent ends the session sooner, for lack of a client.
+//! - When the SDK retries a StartSession whose answer got lost, the first session has no client; its
+//!   agent ends it 15 s later.
 //!
-//! # Who may use it
+//! # Who can use it
 //!
-//! A local port listens on 127.0.0.1; other machines get in only after
+//! A local port listens on 127.0.0.1; other machines can connect only after
 //! [`TunnelBuilder::expose_to_network`]. On a machine with several users,
-//! [`TunnelBuilder::same_user_only`] keeps the others out, and [`TunnelBuilder::local_socket`]
-//! listens on a Unix socket that only this user may open. The data channel is TLS (`wss`) to one of
-//! Session Manager's own hosts, unless it is on this machine or another one was named.
+//! [`TunnelBuilder::same_user_only`] admits only the current one, and
+//! [`TunnelBuilder::local_socket`] listens on a Unix socket that only this user may open. The data
+//! channel is TLS (`wss`) to one of Session Manager's own hosts, unless it is on this machine or the
+//! program names another host.
 //!
 //! # MFA
 //!
 //! Any credentials that an [`aws_config::SdkConfig`] can carry work. The crate `ssm-aws` reads the
-//! configuration as the AWS CLI does ([`TunnelBuilder::aws`]); for IAM users who must use MFA, the crate
-//! `ssm-mfa` turns a serial number and a code into such credentials.
+//! configuration as the AWS CLI does ([`TunnelBuilder::aws`]); for IAM users who must use MFA, the
+//! crate `ssm-mfa` turns a serial number and a code into such credentials.
 //!
 //! # Corporate networks
 //!
 //! Calls and data channel go through the proxy of `HTTPS_PROXY` or `ALL_PROXY` (CONNECT or SOCKS 5,
-//! with credentials if they stand in it) except for what `NO_PROXY` lists ([`Proxy`]), and trust the
-//! certificates of `AWS_CA_BUNDLE` or the profile's `ca_bundle` ([`TunnelBuilder::aws`], [`CaBundle`]). A program that makes its SDK
-//! configuration itself gives it the same client ([`http_client_through`]). VPC endpoints:
-//! [`TunnelBuilder::endpoint_url`] or `AWS_ENDPOINT_URL_SSM` for Systems Manager,
-//! `AWS_ENDPOINT_URL_STS` for STS, [`TunnelBuilder::stream_endpoint`] for the data channel; with
-//! private DNS none of them is needed.
+//! with credentials if the URL contains them) except for what `NO_PROXY` lists ([`Proxy`]), and
+//! trust the certificates of `AWS_CA_BUNDLE` or the profile's `ca_bundle` ([`TunnelBuilder::aws`],
+//! [`CaBundle`]). A program that makes its SDK configuration itself can give it the same transport
+//! ([`sdk_config_through`], [`loader_through`]). VPC endpoints: [`TunnelBuilder::endpoint_url`] or
+//! `AWS_ENDPOINT_URL_SSM` for Systems Manager, `AWS_ENDPOINT_URL_STS` for STS,
+//! [`TunnelBuilder::stream_endpoint`] for the data channel; with private DNS none of them is needed.
 //!
 //! # Targets
 //!
-//! A target is an instance id (`i-…`), a managed node's (`mi-…`), a container
-//! (`ecs:CLUSTER_TASK_RUNTIMEID`), or what people know of a machine: its `Name` tag, its computer
-//! name with or without the domain, or its private IP address. The latter are looked up in the
-//! region with DescribeInstanceInformation, the tag by the service itself, the others among the
-//! first 5000 managed nodes; an id costs no call. Of several machines with that name, the one that
-//! is online is meant; where several are, or none, the error lists them ([`TargetError`]).
+//! A target is an instance id (`i-…`), the id of another managed node (`mi-…`), a container
+//! (`ecs:CLUSTER_TASK_RUNTIMEID`), or a name or address of a machine: its `Name` tag, its computer
+//! name with or without the domain, or its private IP address. Names and addresses are looked up in
+//! the region with DescribeInstanceInformation: the service looks up tags itself, the others are
+//! searched for among the first 5000 managed nodes. An id needs no call. If several machines have
+//! that name, the one that is online is chosen; if several are online, or none, the error lists them
+//! ([`TargetError`]).
 //!
 //! # IAM
 //!
 //! The caller needs `ssm:StartSession` on the instance and on the session document,
 //! `ssm:ResumeSession` and `ssm:TerminateSession` on its own sessions, and
-//! `ssmmessages:OpenDataChannel`. For targets by name `ssm:DescribeInstanceInformation` on `*`
-//! (the service knows no narrower resource); with it, and `ssm:GetConnectionStatus`, the error of a
-//! target that is not connected tells why. [`ServiceError::denial`] reads what AWS says of a denial.
+//! `ssmmessages:OpenDataChannel`. Targets by name need `ssm:DescribeInstanceInformation` on `*`
+//! (the service knows no narrower resource); with it, and `ssm:GetConnectionStatus`, the error for a
+//! target that is not connected says why. [`ServiceError::denial`] reads what AWS says about a
+//! denial.
 //!
 //! # Remote Desktop
 //!
@@ -174,20 +180,35 @@
 //!
 //! # When it does not work
 //!
-//! Errors say who caused them and what to do. `ssm_tunnel::doctor` (feature `doctor`) looks at
-//! everything between this machine and the target: credentials, MFA, clock, proxy, endpoints,
-//! instance, agent, permission.
+//! An [`Error`] says who caused it and what to do next; [`Error::kind`] sorts errors for programs:
+//!
+//! ```no_run
+//! # async fn run(builder: ssm_tunnel::TunnelBuilder) {
+//! use ssm_tunnel::ErrorKind;
+//!
+//! match builder.open().await {
+//!     Ok(tunnel) => println!("{} is open", tunnel.session_id()),
+//!     Err(error) if error.kind() == ErrorKind::Credentials => println!("log in again: {error}"),
+//!     Err(error) => println!("{error}"),
+//! }
+//! # }
+//! ```
+//!
+//! `ssm_tunnel::doctor` (feature `doctor`) examines everything between this machine and the target:
+//! credentials, MFA, clock, proxy, endpoints, instance, agent, permission.
 //!
 //! # Logs
 //!
 //! Nothing in this crate logs secrets or payloads. Two libraries below it do at their own `TRACE`
 //! level: keep `aws_smithy_runtime` and `tungstenite` below it.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod aws;
 mod builder;
+mod causes;
 #[cfg(feature = "hyper")]
 mod connector;
-mod denial;
 #[cfg(feature = "doctor")]
 pub mod doctor;
 mod error;
@@ -197,11 +218,8 @@ mod node;
 mod password;
 #[cfg(feature = "rdp")]
 mod rdp;
-mod remote_host;
 mod settings;
-mod started;
 mod target;
-mod target_state;
 mod tunnel;
 
 /// The README's example compiles.
@@ -209,26 +227,26 @@ mod tunnel;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use builder::TunnelBuilder;
+pub use builder::started::StartedSession;
+pub use builder::{AttachBuilder, TunnelBuilder};
 #[cfg(feature = "hyper")]
 pub use connector::{HyperConnector, HyperStream};
-pub use denial::{Denial, DenialCause, PolicyType};
-pub use error::{Error, ServiceError};
-pub use network::{http_client, http_client_through};
-pub use node::ManagedNode;
+pub use error::{
+    Denial, DenialCause, End, Error, ErrorKind, PolicyType, ServiceError, TargetError,
+};
+pub use network::{
+    CaBundle, CaBundleError, Proxy, ProxyError, aws_loader_through, loader_through,
+    sdk_config_through,
+};
+pub use node::{ManagedNode, TargetState};
 #[cfg(feature = "windows-password")]
 pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, administrator_password};
 #[cfg(feature = "rdp")]
 pub use rdp::{NoRdpClient, RdpClient, RdpFile, RdpFileError, RdpOpen};
-pub use remote_host::is_target_itself;
-/// The version of session-manager-plugin whose place this crate takes, as announced to the agent.
+pub use settings::remote_host::is_target_itself;
+/// The version of session-manager-plugin that this crate announces to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
 pub use ssm_relay::{
-    CaBundle, CaBundleError, ConnectError, End, EndKind, Event, Events, ForwardError, Limits,
-    Listener, OnSessionEnd, OpenError, Outcome, Proxy, ProxyError, Stats, StreamUrlError,
-    TunnelStream,
+    EndKind, Event, Events, Limits, Listener, OnSessionEnd, Outcome, Stats, TunnelStream,
 };
-pub use started::StartedSession;
-pub use target::TargetError;
-pub use target_state::TargetState;
 pub use tunnel::Tunnel;

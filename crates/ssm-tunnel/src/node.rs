@@ -1,4 +1,6 @@
-//! What Systems Manager knows of a machine.
+//! What Systems Manager knows about a machine.
+
+mod state;
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,8 +9,10 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde::{Serialize, Serializer};
 
+pub use state::TargetState;
+
 /// A managed node: an EC2 instance, or another machine, whose agent has registered with Systems
-/// Manager (DescribeInstanceInformation). What the service did not tell is `None`.
+/// Manager (DescribeInstanceInformation). What the service did not report is `None`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ManagedNode {
@@ -22,7 +26,7 @@ pub struct ManagedNode {
     pub ip_address: Option<String>,
     /// `Online`, or `ConnectionLost`.
     pub ping_status: Option<String>,
-    /// When its agent was heard of last.
+    /// When its agent last reported.
     #[serde(serialize_with = "as_text")]
     pub last_ping: Option<SystemTime>,
     /// The agent's version: four numbers.
@@ -34,12 +38,12 @@ pub struct ManagedNode {
 }
 
 impl ManagedNode {
-    /// Whether its agent answers.
+    /// Whether its agent reports to Systems Manager.
     pub fn is_online(&self) -> bool {
         self.ping_status.as_deref() == Some("Online")
     }
 
-    /// Everything but the id, as far as it is known.
+    /// All known properties except the id.
     pub(crate) fn properties(&self) -> String {
         let agent = self.agent_version.as_ref().map(|it| format!("agent {it}"));
         let parts = [
@@ -55,7 +59,7 @@ impl ManagedNode {
     }
 }
 
-/// A line: id, name, computer name, address, platform, agent, status.
+/// One line: id, name, computer name, address, platform, agent, status.
 impl fmt::Display for ManagedNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.id, self.properties())
@@ -94,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_has_what_is_known_and_no_gaps() {
+    fn nodes_display_known_properties_without_gaps() {
         let mut node = example("i-0a", "Online");
         assert_eq!(
             node.to_string(),
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_written_in_utc() {
+    fn times_are_serialized_in_utc() {
         let json = serde_json::to_value(example("i-0a", "Online")).expect("serializable");
         assert_eq!(json["last_ping"], "1970-01-01T00:00:00Z");
     }

@@ -25,7 +25,7 @@ use ssm_mfa::{
     CliCache, CliRoleSession, Interaction, MfaError, MfaProvider, MfaProviderBuilder, MfaSerial,
     RoleSpec,
 };
-use ssm_tunnel::{CaBundle, Proxy};
+use ssm_tunnel::{CaBundle, Proxy, sdk_config_through};
 
 use super::request::Request;
 
@@ -52,8 +52,8 @@ pub async fn load(request: &Request, needs_credentials: bool) -> anyhow::Result<
         .await?;
     let ca_bundle = aws.ca_bundle_pem().map(CaBundle::from_pem).transpose()?;
     // The same proxies and certificates as the data channel's.
-    let client = ssm_tunnel::http_client_through(&Proxy::from_env(), ca_bundle.as_ref());
-    let mut config = aws.sdk_config().to_builder().http_client(client).build();
+    let proxy = Proxy::from_env();
+    let mut config = sdk_config_through(aws.sdk_config(), &proxy, ca_bundle.as_ref());
     if let Some(role) = CallersRole::new(&aws, request.session.session_id())? {
         config = config
             .to_builder()

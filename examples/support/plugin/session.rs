@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
-use ssm_tunnel::{End, Error, Event, Listener, Tunnel};
+use ssm_tunnel::{End, EndKind, Error, Event, Listener, Tunnel};
 
 use super::request::{Asked, Request};
 use crate::forward::LocalSide;
@@ -115,7 +115,9 @@ async fn serve(
     match ready {
         Ok(()) => {}
         Err(Error::Ended(end)) if end.is_shell() => bail!(NO_SHELLS),
-        Err(Error::Ended(end @ (End::ByService { .. } | End::SessionGone))) => {
+        Err(Error::Ended(end))
+            if matches!(end.kind(), EndKind::ByService | EndKind::SessionGone) =>
+        {
             ended(&end, id);
             return Ok(());
         }
@@ -262,14 +264,18 @@ fn ended(end: &End, id: &str) {
 }
 
 fn last_line(end: &End, id: &str) -> String {
-    match end {
-        end if end.is_clean() => exiting(id),
-        End::ByService { output } => match output.trim() {
-            "" => exiting(id),
-            output => format!("\n\nSessionId: {id} : {output}\n"),
-        },
-        End::SessionGone => format!("Session: {id} timed out."),
-        error => format!("\n\nSessionId: {id} : {error}\n"),
+    match end.service_text() {
+        Some(output) => by_service(output, id),
+        None if end.is_clean() => exiting(id),
+        None if end.kind() == EndKind::SessionGone => format!("Session: {id} timed out."),
+        None => format!("\n\nSessionId: {id} : {end}\n"),
+    }
+}
+
+fn by_service(output: &str, id: &str) -> String {
+    match output.trim() {
+        "" => exiting(id),
+        output => format!("\n\nSessionId: {id} : {output}\n"),
     }
 }
 
@@ -305,10 +311,7 @@ mod tests {
 
     #[test]
     fn an_empty_text_of_the_service_leaves_no_colon() {
-        let line = |output: &str| {
-            let output = output.to_owned();
-            last_line(&End::ByService { output }, "s-1")
-        };
+        let line = |output: &str| by_service(output, "s-1");
         for empty in ["", " ", "\n"] {
             assert_eq!(line(empty), "\n\nExiting session with sessionId: s-1.\n");
         }

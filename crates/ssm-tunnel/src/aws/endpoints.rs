@@ -1,19 +1,19 @@
-//! Where the SDK calls, and where the service lets the data channel be opened.
+//! Which endpoints a tunnel under MFA uses.
 
 use aws_config::SdkConfig;
 
-use crate::settings;
+use crate::settings::endpoint::{configured, is_loopback};
 
-/// URLs of the three endpoints that a tunnel under MFA needs.
+/// Their URLs; `None` where one is not known.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoints {
     pub(crate) sts: Option<String>,
     pub(crate) ssm: Option<String>,
-    /// `None` where only StartSession tells it.
+    /// `None` where only StartSession reports it.
     pub(crate) ssmmessages: Option<String>,
 }
 
-/// As configured, and where nothing is, as the SDK's own rules have it.
+/// As configured, or else by the SDK's own rules.
 pub(crate) async fn endpoints(
     config: &SdkConfig,
     endpoint_url: Option<&str>,
@@ -21,16 +21,16 @@ pub(crate) async fn endpoints(
 ) -> Endpoints {
     let given = endpoint_url
         .map(str::to_owned)
-        .or_else(|| settings::configured_endpoint(config, "SSM"));
+        .or_else(|| configured(config, "SSM"));
     let own = systems_manager(config).await;
-    let elsewhere = given.as_deref().is_some_and(settings::is_loopback);
+    let elsewhere = given.as_deref().is_some_and(is_loopback);
     let ssmmessages = match (stream_endpoint, elsewhere) {
         (Some(url), _) => Some(url.to_owned()),
         (None, true) => None,
         (None, false) => own.as_deref().and_then(data_channel),
     };
     Endpoints {
-        sts: match settings::configured_endpoint(config, "STS") {
+        sts: match configured(config, "STS") {
             Some(url) => Some(url),
             None => security_token_service(config).await,
         },
@@ -69,7 +69,7 @@ async fn security_token_service(config: &SdkConfig) -> Option<String> {
     Some(endpoint.url().to_owned())
 }
 
-/// The data channel's hosts are named as those of Systems Manager's API (AWS General Reference,
+/// The data channel's hosts follow those of Systems Manager's API (AWS General Reference,
 /// "Session Manager endpoints").
 fn data_channel(ssm: &str) -> Option<String> {
     let rest = ssm.strip_prefix("https://ssm")?;
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn endpoints_are_those_that_the_sdk_would_call() {
+    async fn endpoints_match_those_of_the_sdk() {
         assert_eq!(
             found(config().build(), None, None).await,
             [
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn vpc_endpoints_and_stand_ins_take_their_place() {
+    async fn configured_endpoints_replace_those_of_the_sdk() {
         let vpce = "https://vpce-1.ssm.eu-west-1.vpce.amazonaws.com";
         let found_ = found(config().build(), Some(vpce), None).await;
         assert_eq!(

@@ -1,8 +1,10 @@
-//! Who one is: GetCallerIdentity.
+//! Whose credentials these are: GetCallerIdentity.
 
 use aws_config::SdkConfig;
 use serde::Serialize;
 
+use super::Access;
+use super::call::Call;
 use crate::error::ServiceError;
 
 const ACTION: &str = "GetCallerIdentity";
@@ -15,11 +17,20 @@ pub(crate) struct Identity {
     pub(crate) user_id: String,
 }
 
-/// Asks STS. It takes no permission.
+/// Asks STS, at the endpoint of the configuration. It takes no permission.
 pub(crate) async fn caller(sdk_config: &SdkConfig) -> Result<Identity, ServiceError> {
+    let access = Access {
+        sdk_config: sdk_config.clone(),
+        endpoint_url: None,
+    };
     let call = aws_sdk_sts::Client::new(sdk_config).get_caller_identity();
-    let given = || super::given(sdk_config, None);
-    let answer = super::answer(ACTION, given, ("", ""), call.send()).await?;
+    let about = Call {
+        action: ACTION,
+        access: &access,
+        target: "",
+        document: "",
+    };
+    let answer = about.answer(call.send()).await?;
     Ok(Identity {
         account: answer.account.unwrap_or_default(),
         arn: answer.arn.unwrap_or_default(),

@@ -1,27 +1,28 @@
-//! What Systems Manager tells of managed nodes: DescribeInstanceInformation and
+//! What Systems Manager reports about managed nodes: DescribeInstanceInformation and
 //! GetConnectionStatus.
 
 use std::time::SystemTime;
 
-use aws_config::SdkConfig;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{InstanceInformation, InstanceInformationStringFilter};
 
+use super::Access;
+use super::call::{Call, client};
 use crate::error::ServiceError;
 use crate::node::ManagedNode;
 
 const DESCRIBE: &str = "DescribeInstanceInformation";
 const STATUS: &str = "GetConnectionStatus";
-/// Most items of a page (API Reference, DescribeInstanceInformation).
+/// Maximum number of items of a page (API Reference, DescribeInstanceInformation).
 const PAGE: i32 = 50;
-/// 5000 nodes: beyond that, looking at each is no way to find one.
-const MOST_PAGES: usize = 100;
+/// 5000 nodes: with more than that, a lookup by listing takes too long.
+const MAX_PAGES: usize = 100;
 
 /// The two calls, in one region.
 pub(crate) struct Nodes {
+    access: Access,
     client: Client,
     region: String,
-    given: String,
 }
 
 /// Managed nodes, and whether these are all.
@@ -31,14 +32,12 @@ pub(crate) struct Listing {
 }
 
 impl Nodes {
-    pub(crate) fn new(sdk_config: &SdkConfig, endpoint_url: Option<&str>) -> Self {
+    pub(crate) fn new(access: Access) -> Self {
+        let region = access.sdk_config.region().map(ToString::to_string);
         Self {
-            client: super::client(sdk_config, endpoint_url),
-            given: super::given(sdk_config, endpoint_url),
-            region: sdk_config
-                .region()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+            client: client(&access),
+            region: region.unwrap_or_default(),
+            access,
         }
     }
 
@@ -55,7 +54,7 @@ impl Nodes {
         Ok(listing)
     }
 
-    /// All of them, as far as their number allows.
+    /// All of them, up to [`MAX_PAGES`] pages.
     pub(crate) async fn all(&self) -> Result<Listing, ServiceError> {
         self.list("", None).await
     }
@@ -64,7 +63,7 @@ impl Nodes {
     pub(crate) async fn by_id(&self, id: &str) -> Result<Option<ManagedNode>, ServiceError> {
         match self.list("InstanceIds", Some(id)).await {
             Ok(listing) => Ok(listing.nodes.into_iter().find(|node| node.id == id)),
-            // Of an id that is not valid or not this account's (API Reference).
+            // The answer for an id that is invalid or belongs to another account (API Reference).
             Err(ServiceError::TargetNotConnected { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -78,20 +77,19 @@ impl Nodes {
         });
         let mut nodes = Vec::new();
         let mut token = None::<String>;
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let call = self
                 .client
                 .describe_instance_information()
                 .set_filters(filter.clone().map(|filter| vec![filter]))
                 .max_results(PAGE)
                 .set_next_token(token.clone());
-            let given = || self.given.clone();
-            let answer = super::answer(DESCRIBE, given, (target, ""), call.send()).await?;
+            let answer = self.about(DESCRIBE, target).answer(call.send()).await?;
             let next = answer.next_token().filter(|next| !next.is_empty());
             let next = next.map(str::to_owned);
             let list = answer.instance_information_list.unwrap_or_default();
             nodes.extend(list.into_iter().filter_map(node));
-            // The same token again would lead round in a circle.
+            // A repeated token would make this an endless loop.
             if next.is_none() || next == token {
                 return Ok(Listing {
                     nodes,
@@ -106,12 +104,20 @@ impl Nodes {
         })
     }
 
-    /// Whether the target's agent can be reached for a session. The service does not tell an
+    fn about<'a>(&'a self, action: &'static str, target: &'a str) -> Call<'a> {
+        Call {
+            action,
+            access: &self.access,
+            target,
+            document: "",
+        }
+    }
+
+    /// Whether the target's agent is connected for sessions. The service does not distinguish an
     /// unknown target from one that is off.
     pub(crate) async fn is_connected(&self, target: &str) -> Result<bool, ServiceError> {
         let call = self.client.get_connection_status().target(target);
-        let given = || self.given.clone();
-        let answer = super::answer(STATUS, given, (target, ""), call.send()).await?;
+        let answer = self.about(STATUS, target).answer(call.send()).await?;
         let status = answer.status().ok_or(ServiceError::Unreadable {
             action: STATUS,
             request_id: None,

@@ -1,18 +1,19 @@
-//! Credentials: whose, from where, and under MFA or not.
+//! Credentials: whose they are, where they come from, and whether they are under MFA.
 
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials as _;
 
-use super::target::Answer;
-use super::{Check, CheckName, Doctor, Mfa, Status};
+use super::examination::{Examination, Mfa};
+use super::report::{Check, CheckName, Status};
+use super::target::Permission;
 use crate::aws::identity;
-use crate::denial::PolicyType;
-use crate::error::{ServiceError, chain};
+use crate::causes::chain;
+use crate::error::{PolicyType, ServiceError};
 use crate::node::utc;
 
-/// The check, and what others must know of it.
+/// The check, and what other checks need from it.
 pub(super) struct Held {
     pub(super) check: Check,
     kind: Option<Kind>,
@@ -22,19 +23,19 @@ pub(super) struct Held {
 enum Kind {
     /// An access key of an IAM user.
     LongTerm,
-    /// Of a role, or a session.
+    /// Temporary credentials of a role or a session.
     Temporary,
 }
 
-impl Doctor {
-    /// The credentials, and whose they are.
-    pub(super) async fn who(&self) -> (Held, Check) {
+impl Examination {
+    /// Checks the credentials, and whose they are.
+    pub(super) async fn credentials_and_identity(&self) -> (Held, Check) {
         let held = self.credentials().await;
         let identity = match held.kind {
             Some(_) => self.identity().await,
             None => Check::unknown(
                 CheckName::Identity,
-                "without credentials there is nobody to ask about",
+                "without credentials there is no identity",
             ),
         };
         (held, identity)
@@ -49,7 +50,7 @@ impl Doctor {
             kind: None,
         }
         };
-        let Some(provider) = self.sdk_config.credentials_provider() else {
+        let Some(provider) = self.access.sdk_config.credentials_provider() else {
             return failed("no AWS credentials are configured".to_owned());
         };
         match self.in_time(provider.provide_credentials()).await {
@@ -112,7 +113,10 @@ impl Doctor {
 
     async fn identity(&self) -> Check {
         const NAME: CheckName = CheckName::Identity;
-        let answer = match self.in_time(identity::caller(&self.sdk_config)).await {
+        let answer = match self
+            .in_time(identity::caller(&self.access.sdk_config))
+            .await
+        {
             Some(answer) => answer,
             None => Err(ServiceError::Timeout {
                 action: "GetCallerIdentity",
@@ -131,16 +135,16 @@ impl Doctor {
                 | ServiceError::ExpiredToken { .. }
                 | ServiceError::Credentials { .. }),
             ) => Check::fail(NAME, error.to_string()),
-            // Nothing can deny it but an endpoint's or an organization's policy.
+            // Only the policy of an endpoint or an organization can deny it.
             Err(error) => Check::unknown(NAME, format!("STS could not be asked: {error}")),
         }
     }
 }
 
-/// Whether these are credentials under MFA, as far as anything tells.
-pub(super) fn mfa(known: &Mfa, held: &Held, answer: &Answer) -> Check {
+/// Whether the credentials are under MFA, as far as that can be known.
+pub(super) fn mfa(known: &Mfa, held: &Held, permission: &Permission) -> Check {
     const NAME: CheckName = CheckName::Mfa;
-    const LOG_IN: &str = "log in with a code of the user's MFA device (crate ssm-mfa; in the examples `mfa_serial` in the profile, or --mfa-serial auto)";
+    const LOG_IN: &str = "log in with a code of the user's MFA device (crate ssm-mfa)";
     match known {
         Mfa::Session { until } => {
             let over = until.is_some_and(|until| until <= SystemTime::now());
@@ -157,17 +161,17 @@ pub(super) fn mfa(known: &Mfa, held: &Held, answer: &Answer) -> Check {
         }
         Mfa::Unknown => {}
     }
-    let denial = match answer {
-        Answer::Allowed => {
+    let denial = match permission {
+        Permission::Allowed => {
             return Check::pass(
                 NAME,
-                "none known of, and none asked for: StartSession is not denied",
+                "no MFA session is known, and none is demanded: StartSession is not denied",
             );
         }
-        Answer::Denied(denial) => Some(denial),
-        Answer::None => None,
+        Permission::Denied(denial) => Some(denial),
+        Permission::Unknown => None,
     };
-    // So a policy denies that demands MFA: by a Deny statement, or by the condition of its Allow.
+    // A policy that demands MFA denies in this way: by a Deny statement, or by the condition of its Allow.
     let by_user_policy = denial.filter(|denial| {
         matches!(
             denial.policy,

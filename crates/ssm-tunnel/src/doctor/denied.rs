@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use super::{Check, CheckName};
-use crate::denial::{Denial, DenialCause, PolicyType};
-use crate::error::{ServiceError, iam_action};
+use super::report::{Check, CheckName};
+use crate::error::{Denial, DenialCause, PolicyType, ServiceError, iam_action};
 
-/// What to do about a denial; a statement where one is missing.
+/// What to do about a denial, with the policy statement where one is missing.
 pub(super) fn remedy(denial: &Denial, action: &str, on: &str, resources: &[String]) -> String {
     let advice = denial.advice(action, on);
     let missing = denial.cause != DenialCause::ExplicitDeny
@@ -21,7 +20,7 @@ pub(super) fn remedy(denial: &Denial, action: &str, on: &str, resources: &[Strin
     }
 }
 
-/// A call that tells more, but that a tunnel does not need.
+/// The check of a call that failed, and that a tunnel does not need.
 pub(super) fn unasked(name: CheckName, error: &ServiceError, resource: &str) -> Check {
     match error {
         ServiceError::AccessDenied {

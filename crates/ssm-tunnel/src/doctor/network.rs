@@ -1,4 +1,4 @@
-//! The way to AWS: names, addresses, proxies, certificates, time; and the local port.
+//! The network to AWS: names, addresses, proxies, certificates, time; and the local port.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
@@ -7,28 +7,30 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use ssm_relay::{Answer, ConnectError, Listener, Probe, probe};
 
-use super::{Check, CheckName, Doctor};
-use crate::error::local_port_advice;
+use super::examination::Examination;
+use super::report::{Check, CheckName};
+use crate::error::port_advice;
+use crate::network::CaBundle;
 
-/// Signatures are good for so long (AWS Signature Version 4: the service's time may differ by 5
+/// Maximum difference between the clocks at which a signature is valid (AWS Signature Version 4: 5
 /// minutes).
-const MOST_SKEW: Duration = Duration::from_secs(300);
-/// An MFA code is good for a step of 30 s, and STS takes the neighbouring ones.
+const MAX_SKEW: Duration = Duration::from_secs(300);
+/// An MFA code is valid for a step of 30 s; STS accepts the neighbouring steps too.
 const CODE_STEP: Duration = Duration::from_secs(30);
 
-/// What became of asking an endpoint; an error is its settings'.
+/// The result of probing an endpoint; an error is one of its URL.
 pub(super) type Probed = Option<Result<Probe, String>>;
 
-impl Doctor {
-    /// `None` when the endpoint is not known.
+impl Examination {
+    /// Probes an endpoint; `None` when it is not known.
     pub(super) async fn probe(&self, url: Option<&str>) -> Probed {
-        let bundle = self.ca_bundle.as_ref();
-        let probed = probe(url?, &self.proxy, bundle, self.deadline).await;
+        let bundle = self.ca_bundle.as_ref().map(CaBundle::inner);
+        let probed = probe(url?, self.proxy.inner(), bundle, self.deadline).await;
         Some(probed.map_err(|error| error.to_string()))
     }
 }
 
-/// The lines about the network.
+/// The checks of the network.
 pub(super) fn checks(sts: Probed, ssm: Probed, ssmmessages: Probed) -> Vec<Check> {
     let all = [
         (CheckName::Sts, sts),
@@ -46,7 +48,7 @@ pub(super) fn checks(sts: Probed, ssm: Probed, ssmmessages: Probed) -> Vec<Check
             Some(Err(error)) => Check::fail(*name, error.as_str()),
             None => Check::unknown(
                 *name,
-                "the address is told by StartSession only, and no session could be started",
+                "only StartSession reports the address, and no session could be started",
             ),
         });
     }
@@ -66,12 +68,12 @@ fn clock(probes: &[(CheckName, &Probe)]) -> Check {
         Ahead::Aws(by) => (by, "behind"),
     };
     let seconds = off.as_secs();
-    let check = if off >= MOST_SKEW {
+    let check = if off >= MAX_SKEW {
         Check::fail(
             NAME,
             format!(
                 "this machine's clock is {seconds} s {word} AWS's, and signatures more than {} s off are refused",
-                MOST_SKEW.as_secs()
+                MAX_SKEW.as_secs()
             ),
         )
         .next("set the clock, or have it set by the network (NTP)")
@@ -79,7 +81,7 @@ fn clock(probes: &[(CheckName, &Probe)]) -> Check {
         Check::pass(
             NAME,
             format!(
-                "this machine's clock is {seconds} s {word} AWS's: good for signatures, too far for MFA codes that are made on this machine"
+                "this machine's clock is {seconds} s {word} AWS's: close enough for signatures, too far off for MFA codes that are generated on this machine"
             ),
         )
         .next("have the clock set by the network (NTP)")
@@ -96,7 +98,7 @@ fn clock(probes: &[(CheckName, &Probe)]) -> Check {
     )
 }
 
-/// Whose clock is ahead.
+/// Whose clock is ahead, and by how much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ahead {
     Us(Duration),
@@ -174,7 +176,7 @@ fn endpoint(name: CheckName, probe: &Probe) -> Check {
         .detail("proxy", &probe.proxy)
 }
 
-/// How it is reached.
+/// How the endpoint is reached.
 fn way(probe: &Probe) -> String {
     if let Some(proxy) = &probe.proxy {
         return format!(" through {proxy}");
@@ -207,7 +209,7 @@ impl Kind {
     }
 }
 
-/// By the first address: those of a name are of one kind.
+/// By the first address: all addresses of a name are of one kind.
 fn kind(addresses: &[IpAddr]) -> Option<Kind> {
     let first = addresses.first()?.to_canonical();
     let private = match first {
@@ -222,14 +224,14 @@ fn kind(addresses: &[IpAddr]) -> Option<Kind> {
     })
 }
 
-/// Whether it can be listened on.
+/// Whether the local address can be listened on.
 pub(super) async fn local_port(address: SocketAddr) -> Check {
     const NAME: CheckName = CheckName::LocalPort;
     let check = match Listener::tcp(address).await {
         Ok(_) => Check::pass(NAME, format!("{address} is free")),
         Err(error) => {
             let check = Check::fail(NAME, format!("{address} cannot be listened on: {error}"));
-            match local_port_advice(error.kind()) {
+            match port_advice(error.kind()) {
                 Some(step) => check.next(step),
                 None => check,
             }
@@ -243,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_tell_vpc_endpoints_from_public_ones() {
+    fn addresses_distinguish_vpc_endpoints_from_public_ones() {
         for (address, expected) in [
             ("10.1.2.3", Kind::Private),
             ("172.31.0.9", Kind::Private),

@@ -1,4 +1,4 @@
-//! What was found.
+//! The report: checks with their status, meaning and next step.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,45 +6,45 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The checks of one run, in an order to be read in.
+/// The checks of one run, in reading order.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// Each of them once, as far as it applies.
+    /// Each applicable check once.
     pub checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One thing that was examined.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// What.
+    /// What was examined.
     #[serde(rename = "check")]
     pub name: CheckName,
-    /// How it is.
+    /// The result.
     pub status: Status,
-    /// What was found, and what it means: a sentence, some with a list in further lines.
+    /// What was found, and what it means: a sentence, sometimes followed by a list in further lines.
     pub meaning: String,
-    /// What to do, where there is something to do.
+    /// What to do next, if anything.
     pub next_step: Option<String>,
     /// The same for programs: `arn`, `agent_version`, `addresses` and so on.
     pub details: BTreeMap<&'static str, Value>,
 }
 
-/// How it is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Status {
     /// As a tunnel needs it.
     Pass,
-    /// A tunnel cannot work so.
+    /// A tunnel cannot work this way.
     Fail,
-    /// It could not be found out: a call was denied, or something before it failed.
+    /// Not determined: a call was denied, or an earlier check failed.
     Unknown,
 }
 
-/// What is looked at.
+/// What a check examines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -59,7 +59,7 @@ pub enum CheckName {
     Mfa,
     /// Whether this machine's clock agrees with AWS's.
     Clock,
-    /// Whether a proxy is in the way.
+    /// Whether a proxy is in between, and lets connections through.
     Proxy,
     /// Whether STS answers.
     Sts,
@@ -107,7 +107,7 @@ impl Report {
         self.checks.iter().find(|check| check.name == name)
     }
 
-    /// How many have this status.
+    /// Number of checks with this status.
     pub fn count(&self, status: Status) -> usize {
         let checks = self.checks.iter();
         checks.filter(|check| check.status == status).count()
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_the_same_in_the_table_and_in_json() {
+    fn check_names_match_in_the_table_and_in_json() {
         for name in [
             CheckName::Region,
             CheckName::DataChannel,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_has_a_row_a_check_with_its_next_step_below_and_a_sum() {
+    fn table_has_a_row_per_check_and_a_sum() {
         let report = Report {
             checks: vec![
                 Check::pass(CheckName::Region, "eu-west-1").detail("nothing", None::<u8>),

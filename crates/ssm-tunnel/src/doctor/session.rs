@@ -1,53 +1,45 @@
-//! Whether a session may be started and terminated, which only trying tells.
+//! Whether a session can be started and terminated, which only trying shows.
 
 use std::time::Duration;
 
-use ssm_relay::{ApiError, SessionApi as _};
-
 use super::denied::remedy;
-use super::{Check, CheckName, Doctor};
-use crate::aws::SystemsManager;
-use crate::builder::{PORT, REMOTE_HOST};
-use crate::denial::Denial;
-use crate::error::ServiceError;
+use super::examination::Examination;
+use super::report::{Check, CheckName};
+use crate::aws::{SessionRequest, SystemsManager};
+use crate::error::{Denial, ServiceError};
 
 /// What StartSession answered.
 pub(super) struct Started {
     session_id: String,
     pub(super) stream_url: String,
-    terminated: Result<(), ApiError>,
+    terminated: Result<(), ServiceError>,
 }
 
-impl Doctor {
-    /// Starts a session and terminates it at once; `None` when that is not to be tried.
+impl Examination {
+    /// Starts a session and terminates it at once; `None` when the caller does not want that.
     pub(super) async fn session(&self, id: &str) -> Option<Result<Started, ServiceError>> {
         if !self.start_session {
             return None;
         }
-        let host = self
-            .named_host()
-            .map(|host| ("host".to_owned(), vec![host.to_owned()]));
-        let port = ("portNumber".to_owned(), vec![self.remote_port.to_string()]);
-        let systems_manager = SystemsManager::new(
-            &self.sdk_config,
-            self.endpoint_url.as_deref(),
-            id.to_owned(),
-            self.document().to_owned(),
-            host.into_iter().chain([port]).collect(),
-            Some("checking whether a session may be started".to_owned()),
-        );
-        // A task of its own: once it is asked for, a session is to be terminated whatever becomes
-        // of who asked.
+        let request = SessionRequest {
+            target: id.to_owned(),
+            document_name: self.document.name().to_owned(),
+            parameters: self.document.parameters(None),
+            reason: Some("checking whether a session may be started".to_owned()),
+        };
+        let systems_manager = SystemsManager::new(self.access.clone(), request);
+        // A task of its own: once started, the session must be terminated even if the caller stops
+        // waiting.
         let task = tokio::spawn(async move {
-            let ticket = systems_manager.start().await?;
-            let terminated = systems_manager.terminate(&ticket.session_id).await;
+            let ticket = systems_manager.start_session().await?;
+            let terminated = systems_manager.terminate_session(&ticket.session_id).await;
             Ok(Started {
                 session_id: ticket.session_id,
                 stream_url: ticket.stream_url,
                 terminated,
             })
         });
-        // Each call has the deadline itself.
+        // Each of the two calls has the deadline.
         let limit = self
             .deadline
             .saturating_mul(2)
@@ -56,7 +48,7 @@ impl Doctor {
             action: "StartSession",
         };
         Some(match tokio::time::timeout(limit, task).await {
-            Ok(Ok(answer)) => answer.map_err(|error: ApiError| service(error, "StartSession")),
+            Ok(Ok(answer)) => answer,
             _ => Err(late()),
         })
     }
@@ -68,7 +60,7 @@ impl Doctor {
     ) -> Check {
         const NAME: CheckName = CheckName::Session;
         let check = match started {
-            None => Check::unknown(NAME, "not tried, as asked"),
+            None => Check::unknown(NAME, "not tried, as requested"),
             Some(Ok(started)) => match &started.terminated {
                 Ok(()) => Check::pass(
                     NAME,
@@ -77,7 +69,7 @@ impl Doctor {
                 Err(error) => Check::fail(
                     NAME,
                     format!(
-                        "{} was started, but not terminated: {error}; its agent ends it, for lack of a client",
+                        "{} was started, but not terminated: {error}; its agent ends it for lack of a client",
                         started.session_id
                     ),
                 )
@@ -95,7 +87,7 @@ impl Doctor {
             ServiceError::AccessDenied { message, .. } => {
                 let denial = Denial::read(message);
                 let on = "the target and the session document";
-                let resources = resources(&denial, self.document());
+                let resources = resources(&denial, self.document.name());
                 let step = remedy(&denial, "ssm:StartSession", on, &resources);
                 Check::fail(
                     NAME,
@@ -117,19 +109,9 @@ impl Doctor {
             error => Check::fail(NAME, error.to_string()),
         }
     }
-
-    /// The session document that a tunnel would use.
-    fn document(&self) -> &str {
-        let standard = if self.named_host().is_some() {
-            REMOTE_HOST
-        } else {
-            PORT
-        };
-        self.document_name.as_deref().unwrap_or(standard)
-    }
 }
 
-/// What StartSession is authorized on: the target as the denial names it, and the document.
+/// The resources on which StartSession is authorized: the target as the denial names it, and the document.
 fn resources(denial: &Denial, document: &str) -> Vec<String> {
     let Some(denied) = &denial.resource else {
         return vec!["*".to_owned()];
@@ -138,7 +120,7 @@ fn resources(denial: &Denial, document: &str) -> Vec<String> {
     let [_, partition, _, region, account, ..] = parts[..] else {
         return vec![denied.clone()];
     };
-    // AWS's own documents belong to no account.
+    // The ARNs of AWS's own documents contain no account.
     let owner = if document.starts_with("AWS-") {
         ""
     } else {
@@ -150,23 +132,13 @@ fn resources(denial: &Denial, document: &str) -> Vec<String> {
     resources
 }
 
-/// The error of a call that a task made.
-fn service(error: ApiError, action: &'static str) -> ServiceError {
-    match error.into_cause().downcast::<ServiceError>() {
-        Ok(error) => *error,
-        Err(_) => ServiceError::Unreadable {
-            action,
-            request_id: None,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::PORT;
 
     #[test]
-    fn the_statement_that_is_missing_names_target_and_document() {
+    fn missing_statement_names_target_and_document() {
         let denial = Denial::read(
             "User: arn:aws-cn:iam::1:user/a is not authorized to perform: ssm:StartSession on resource: arn:aws-cn:ec2:cn-north-1:1:instance/i-0a because no identity-based policy allows the ssm:StartSession action",
         );

@@ -1,14 +1,13 @@
-//! The target: known, online, recent, connected; `session.rs` asks whether it is permitted.
+//! The target: whether it is known, online, recent and connected. `session.rs` checks permission.
 
 use super::denied::{remedy, unasked};
-use super::{Check, CheckName, Doctor};
+use super::examination::Examination;
+use super::report::{Check, CheckName};
 use crate::aws::nodes::Nodes;
-use crate::builder::REMOTE_HOST;
-use crate::denial::Denial;
-use crate::error::{Error, ServiceError};
+use crate::error::{Denial, Error, ServiceError, TargetError};
 use crate::node::{ManagedNode, utc};
-use crate::settings;
-use crate::target::{self, TargetError};
+use crate::settings::{Document, REMOTE_HOST, check};
+use crate::target;
 
 /// The first agent with port forwarding (release notes of amazon-ssm-agent).
 const PORT_FORWARDING: [u32; 4] = [2, 3, 672, 0];
@@ -17,37 +16,37 @@ const PORT_FORWARDING: [u32; 4] = [2, 3, 672, 0];
 const REMOTE_HOSTS: [u32; 4] = [3, 1, 1374, 0];
 /// Up to here each connection takes a session of its own (`ssm-protocol`, `Capabilities`).
 const NO_MULTIPLEXING: [u32; 4] = [3, 0, 196, 0];
-/// What an instance needs to be known at all.
+/// What an instance needs in order to register.
 const REGISTRATION: &str = "check the id and the region; that it runs, and its SSM agent too; that its instance profile allows it (AmazonSSMManagedInstanceCore); and that it reaches ssm, ssmmessages and ec2messages on port 443: public, or VPC endpoints whose security group lets it in";
 
-/// What is known of the target.
+/// What the checks of a target found.
 #[derive(Default)]
 pub(super) struct Target {
     pub(super) checks: Vec<Check>,
-    /// Whether it may be used.
-    pub(super) answer: Answer,
-    /// Where it said that the data channel is opened.
+    /// Whether a session to it is permitted.
+    pub(super) permission: Permission,
+    /// The data channel's URL that StartSession reported.
     pub(super) stream_url: Option<String>,
 }
 
-/// What was answered to who asked for a session.
+/// Whether a session is permitted, as StartSession's answer shows.
 #[derive(Default)]
-pub(super) enum Answer {
-    /// Nothing that tells.
+pub(super) enum Permission {
+    /// Not known.
     #[default]
-    None,
+    Unknown,
     /// StartSession was not denied.
     Allowed,
-    /// StartSession was denied, or what must come before it.
+    /// StartSession, or a call that must precede it, was denied.
     Denied(Denial),
 }
 
-impl Doctor {
-    pub(super) async fn look_at_target(&self, nodes: &Nodes) -> Target {
+impl Examination {
+    pub(super) async fn examine_target(&self, nodes: &Nodes) -> Target {
         let Some(text) = &self.target else {
             return Target::default();
         };
-        if let Err(error) = settings::target(text) {
+        if let Err(error) = check::target(text) {
             return nowhere(Check::fail(CheckName::Instance, error.to_string()));
         }
         let (id, node) = if target::is_id(text) {
@@ -79,14 +78,16 @@ impl Doctor {
             _ => None,
         };
         let session = self.session_check(&id, &started);
-        let answer = match started {
-            Some(Ok(_) | Err(ServiceError::TargetNotConnected { .. })) => Answer::Allowed,
-            Some(Err(error)) => error.denial().map_or(Answer::None, Answer::Denied),
-            None => Answer::None,
+        let permission = match started {
+            Some(Ok(_) | Err(ServiceError::TargetNotConnected { .. })) => Permission::Allowed,
+            Some(Err(error)) => error
+                .denial()
+                .map_or(Permission::Unknown, Permission::Denied),
+            None => Permission::Unknown,
         };
         Target {
             checks: vec![instance, agent, data_channel, session],
-            answer,
+            permission,
             stream_url,
         }
     }
@@ -95,7 +96,7 @@ impl Doctor {
         const NAME: CheckName = CheckName::Instance;
         let no_agent = |why: &str| Check::unknown(CheckName::Agent, why);
         if id.starts_with("ecs:") {
-            let why = "a container is no managed node: Systems Manager tells nothing of it";
+            let why = "a container is not a managed node: Systems Manager reports nothing about it";
             return (Check::unknown(NAME, why), no_agent(why));
         }
         let found = match node {
@@ -108,7 +109,7 @@ impl Doctor {
             },
         };
         match found {
-            Ok(Some(node)) => (instance_check(&node), self.agent_check(&node)),
+            Ok(Some(node)) => (instance_check(&node), agent_check(&self.document, &node)),
             Ok(None) => {
                 let text = format!("{id} has not registered in {}", nodes.region());
                 let check = Check::fail(NAME, text).next(REGISTRATION);
@@ -119,45 +120,9 @@ impl Doctor {
             }
             Err(error) => (
                 unasked(NAME, &error, "*"),
-                no_agent("DescribeInstanceInformation tells its version"),
+                no_agent("DescribeInstanceInformation reports its version"),
             ),
         }
-    }
-
-    fn agent_check(&self, node: &ManagedNode) -> Check {
-        const NAME: CheckName = CheckName::Agent;
-        let Some(version) = &node.agent_version else {
-            return Check::unknown(NAME, "Systems Manager does not tell its version");
-        };
-        let update = "update it: the command document AWS-UpdateSSMAgent, or an association of it";
-        let dotted = |numbers: [u32; 4]| numbers.map(|it| it.to_string()).join(".");
-        let too_old = |least: [u32; 4], what: &str| {
-            Check::fail(
-                NAME,
-                format!(
-                    "version {version} is too old: {what} takes {} at least",
-                    dotted(least)
-                ),
-            )
-            .next(update)
-        };
-        let remote =
-            self.named_host().is_some() || self.document_name.as_deref() == Some(REMOTE_HOST);
-        let check = match numbers(version) {
-            None => Check::unknown(NAME, format!("its version, {version:?}, is none")),
-            Some(it) if it < PORT_FORWARDING => too_old(PORT_FORWARDING, "port forwarding"),
-            Some(it) if remote && it < REMOTE_HOSTS => too_old(REMOTE_HOSTS, "a remote host"),
-            Some(it) if it <= NO_MULTIPLEXING => Check::pass(
-                NAME,
-                format!(
-                    "version {version}; each connection takes a session of its own up to {}",
-                    dotted(NO_MULTIPLEXING)
-                ),
-            )
-            .next(update),
-            Some(_) => Check::pass(NAME, format!("version {version}")),
-        };
-        check.detail("agent_version", version)
     }
 
     async fn data_channel(&self, nodes: &Nodes, id: &str) -> Check {
@@ -179,6 +144,41 @@ impl Doctor {
     }
 }
 
+fn agent_check(document: &Document, node: &ManagedNode) -> Check {
+    const NAME: CheckName = CheckName::Agent;
+    let Some(version) = &node.agent_version else {
+        return Check::unknown(NAME, "Systems Manager does not report its version");
+    };
+    let update = "update it: the command document AWS-UpdateSSMAgent, or an association of it";
+    let dotted = |numbers: [u32; 4]| numbers.map(|it| it.to_string()).join(".");
+    let too_old = |least: [u32; 4], what: &str| {
+        Check::fail(
+            NAME,
+            format!(
+                "version {version} is too old: {what} takes at least {}",
+                dotted(least)
+            ),
+        )
+        .next(update)
+    };
+    let remote = document.named_host().is_some() || document.name() == REMOTE_HOST;
+    let check = match numbers(version) {
+        None => Check::unknown(NAME, format!("invalid version {version:?}")),
+        Some(it) if it < PORT_FORWARDING => too_old(PORT_FORWARDING, "port forwarding"),
+        Some(it) if remote && it < REMOTE_HOSTS => too_old(REMOTE_HOSTS, "a remote host"),
+        Some(it) if it <= NO_MULTIPLEXING => Check::pass(
+            NAME,
+            format!(
+                "version {version}; up to {} each connection takes a session of its own",
+                dotted(NO_MULTIPLEXING)
+            ),
+        )
+        .next(update),
+        Some(_) => Check::pass(NAME, format!("version {version}")),
+    };
+    check.detail("agent_version", version)
+}
+
 fn instance_check(node: &ManagedNode) -> Check {
     const NAME: CheckName = CheckName::Instance;
     let check = if node.is_online() {
@@ -186,14 +186,14 @@ fn instance_check(node: &ManagedNode) -> Check {
     } else {
         let heard = node.last_ping.map(utc);
         let heard = heard.map_or_else(String::new, |at| format!(" since {at}"));
-        Check::fail(NAME, format!("its agent has not been heard of{heard}\n{node}")).next(
+        Check::fail(NAME, format!("its agent has not reported{heard}\n{node}")).next(
             "start the machine, or its SSM agent; if both run, check that it reaches ssm, ssmmessages and ec2messages on port 443, and that its instance profile still allows it (AmazonSSMManagedInstanceCore)",
         )
     };
     check.detail("node", node)
 }
 
-/// Without a target the rest cannot be told.
+/// Without a target the other checks of it are unknown.
 fn nowhere(instance: Check) -> Target {
     let why = "the target is not known";
     let unknown = [CheckName::Agent, CheckName::DataChannel, CheckName::Session]
@@ -204,7 +204,7 @@ fn nowhere(instance: Check) -> Target {
     }
 }
 
-/// A name leads nowhere without DescribeInstanceInformation.
+/// A name that could not be looked up.
 fn not_found(error: &Error) -> Target {
     const NAME: CheckName = CheckName::Instance;
     let Error::Service(error) = error else {
@@ -224,12 +224,12 @@ fn not_found(error: &Error) -> Target {
     ))
     .detail("denial", &denial);
     Target {
-        answer: Answer::Denied(denial),
+        permission: Permission::Denied(denial),
         ..nowhere(check)
     }
 }
 
-/// Four numbers.
+/// A version's four numbers.
 fn numbers(version: &str) -> Option<[u32; 4]> {
     let numbers: Vec<u32> = version
         .split('.')
@@ -244,15 +244,10 @@ mod tests {
     use crate::node::example;
 
     #[test]
-    fn agents_are_compared_number_by_number_with_what_is_asked_of_them() {
-        let config = aws_config::SdkConfig::builder().build();
-        let doctor = |host: bool| {
-            let doctor = Doctor::new(&config);
-            if host {
-                doctor.remote_host("db")
-            } else {
-                doctor
-            }
+    fn agent_versions_are_compared_number_by_number() {
+        let document = |remote: bool| Document {
+            remote_host: remote.then(|| "db".to_owned()),
+            ..Document::default()
         };
         for (version, host, expected, words) in [
             ("3.3.4851.0", true, "pass", "version 3.3.4851.0"),
@@ -262,21 +257,21 @@ mod tests {
                 "3.1.1373.0",
                 true,
                 "FAIL",
-                "a remote host takes 3.1.1374.0 at least",
+                "a remote host takes at least 3.1.1374.0",
             ),
             ("3.1.1373.0", false, "pass", "version"),
             (
                 "2.3.671.0",
                 false,
                 "FAIL",
-                "port forwarding takes 2.3.672.0 at least",
+                "port forwarding takes at least 2.3.672.0",
             ),
             ("2.3.1000.0", false, "pass", "a session of its own"),
-            ("nightly", false, "unknown", "is none"),
+            ("nightly", false, "unknown", "invalid version"),
         ] {
             let mut node = example("i-0a", "Online");
             node.agent_version = Some(version.to_owned());
-            let check = doctor(host).agent_check(&node);
+            let check = agent_check(&document(host), &node);
             assert_eq!(check.status.to_string(), expected, "{version}: {check}");
             assert!(check.meaning.contains(words), "{version}: {check}");
         }

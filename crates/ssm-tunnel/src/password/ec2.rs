@@ -15,11 +15,12 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, Or
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::timeout::TimeoutConfig;
-use ssm_relay::{CaBundle, Proxy};
 
 use super::PasswordError;
-use crate::error::{Error, ServiceError, chain};
-use crate::{network, settings};
+use crate::causes::{chain, is_about_reaching};
+use crate::error::{Error, ServiceError};
+use crate::network::{self, CaBundle, Proxy};
+use crate::settings::{check, endpoint};
 
 pub(super) const ACTION: &str = "GetPasswordData";
 /// The API's version (`ec2/2016-11-15` in botocore).
@@ -38,10 +39,10 @@ pub(super) async fn password_data(
 ) -> Result<String, PasswordError> {
     let region = config.region().ok_or(Error::NoRegion);
     let region = region.map_err(PasswordError::Settings)?.to_string();
-    settings::region(&region).map_err(PasswordError::Settings)?;
-    let url = match settings::configured_endpoint(config, "EC2") {
+    check::region(&region).map_err(PasswordError::Settings)?;
+    let url = match endpoint::configured(config, "EC2") {
         Some(url) => {
-            settings::endpoint_url(&url).map_err(PasswordError::Settings)?;
+            endpoint::check(&url).map_err(PasswordError::Settings)?;
             url
         }
         None => endpoint(
@@ -177,7 +178,7 @@ impl Call<'_> {
             .timeout_config(timeouts);
         let bundle = CaBundle::from_env();
         let bundle = bundle.map_err(|error| PasswordError::Settings(Error::CaBundle(error)))?;
-        let own = || network::http_client_through(&Proxy::from_env(), bundle.as_ref());
+        let own = || network::http_client(&Proxy::from_env(), bundle.as_ref());
         operation = operation.http_client(self.config.http_client().unwrap_or_else(own));
         if let Some(sleep) = self.config.sleep_impl() {
             operation = operation.sleep_impl(sleep);
@@ -214,7 +215,7 @@ fn no_credentials(error: &CredentialsError) -> ServiceError {
     ServiceError::Credentials {
         action: ACTION,
         reason: chain(error),
-        unreachable: crate::error::is_about_reaching(error),
+        unreachable: is_about_reaching(error),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A session that somebody else started.
+//! A session that was started elsewhere.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 use crate::aws::SystemsManager;
 use crate::error::Error;
 
-/// The answer of a StartSession call that was made elsewhere, for [`Tunnel::attach`]; the AWS CLI
-/// hands it to session-manager-plugin. `Debug` does not show the token.
+/// The answer to a StartSession call that was made elsewhere, for [`Tunnel::attach`]; the AWS CLI
+/// passes it to session-manager-plugin. `Debug` does not show the token.
 ///
-/// The token is good for opening the data channel once.
+/// The token opens the data channel once.
 ///
 /// [`Tunnel::attach`]: crate::Tunnel::attach
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct StartedSession {
 }
 
 impl StartedSession {
-    /// From `SessionId`, `StreamUrl` and `TokenValue`.
+    /// A session with this `SessionId`, `StreamUrl` and `TokenValue`.
     pub fn new(
         session_id: impl Into<String>,
         stream_url: impl Into<String>,
@@ -39,12 +39,12 @@ impl StartedSession {
         }
     }
 
-    /// From the answer itself: a JSON object with these three members, of which others are ignored.
-    /// The names' case does not matter: ECS's ExecuteCommand answers with `sessionId`, `streamUrl`
+    /// Reads the answer itself: a JSON object with these three members; others are ignored. The case
+    /// of the names does not matter: ECS's ExecuteCommand answers with `sessionId`, `streamUrl`
     /// and `tokenValue`.
     ///
     /// # Errors
-    /// [`Error::Settings`] that names what is missing or wrong. The error repeats no value.
+    /// [`Error::Settings`] with the member that is missing or invalid. The error repeats no value.
     pub fn from_json(answer: &str) -> Result<Self, Error> {
         let answer: Answer = serde_json::from_str(answer).map_err(|error| {
             Error::Settings(format!(
@@ -66,8 +66,8 @@ impl StartedSession {
         &self.session_id
     }
 
-    /// Whether the stream URL carries its signature itself: the data channel's first request then
-    /// takes no credentials.
+    /// Whether the stream URL contains its signature: the data channel's first request then takes no
+    /// credentials.
     pub fn is_presigned(&self) -> bool {
         ssm_relay::is_presigned_url(&self.stream_url)
     }
@@ -122,7 +122,7 @@ fn present(name: &str, value: Option<Zeroizing<String>>) -> Result<Zeroizing<Str
     })
 }
 
-/// Hands the session out once; the other calls are the service's own.
+/// Hands the session out once; the other calls go to the service.
 pub(crate) struct Attached {
     started: Mutex<Option<StartedSession>>,
     service: SystemsManager,
@@ -146,7 +146,7 @@ impl SessionApi for Attached {
             .take();
         Box::pin(async move {
             let started = started.ok_or_else(|| {
-                ApiError::fatal("the session was started elsewhere, and no other can be")
+                ApiError::fatal("the session was started elsewhere, so no other can be started")
             })?;
             Ok(Ticket {
                 session_id: started.session_id,
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cli_s_answer_is_read_and_its_token_is_not_shown() {
+    fn the_clis_answer_is_read_and_its_token_not_shown() {
         let started = StartedSession::from_json(
             r#"{"SessionId": "s-1", "TokenValue": "MARKER", "StreamUrl": "wss://h/p", "X": 1}"#,
         )

@@ -1,7 +1,8 @@
-//! Hosts as seen from the target, and which of them are the target itself.
+//! Hosts as the target resolves them, and which of them mean the target itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::check::{shortened, wrong};
 use crate::error::Error;
 
 /// Names that hosts files give to loopback, besides `localhost` and what ends in `.localhost`
@@ -31,8 +32,8 @@ pub fn is_target_itself(host: &str) -> bool {
     LOOPBACK_NAMES.contains(&name.as_str()) || name.ends_with(".localhost")
 }
 
-/// The host that a session names; `None` for the target itself. A document that was chosen may have
-/// its own idea of a host.
+/// The host that a session names; `None` for the target itself. A document that the caller chose
+/// gets the host as it is.
 pub(crate) fn named<'a>(host: Option<&'a str>, document: Option<&str>) -> Option<&'a str> {
     let host = host?;
     match document {
@@ -41,15 +42,14 @@ pub(crate) fn named<'a>(host: Option<&'a str>, document: Option<&str>) -> Option
     }
 }
 
-/// Refuses what can be no host, and says what it looks like.
+/// Refuses texts that cannot be a host, and says what they look like.
 pub(crate) fn check(host: &str) -> Result<(), Error> {
-    let wrong = |text: String| Err(Error::Settings(text));
     if host.trim().is_empty() {
         return wrong(
             "the remote host is empty: leave it out to reach the target itself".to_owned(),
         );
     }
-    let shown = crate::settings::shortened(host);
+    let shown = shortened(host);
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\,".contains(c);
     if host.contains(odd) {
         return wrong(format!(
@@ -73,7 +73,7 @@ pub(crate) fn check(host: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// `[LOCAL:]HOST:PORT`, as other tools have it.
+/// `[LOCAL:]HOST:PORT`, the notation of other tools.
 fn with_port(text: &str) -> Option<(Option<u16>, &str, u16)> {
     let (rest, port) = text.rsplit_once(':')?;
     let port = port.parse().ok()?;
@@ -93,7 +93,7 @@ fn bare(host: &str) -> &str {
         .unwrap_or(host)
 }
 
-/// As resolvers read it: an IPv6 address with or without a zone, or an IPv4 address in any of the
+/// An address as resolvers read it: an IPv6 address with or without a zone, or an IPv4 address in any of the
 /// forms of `inet_aton` (one to four numbers, decimal, octal or hexadecimal).
 fn address(text: &str) -> Option<IpAddr> {
     if text.contains(':') {
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_in_any_spelling_is_the_target_itself() {
+    fn loopback_in_any_spelling_means_the_target_itself() {
         for host in [
             "localhost",
             "LOCALHOST",
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_other_host_is_named_as_it_is_given() {
+    fn other_hosts_are_named_as_given() {
         for host in [
             "db.internal",
             "localhost.example.com",
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_a_host_is_taken_apart_for_the_reader() {
+    fn host_with_port_is_refused_and_taken_apart() {
         for (host, words) in [
             (" ", "the remote host is empty"),
             ("a b", "is not a name or address: give it alone"),

@@ -1,52 +1,25 @@
-//! What is known of a target that cannot be reached.
+//! What Systems Manager knows about a target that is not connected.
 
 use std::fmt;
-use std::time::Duration;
 
-use crate::aws::nodes::Nodes;
-use crate::node::{ManagedNode, utc};
-use crate::target;
+use super::{ManagedNode, utc};
 
-/// What Systems Manager tells of a target, as far as the caller may ask for it.
+/// What Systems Manager reports about a target, as far as the caller's permissions allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TargetState {
-    /// No managed node of that id has registered in this region.
+    /// No managed node with this id has registered in the region.
     Unregistered {
         /// The region.
         region: String,
     },
-    /// It has.
+    /// A managed node with this id has registered.
     Registered {
-        /// What is known of it.
+        /// What Systems Manager knows about it.
         node: Box<ManagedNode>,
-        /// Whether its agent can be reached for sessions, where that may be asked.
+        /// Whether its agent is connected for sessions; `None` where the caller may not ask.
         connected: Option<bool>,
     },
-}
-
-impl TargetState {
-    /// Asks for it; `None` when it is not to be had in time, or only with permissions that are
-    /// missing.
-    pub(crate) async fn ask(nodes: &Nodes, target: &str, timeout: Duration) -> Option<Self> {
-        // A container is no managed node.
-        if !target::is_id(target) || target.starts_with("ecs:") {
-            return None;
-        }
-        let asking = async {
-            let (node, connected) = tokio::join!(nodes.by_id(target), nodes.is_connected(target));
-            Some(match node.ok()? {
-                Some(node) => Self::Registered {
-                    node: Box::new(node),
-                    connected: connected.ok(),
-                },
-                None => Self::Unregistered {
-                    region: nodes.region().to_owned(),
-                },
-            })
-        };
-        tokio::time::timeout(timeout, asking).await.ok()?
-    }
 }
 
 /// A sentence.
@@ -54,7 +27,7 @@ impl fmt::Display for TargetState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (node, connected) = match self {
             Self::Unregistered { region } => {
-                return write!(f, "no managed node of that id has registered in {region}");
+                return write!(f, "no managed node with that id has registered in {region}");
             }
             Self::Registered { node, connected } => (node, connected),
         };
@@ -62,9 +35,9 @@ impl fmt::Display for TargetState {
             (false, _) => {
                 let heard = node.last_ping.map(utc);
                 let heard = heard.map_or_else(String::new, |at| format!(" since {at}"));
-                write!(f, "its agent has not been heard of{heard}")?;
+                write!(f, "its agent has not reported{heard}")?;
             }
-            (true, Some(true)) => f.write_str("its agent is connected by now: try again")?,
+            (true, Some(true)) => f.write_str("its agent is connected now: try again")?,
             (true, _) => f.write_str(
                 "its agent is online, but not connected for sessions: it does not reach ssmmessages, or its role lacks the ssmmessages permissions of AmazonSSMManagedInstanceCore",
             )?,
@@ -79,7 +52,7 @@ mod tests {
     use crate::node::example;
 
     #[test]
-    fn each_state_is_a_sentence_of_its_own() {
+    fn every_state_has_its_own_sentence() {
         let state = |status: &str, connected| TargetState::Registered {
             node: Box::new(example("i-0a", status)),
             connected,
@@ -87,7 +60,7 @@ mod tests {
         for (state, words) in [
             (
                 state("ConnectionLost", Some(false)),
-                "not been heard of since 1970-01-01T00:00:00Z (WIN-1.corp.example, 10.0.0.5",
+                "not reported since 1970-01-01T00:00:00Z (WIN-1.corp.example, 10.0.0.5",
             ),
             (state("Online", Some(false)), "does not reach ssmmessages"),
             (state("Online", Some(true)), "try again"),
@@ -96,7 +69,7 @@ mod tests {
                 TargetState::Unregistered {
                     region: "eu-west-1".to_owned(),
                 },
-                "no managed node of that id has registered in eu-west-1",
+                "no managed node with that id has registered in eu-west-1",
             ),
         ] {
             assert!(state.to_string().contains(words), "{state}");

@@ -1,3 +1,5 @@
+//! Calls through proxies, and the errors of those that were not sent.
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -6,9 +8,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::*;
-use crate::aws::nodes::Nodes;
+use super::Access;
+use super::nodes::Nodes;
 use crate::error::ServiceError;
+use crate::network::{Proxy, sdk_config_through};
 
 const TARGET: &str = "i-0123456789abcdef0";
 
@@ -20,14 +23,21 @@ fn proxy(variables: &[(&str, &str)]) -> Proxy {
 }
 
 fn config(endpoint: &str, keys: Credentials, proxy: &Proxy) -> SdkConfig {
-    SdkConfig::builder()
+    let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .retry_config(aws_config::retry::RetryConfig::disabled())
-        .http_client(http_client_through(proxy, None))
-        .build()
+        .build();
+    sdk_config_through(&config, proxy, None)
+}
+
+fn nodes(sdk_config: SdkConfig) -> Nodes {
+    Nodes::new(Access {
+        sdk_config,
+        endpoint_url: None,
+    })
 }
 
 fn keys() -> Credentials {
@@ -36,7 +46,7 @@ fn keys() -> Credentials {
 
 async fn refused(endpoint: &str, proxy: &Proxy) -> ServiceError {
     let config = config(endpoint, keys(), proxy);
-    let asked = Nodes::new(&config, None).is_connected(TARGET).await;
+    let asked = nodes(config).is_connected(TARGET).await;
     asked.expect_err("nothing there")
 }
 
@@ -59,7 +69,7 @@ async fn refusing() -> (String, JoinHandle<String>) {
 }
 
 #[tokio::test]
-async fn calls_go_through_the_proxy_of_the_data_channel_and_name_its_refusal() {
+async fn calls_use_the_data_channels_proxy_and_report_its_refusal() {
     let (address, asked) = refusing().await;
     let through = proxy(&[
         (
@@ -85,7 +95,7 @@ async fn calls_go_through_the_proxy_of_the_data_channel_and_name_its_refusal() {
 }
 
 #[tokio::test]
-async fn a_port_in_no_proxy_is_reached_directly_by_calls_too() {
+async fn calls_reach_ports_in_no_proxy_directly() {
     // Taken, so that nothing else can listen there.
     let taken = tokio::net::TcpSocket::new_v4().expect("a socket");
     taken.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
@@ -103,7 +113,7 @@ async fn a_port_in_no_proxy_is_reached_directly_by_calls_too() {
 }
 
 #[tokio::test]
-async fn an_unreadable_proxy_variable_fails_the_call_and_is_named() {
+async fn unreadable_proxy_variable_fails_the_call_and_is_named() {
     for variable in ["HTTPS_PROXY", "all_proxy"] {
         let through = proxy(&[(variable, "ftp://user:planted-marker@proxy:1")]);
         let error = refused("https://127.0.0.1:9", &through).await;
@@ -125,10 +135,10 @@ async fn an_unreadable_proxy_variable_fails_the_call_and_is_named() {
 }
 
 #[tokio::test]
-async fn what_the_sdk_refuses_itself_is_not_the_networks_fault() {
+async fn settings_the_sdk_refuses_are_not_network_errors() {
     let config = config("https://127.0.0.1:9", keys(), &Proxy::none());
     let config = config.to_builder().use_fips(true).build();
-    let asked = Nodes::new(&config, None).is_connected(TARGET).await;
+    let asked = nodes(config).is_connected(TARGET).await;
     let error = asked.expect_err("no FIPS with an endpoint of one's own");
     let text = error.to_string();
     assert!(text.to_lowercase().contains("fips"), "{text}");
@@ -154,20 +164,20 @@ fn of(sandbox: &Sandbox, proxy: &Proxy) -> SdkConfig {
 }
 
 #[tokio::test]
-async fn a_proxy_of_another_kind_is_not_asked_for_this_machine() {
+async fn loopback_calls_use_no_proxy() {
     let sandbox = sandbox().await;
     let dead = proxy(&[
         ("ALL_PROXY", "socks5://127.0.0.1:9"),
         ("HTTP_PROXY", "http://127.0.0.1:9"),
     ]);
-    let nodes = Nodes::new(&of(&sandbox, &dead), None);
+    let nodes = nodes(of(&sandbox, &dead));
     for _ in 0..2 {
         nodes.is_connected(TARGET).await.expect("reached directly");
     }
 }
 
 #[test]
-fn a_runtime_that_stands_still_holds_up_no_call_on_another() {
+fn stopped_runtime_delays_no_call_on_another() {
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().expect("a runtime")
@@ -175,7 +185,7 @@ fn a_runtime_that_stands_still_holds_up_no_call_on_another() {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let service = builder.enable_all().build().expect("a runtime");
     let sandbox = service.block_on(sandbox());
-    let nodes = Nodes::new(&of(&sandbox, &Proxy::none()), None);
+    let nodes = nodes(of(&sandbox, &Proxy::none()));
     let (first, second) = (runtime(), runtime());
     for runtime in [&first, &second, &first] {
         let asked = runtime.block_on(nodes.is_connected(TARGET));

@@ -1,68 +1,68 @@
-//! What a denial says of itself.
+//! What the service's text says about a denial.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// A denial by IAM, as far as the service's text tells.
+/// A denial by IAM, as far as the service's text describes it.
 ///
 /// The forms are those of the IAM User Guide, "Troubleshoot access denied error messages". A text
-/// names one policy type even where several deny, and which policy it was only within an
+/// names one policy type even where several deny; it names the policy itself only within an
 /// organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Denial {
-    /// Whether a statement denies, or none allows.
+    /// Whether a Deny statement applies, or no Allow statement.
     pub cause: DenialCause,
-    /// The type of policy that did it.
+    /// The type of policy that caused it.
     pub policy: PolicyType,
-    /// Which policy, where it is told.
+    /// The ARN of the policy, where the text names it.
     pub policy_arn: Option<String>,
-    /// The ARN of who was denied.
+    /// The ARN of the caller that was denied.
     pub principal: Option<String>,
     /// The IAM action, such as `ssm:StartSession`.
     pub action: Option<String>,
-    /// The ARN of the resource.
+    /// The ARN of the resource that was denied.
     pub resource: Option<String>,
 }
 
-/// How something is denied.
+/// Why a call is denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DenialCause {
-    /// A Deny statement applies, whatever others allow.
+    /// A Deny statement applies, regardless of Allow statements.
     ExplicitDeny,
-    /// No Allow statement applies; one whose condition is not met does not.
+    /// No Allow statement applies; a statement whose condition is not met does not apply.
     NoAllow,
-    /// The text does not tell.
+    /// The text does not say.
     Unstated,
 }
 
-/// The types of policy that a denial may come from.
+/// The types of policy that can cause a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PolicyType {
-    /// Of the user, their groups, or the role.
+    /// Attached to the user, their groups, or the role.
     IdentityBased,
-    /// Of the resource.
+    /// Attached to the resource.
     ResourceBased,
-    /// SCP: of the organization, for its accounts.
+    /// SCP: set by the organization for its accounts.
     ServiceControl,
-    /// RCP: of the organization, for its resources.
+    /// RCP: set by the organization for its resources.
     ResourceControl,
-    /// The most that a user or role may have.
+    /// The maximum permissions of a user or role.
     PermissionsBoundary,
-    /// Given when the session was started.
+    /// Passed when the credentials' session was started.
     Session,
-    /// Of the VPC endpoint that the call went through.
+    /// Attached to the VPC endpoint that the call went through.
     VpcEndpoint,
-    /// The text does not tell.
+    /// The text does not say.
     Unstated,
 }
 
-/// As AWS's texts name them.
+/// The names in AWS's texts.
 const POLICY_TYPES: [(&str, PolicyType); 7] = [
     ("identity-based policy", PolicyType::IdentityBased),
     ("resource-based policy", PolicyType::ResourceBased),
@@ -74,7 +74,7 @@ const POLICY_TYPES: [(&str, PolicyType); 7] = [
 ];
 
 impl Denial {
-    /// Reads a denial's text.
+    /// Reads the text of a denial.
     pub fn read(text: &str) -> Self {
         let explicit = after(text, "with an explicit deny");
         let (cause, rest) = match (explicit, after(text, "because no ")) {
@@ -103,12 +103,12 @@ impl Denial {
         }
     }
 
-    /// What to do about it, for `action` (`ssm:StartSession`) on resources in words.
+    /// What to do about it, for an `action` (`ssm:StartSession`) on resources described in words.
     pub(crate) fn advice(&self, action: &str, on: &str) -> String {
         const MFA: &str = "if the policy demands MFA, credentials of an MFA session may be missing: log in with a code first";
         match (self.policy, self.cause) {
             (PolicyType::ServiceControl | PolicyType::ResourceControl, _) => {
-                "a policy of the organization decides this, which nothing in the account can lift: ask whoever manages the organization".to_owned()
+                "a policy of the organization decides this, which no policy of the account can override: ask the organization's administrators".to_owned()
             }
             (PolicyType::PermissionsBoundary, _) => format!(
                 "the user's or role's permissions boundary must allow {action} too, not only their policies"
@@ -120,7 +120,7 @@ impl Denial {
                 "the policy of the VPC endpoint that the call went through must allow {action}"
             ),
             (_, DenialCause::ExplicitDeny) => format!(
-                "a Deny statement applies, whatever others allow; {MFA}"
+                "a Deny statement applies, regardless of Allow statements; {MFA}"
             ),
             _ => format!("it takes an IAM policy that allows {action} on {on}, and {MFA}"),
         }
@@ -137,7 +137,7 @@ impl fmt::Display for Denial {
         match self.cause {
             DenialCause::ExplicitDeny => write!(f, "explicit deny in {} {name}", article(name))?,
             DenialCause::NoAllow => write!(f, "no {name} allows it")?,
-            DenialCause::Unstated => f.write_str("denied, without saying by what")?,
+            DenialCause::Unstated => f.write_str("denied, without naming a policy")?,
         }
         match &self.policy_arn {
             Some(arn) => write!(f, " ({arn})"),
@@ -172,7 +172,7 @@ mod tests {
     const BEFORE: &str = "User: arn:aws:iam::123456789012:user/taro is not authorized to perform: ssm:StartSession on resource: arn:aws:ec2:eu-west-1:123456789012:instance/i-0123456789abcdef0 ";
 
     #[test]
-    fn every_form_of_a_denial_is_told_apart() {
+    fn every_form_of_a_denial_is_recognized() {
         use DenialCause::{ExplicitDeny, NoAllow, Unstated};
         for (context, cause, policy, shown) in [
             (
@@ -245,7 +245,7 @@ mod tests {
                 "",
                 Unstated,
                 PolicyType::Unstated,
-                "denied, without saying by what",
+                "denied, without naming a policy",
             ),
         ] {
             let denial = Denial::read(&format!("{BEFORE}{context}"));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_itself_is_named_where_aws_names_it() {
+    fn policy_arn_is_read_where_aws_names_it() {
         let text = format!(
             "{BEFORE}with an explicit deny in a service control policy: arn:aws:organizations::987654321098:policy/o-qv5af4abcd/service_control_policy/p-2kgnabcd"
         );
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_text_says_nothing() {
+    fn other_texts_yield_no_details() {
         for text in [
             "",
             "no",
