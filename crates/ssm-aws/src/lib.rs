@@ -45,6 +45,11 @@ mod printable;
 mod query;
 mod secret_variables;
 
+/// The README's example compiles.
+#[cfg(all(doctest, feature = "config"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use certificates::{CaBundleError, Certificates};
 pub use endpoint::{
     EndpointUrlError, InvalidRegion, Partition, check_endpoint_url, check_region, is_loopback_host,

@@ -84,10 +84,11 @@ impl CredentialSource {
             }
             Source::Sso(sso) => {
                 let profile = of_profile(&sso.profile);
-                hint = Some(format!(
+                let sign_in = format!(
                     "sign in with `aws sso login --profile {}`",
                     quoted(&sso.profile)
-                ));
+                );
+                hint = Some(where_cached(has_home(), sign_in));
                 #[cfg(feature = "sso")]
                 let fetch = {
                     let mut builder = aws_config::sso::SsoCredentialsProvider::builder()
@@ -105,9 +106,11 @@ impl CredentialSource {
             }
             Source::Login { profile, session } => {
                 let argument = quoted(profile);
-                hint = Some(format!(
+                let sign_in = format!(
                     "sign in with `aws login --profile {argument}`; or let the AWS CLI hand the keys over: `credential_process = aws configure export-credentials --profile {argument} --format process` in another profile"
-                ));
+                );
+                let has_cache = has_home() || is_set("AWS_LOGIN_CACHE_DIRECTORY");
+                hint = Some(where_cached(has_cache, sign_in));
                 let name = of_profile(profile);
                 #[cfg(feature = "login")]
                 let fetch = shared(SharedCredentialsProvider::new(
@@ -151,6 +154,25 @@ impl CredentialSource {
             }
         };
         Self { name, hint, fetch }
+    }
+}
+
+/// The AWS SDK finds cached sign-ins by these variables alone, and takes no folder from its caller;
+/// the configuration files are found by the system's record of the user too.
+fn has_home() -> bool {
+    is_set("HOME") || is_set("USERPROFILE")
+}
+
+fn is_set(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// What helps when there is no sign-in: where the SDK cannot look for one, another would not help.
+fn where_cached(has_cache: bool, sign_in: String) -> String {
+    match has_cache {
+        true => sign_in,
+        false => "HOME is not set, and the AWS SDK looks for cached sign-ins there only: set HOME"
+            .to_owned(),
     }
 }
 
@@ -208,5 +230,17 @@ impl ProvideCredentials for CredentialSource {
                 Fetch::Missing(what) => Err(CredentialsError::invalid_configuration(*what)),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_home_is_named_before_a_sign_in() {
+        let sign_in = || "sign in".to_owned();
+        assert_eq!(where_cached(true, sign_in()), "sign in");
+        assert!(where_cached(false, sign_in()).contains("set HOME"));
     }
 }

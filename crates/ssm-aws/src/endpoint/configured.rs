@@ -30,7 +30,7 @@ pub fn configured_endpoint(config: &SdkConfig, service_id: &str) -> Option<Strin
 /// either setting.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "{kind} endpoints ({variable}, or `{key}` in the profile) and an endpoint URL ({url:?}, by the option, AWS_ENDPOINT_URL, the service's own variable such as AWS_ENDPOINT_URL_SSM, or `endpoint_url` in the profile) exclude each other: unset one of the two; a FIPS endpoint can be named by its URL"
+    "{kind} endpoints ({variable}, or `{key}` in the profile) and an endpoint URL ({url:?}, by `endpoint_url`, AWS_ENDPOINT_URL, the service's own variable such as AWS_ENDPOINT_URL_SSM, or `endpoint_url` in the profile) exclude each other: unset one of the two; a FIPS endpoint can be named by its URL"
 )]
 pub struct EndpointVariantConflict {
     kind: &'static str,
