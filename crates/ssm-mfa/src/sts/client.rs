@@ -11,8 +11,8 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use aws_sdk_sts::Client;
 use aws_sdk_sts::config::Builder;
 use aws_types::sdk_config::SharedTimeSource;
+use ssm_aws::{check_endpoint_url, check_endpoint_variants, configured_endpoint};
 
-use super::endpoint::{check_variants, custom_endpoint, is_protected};
 use super::failure::{Call, Failure, chain};
 use crate::code::mfa_code::MfaCode;
 use crate::error::{CallContext, CodeFate, MfaError};
@@ -61,12 +61,12 @@ impl Sts {
         profile: Option<String>,
         clock: SharedTimeSource,
     ) -> Result<Self, MfaError> {
-        let endpoint = custom_endpoint(config, "STS");
+        let endpoint = configured_endpoint(config, "STS");
         if let Some(url) = &endpoint
-            && !is_protected(url)
+            && let Err(problem) = check_endpoint_url(url)
         {
             return Err(MfaError::Settings(format!(
-                "the STS endpoint {url:?} cannot be used: credentials are sent by https:// only, or by http:// to this machine (127.0.0.1, [::1], localhost); check the option, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS and `endpoint_url` in the profile"
+                "the STS endpoint {url:?} cannot be used: {problem}; check the option, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_STS and `endpoint_url` in the profile"
             )));
         }
         let named = |region: &&aws_config::Region| !region.as_ref().trim().is_empty();
@@ -75,7 +75,8 @@ impl Sts {
         };
         let region = region.to_string();
         if let Some(url) = &endpoint {
-            check_variants(config, url)?;
+            check_endpoint_variants(config, url)
+                .map_err(|conflict| MfaError::Settings(conflict.to_string()))?;
         }
         let builder = || {
             Builder::from(config)
