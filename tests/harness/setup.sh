@@ -25,7 +25,7 @@ install_peers() { # program:package …
 
 find_programs() {
   if [[ -z ${BIN:-} ]]; then
-    (cd "$root" && cargo build --quiet --locked -p examples --examples)
+    (cd "$root" && cargo build --quiet --locked -p examples -p examples-in-process --examples)
     BIN=$target/debug/examples
   fi
   export BIN AWS=$target/mfa-peers/bin/aws PYTHONPATH=$root/tests/harness PYTHONDONTWRITEBYTECODE=1

@@ -15,21 +15,30 @@ use crate::soon;
 
 /// The path of one of our examples, built if need be.
 pub async fn example(name: &str) -> PathBuf {
+    built("--example", name, "examples").await
+}
+
+/// The path of the program `ssm-tunnel`, built if need be.
+pub async fn ssm_tunnel() -> PathBuf {
+    built("--bin", "ssm-tunnel", "").await
+}
+
+async fn built(kind: &str, name: &str, folder: &str) -> PathBuf {
     // From the root, so that features are those of the whole workspace and nothing is built twice.
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
     let mut cargo = Command::new(env!("CARGO"));
     cargo
-        .args(["build", "--quiet", "--locked", "--example", name])
+        .args(["build", "--quiet", "--locked", kind, name])
         .current_dir(root.expect("the workspace"));
     let built = cargo.status().await.expect("cargo runs");
-    assert!(built.success(), "the example {name} does not build");
+    assert!(built.success(), "{name} does not build");
     let test = env::current_exe().expect("the test's own path");
     let target = test
         .ancestors()
         .nth(2)
         .expect("target/PROFILE/deps/THIS TEST");
     let path = target
-        .join("examples")
+        .join(folder)
         .join(format!("{name}{}", env::consts::EXE_SUFFIX));
     assert!(path.is_file(), "{} is not there", path.display());
     path

@@ -134,9 +134,9 @@
 //!
 //! # Remote Desktop
 //!
-//! Feature `rdp`: `RdpFile` writes `.rdp` files, `RdpClient` finds the client of this machine and
-//! starts it. Feature `windows-password`: `administrator_password` asks EC2 for the password of a
-//! Windows instance (`ec2:GetPasswordData`) and decrypts it with the key pair's private key.
+//! `.rdp` files and the client of this machine are in the crate `ssm-tunnel-cli`. Feature
+//! `windows-password`: `administrator_password` asks EC2 for the password of a Windows instance
+//! (`ec2:GetPasswordData`) and decrypts it with the key pair's private key.
 //!
 //! # Tests without AWS
 //!
@@ -216,8 +216,6 @@ mod network;
 mod node;
 #[cfg(feature = "windows-password")]
 mod password;
-#[cfg(feature = "rdp")]
-mod rdp;
 mod settings;
 mod target;
 mod tunnel;
@@ -241,8 +239,6 @@ pub use network::{
 pub use node::{ManagedNode, TargetState};
 #[cfg(feature = "windows-password")]
 pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, administrator_password};
-#[cfg(feature = "rdp")]
-pub use rdp::{NoRdpClient, RdpClient, RdpFile, RdpFileError, RdpOpen};
 pub use settings::remote_host::is_target_itself;
 /// The version of session-manager-plugin that this crate announces to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
