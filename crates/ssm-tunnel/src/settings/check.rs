@@ -57,14 +57,11 @@ pub(crate) fn region(region: &str) -> Result<(), Error> {
     if region.trim().is_empty() {
         return Err(Error::NoRegion);
     }
-    let label = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    if !region.bytes().all(label) || region.starts_with('-') || region.len() > 63 {
-        return wrong(format!(
-            "the region {:?} is none: give one such as eu-west-1, or set AWS_REGION or `region` in the profile",
-            shortened(region)
-        ));
-    }
-    Ok(())
+    ssm_aws::check_region(region).or_else(|invalid| {
+        wrong(format!(
+            "{invalid}; check `region`, AWS_REGION and `region` in the profile"
+        ))
+    })
 }
 
 /// The beginning of a text of any length, for an error.
@@ -107,7 +104,7 @@ mod tests {
         }
         assert!(matches!(region(""), Err(Error::NoRegion)));
         for name in ["not a region", "eu.west", "-x", "é", &"x".repeat(64)] {
-            refused(region(name), "is none: give one such as eu-west-1");
+            refused(region(name), "expected something like eu-west-1");
         }
     }
 
