@@ -1,37 +1,39 @@
+//! The settings of one session.
+
 use std::time::Duration;
 
-/// The client version announced unless told otherwise: a release of the reference client, since
-/// the agent decides by it what the client can do. AWS's minimum supported one is 1.2.764.0.
+/// Client version announced by default: a release of AWS's own client, because the agent decides by
+/// this version what the client can do. AWS's minimum supported version is 1.2.764.0.
 pub const CLIENT_VERSION: &str = "1.2.896.0";
 
-/// Limits and times of one session.
+/// Limits and timeouts of one session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SessionConfig {
     /// Version announced in the handshake. Default [`CLIENT_VERSION`].
     pub client_version: String,
-    /// Largest payload of one message, in bytes. Default 1024, what both reference peers send;
-    /// the agent takes more, what the service takes is unknown.
+    /// Maximum payload per message, in bytes. Default 1024, which is what both reference peers send.
+    /// The agent accepts more; the service's limit is not documented.
     pub max_payload: usize,
-    /// Most bytes unacknowledged at any time, but at least two messages of `max_payload`. Default
-    /// 4 MiB: 40 MB/s at a round trip of 100 ms.
+    /// Maximum unacknowledged payload bytes per session; values below two messages of `max_payload`
+    /// count as two messages. Default 4 MiB: 40 MB/s at a round-trip time of 100 ms.
     pub max_window: usize,
-    /// Window before anything is known of the path, and its floor, in bytes; above `max_window` it
-    /// is taken as that. Default 16 KiB.
+    /// Initial window, used before the path is measured, and the minimum afterwards, in bytes. Values
+    /// above `max_window` count as `max_window`. Default 16 KiB.
     pub min_window: usize,
-    /// Most bytes kept of messages that arrived ahead of a missing one. Default 64 MiB. What does
-    /// not fit is not acknowledged, so the peer sends it again: the real agent one message each
-    /// 100 ms, and past 100,000 of them it forgets the rest. It goes on sending about 0.8 MB/s
-    /// meanwhile, so this is room for some 800 messages lost at once; with 4 MiB the few that are
-    /// lost with a websocket slow a download down to 10 KB/s for good.
+    /// Maximum memory for messages that arrive ahead of a missing one, in bytes. Default 64 MiB. A
+    /// message that does not fit is not acknowledged, so the peer resends it; the real agent resends
+    /// one message every 100 ms, and drops what exceeds its buffer of 100,000. It sends about 0.8 MB/s
+    /// meanwhile, so the default covers some 800 messages lost at once. With 4 MiB, the few messages
+    /// lost with a websocket would slow a download down to 10 KB/s for good.
     pub reorder_bytes: usize,
-    /// How long the handshake may take from the first connection on. Default 60 s.
+    /// Time limit of the handshake, counted from the first connection. Default 60 s.
     pub handshake_timeout: Duration,
-    /// How long sent data may stay unacknowledged, with nothing heard from the peer and the
-    /// websocket up, before the session counts as dead. Default 5 minutes, as the reference
-    /// client's 3000 attempts.
+    /// How long the peer may stay silent while sent data is unacknowledged and the websocket is up,
+    /// before the session counts as dead. Default 5 minutes, equal to the reference client's 3000
+    /// attempts.
     pub peer_timeout: Duration,
-    /// Consecutive messages that cannot be read before the session ends. Default 100.
+    /// Consecutive unreadable messages that end the session. Default 100.
     pub max_bad_messages: u32,
 }
 

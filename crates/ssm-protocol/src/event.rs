@@ -1,3 +1,5 @@
+//! What a session reports to the application.
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -6,27 +8,42 @@ use crate::payload::{Flag, SessionProperties};
 use crate::version::Capabilities;
 use crate::wire::PayloadType;
 
-/// A fact for the application. `Debug` shows lengths, not bytes.
+/// What the session reports to the application. `Debug` shows lengths instead of bytes.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// The handshake is complete: data may flow.
+    /// The handshake is complete and the agent keeps data: sending may begin.
     Ready(Ready),
-    /// Bytes of the port, in order, already acknowledged.
+    /// Bytes from the port, in order. They are acknowledged already.
     Data(Bytes),
     /// The peer sent a flag.
     Flag(Flag),
-    /// The peer sent a payload of another type, in order.
+    /// A payload of any other type, in the same order.
     Other(PayloadType, Bytes),
-    /// The service says that the session is over, with a text for the user that may be empty.
+    /// The service ended the session (`channel_closed`).
     ChannelClosed {
-        /// The text.
+        /// Text for the user; may be empty. An agent that failed to start its port says why here.
         output: String,
     },
-    /// The other side's channel is inactive: nothing new is sent for now.
+    /// The other side's channel became inactive (`pause_publication`): new data waits.
     Paused,
-    /// The other side's channel is active again, or a new websocket ended the pause.
+    /// The pause ended: by `start_publication`, by any other message of the peer, or by a new websocket.
     Started,
+}
+
+impl SessionEvent {
+    /// The event of a stream-data message behind the handshake. A payload type that needs an event of
+    /// its own gets it here; every other one is passed on as [`Other`](Self::Other).
+    pub(crate) fn from_payload(kind: PayloadType, payload: Bytes) -> Self {
+        match kind {
+            PayloadType::Output => Self::Data(payload),
+            PayloadType::Flag => match Flag::read(&payload) {
+                Some(flag) => Self::Flag(flag),
+                None => Self::Other(kind, payload),
+            },
+            _ => Self::Other(kind, payload),
+        }
+    }
 }
 
 impl fmt::Debug for SessionEvent {
@@ -46,7 +63,7 @@ impl fmt::Debug for SessionEvent {
     }
 }
 
-/// What the handshake settled.
+/// The outcome of the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Ready {
@@ -56,6 +73,6 @@ pub struct Ready {
     pub capabilities: Capabilities,
     /// The session document's properties.
     pub properties: SessionProperties,
-    /// The account's text for its users, may be empty: show it.
+    /// The account's text for its users, to be shown; may be empty.
     pub customer_message: String,
 }

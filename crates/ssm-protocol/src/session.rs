@@ -1,4 +1,15 @@
 //! The data channel as a state machine.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `handshake.rs` | the handshake, and which session types and actions are accepted |
+//! | `receive.rs` | order, duplicates, acknowledgements; [`SessionEvent`] gives each payload its event |
+//! | `send.rs` | messages, the outbox, retransmission, the window |
+//! | `pause.rs` | what is sent while publication is paused |
+//! | `timer.rs`, `stats.rs` | deadlines and counters |
+//!
+//! Every payload, of whatever type, leaves through `push_frame` (`send.rs`) and arrives in order in
+//! `process` (`receive.rs`).
 
 mod handshake;
 mod pause;
@@ -25,8 +36,8 @@ use send::Outbox;
 pub use stats::Stats;
 pub use timer::SessionTimer;
 
-/// One side of a data channel, for the session's whole life: over any number of websockets the
-/// sequence numbers go on.
+/// One side of a data channel for the whole life of a session. A session outlives its websockets, and
+/// its sequence numbers continue across them.
 ///
 /// The contract: after every call that takes `&mut self`, drain [`poll_transmit`](Self::poll_transmit)
 /// and [`poll_event`](Self::poll_event), and take the new [`poll_timeout`](Self::poll_timeout).
@@ -47,14 +58,14 @@ pub struct Session {
     events: VecDeque<SessionEvent>,
     connected: bool,
     paused: bool,
-    /// During a pause: when one message may be sent.
+    /// During a pause: when the next probe may be sent.
     probe_at: Option<Instant>,
-    /// It may be sent now.
+    /// The probe may be sent now.
     probe_due: bool,
-    /// The caller hands in no messages for now.
+    /// The caller hands in no messages at present.
     receive_paused: bool,
     closed: bool,
-    /// Since when the peer owes us a sign of life, if data is unacknowledged.
+    /// When the silence of the peer began, as far as it matters: while data is unacknowledged.
     silent_since: Instant,
     bad_in_a_row: u32,
     stats: Stats,
@@ -82,15 +93,16 @@ impl Side {
     }
 }
 
-/// Nothing can be sent now: the handshake is not complete, the websocket is down, publication is
+/// No data can be sent now: the handshake is not complete, the websocket is down, publication is
 /// paused, or the window is full. Try again after the next event or acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the session cannot take data now")]
 pub struct NotReady;
 
 impl Session {
-    /// The client's side: answers the agent's handshake. `unix_time` is the time since the Unix
-    /// epoch at `now`; `seed` makes the message ids.
+    /// The client's side: answers the agent's handshake. `unix_time` is the time since the Unix epoch
+    /// at `now`; the message ids are derived from `seed`, which must differ between sessions but need
+    /// not be secret.
     pub fn client(
         config: SessionConfig,
         seed: [u8; 32],
@@ -107,7 +119,7 @@ impl Session {
         )
     }
 
-    /// The agent's side: asks for `request`, then waits for the answer.
+    /// The agent's side: sends `request`, then waits for the response.
     pub fn agent(
         config: SessionConfig,
         request: HandshakeRequest,
@@ -154,8 +166,8 @@ impl Session {
         }
     }
 
-    /// A websocket is open and its OpenDataChannel message was sent. What is unacknowledged goes
-    /// again, in order.
+    /// Call when a websocket is open and its OpenDataChannel message was sent. Unacknowledged messages
+    /// are retransmitted in order.
     pub fn connected(&mut self, now: Instant) {
         self.connected = true;
         self.heard(now);
@@ -170,16 +182,17 @@ impl Session {
         self.outbox.resend_all();
     }
 
-    /// The websocket is gone. Nothing is lost; nothing is transmitted until the next one.
+    /// Call when the websocket is gone. Nothing is lost, and nothing is transmitted until
+    /// [`connected`](Self::connected).
     pub fn disconnected(&mut self) {
-        // A session that lost its websocket now is resumed as any that was ready.
+        // The session is resumed like any other that was ready.
         if let Handshake::Settling { ready, .. } = &mut self.handshake
             && let Some(ready) = ready.take()
         {
             self.announce(ready);
         }
         self.connected = false;
-        // The peer sends again what it has no acknowledgement of.
+        // The peer retransmits what it has no acknowledgement for.
         self.acknowledgements.clear();
     }
 
@@ -220,7 +233,7 @@ impl Session {
         )
     }
 
-    /// Whether the agent keeps what it is sent.
+    /// Whether the agent keeps data that it receives.
     fn is_settled(&self) -> bool {
         matches!(self.handshake, Handshake::Complete)
     }
@@ -236,15 +249,14 @@ impl Session {
         MessageId(uuid::Builder::from_random_bytes(bytes).into_uuid())
     }
 
-    /// A UUID from the session's seed, for the ids of OpenDataChannel.
+    /// A UUID derived from the session's seed, for the ids in OpenDataChannel.
     pub fn uuid(&mut self) -> Uuid {
         self.message_id().0
     }
 
-    /// The next message to be transmitted: one binary websocket frame.
-    ///
-    /// Acknowledgements first, then what was lost, then what is new. Call until `None`. The
-    /// round-trip time is measured from this call, so call it when the socket can take more.
+    /// The next message to transmit, as one binary websocket frame: acknowledgements first, then
+    /// retransmissions, then new data. Call until `None`. Round-trip times are measured from this call,
+    /// so make it only when the socket can take more.
     #[must_use]
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Bytes> {
         if !self.connected {
@@ -262,7 +274,7 @@ impl Session {
         self.outbox.poll(now).or_else(|| self.poll_inquiry(now))
     }
 
-    /// The next fact for the application. Call until `None`.
+    /// The next event for the application. Call until `None`.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<SessionEvent> {
         self.events.pop_front()
@@ -300,10 +312,10 @@ impl Session {
         ])
     }
 
-    /// Time has passed. Calls that come early or twice are harmless.
+    /// Acts on the deadlines that have passed. Early and repeated calls are harmless.
     ///
     /// # Errors
-    /// When a deadline passed that ends the session.
+    /// [`SessionError::HandshakeTimeout`] and [`SessionError::PeerSilent`], which end the session.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), SessionError> {
         while let Some((at, timer)) = self.poll_timeout()
             && at <= now
@@ -327,19 +339,19 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the peer has processed everything that was sent: it acknowledged every message up to
-    /// the last one with a payload.
+    /// Whether the peer has processed all data: it acknowledged every message up to the last one with a
+    /// payload.
     pub fn is_delivered(&self) -> bool {
         self.outbox.is_delivered()
     }
 
-    /// Whether the peer acknowledged the stream-data message with this number, even if it may wait
-    /// for one before it.
+    /// Whether the peer acknowledged the stream-data message with this sequence number. It may still
+    /// wait there for an earlier one.
     pub fn is_acknowledged(&self, number: u64) -> bool {
         self.outbox.is_acknowledged(number)
     }
 
-    /// Bytes of memory held for what is sent, without what the allocator adds.
+    /// Bytes of memory held for sent messages, without the allocator's overhead.
     #[cfg(test)]
     pub(crate) fn held_for_sending(&self) -> usize {
         self.outbox.held()

@@ -1,3 +1,5 @@
+//! What an agent can do, by its version.
+
 use std::time::Duration;
 
 use crate::payload::SessionProperties;
@@ -6,33 +8,36 @@ use crate::payload::SessionProperties;
 /// `aws/amazon-ssm-agent`).
 const PROCESSES_FIRST: [u32; 4] = [3, 0, 655, 0];
 
-/// What the agent can do, decided by its version as the reference client decides it.
+/// What the agent can do, derived from its version by the reference client's rules.
 ///
 /// Source: `aws/session-manager-plugin` `src/version/versionutil` and
 /// `src/sessionmanagerplugin/session/portsession` @61cf1288.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Capabilities {
-    /// Many connections share the session by smux: agents above 3.0.196.0, documents with
-    /// `type` = `LocalPortForwarding`.
+    /// Connections share the session through smux: agents above 3.0.196.0, with documents whose `type`
+    /// is `LocalPortForwarding`.
     pub multiplexing: bool,
-    /// Both sides send smux keep-alives, and hang up without them: agents up to 3.1.1511.0.
+    /// Both sides send smux keep-alives and end a session that receives none: agents up to
+    /// 3.1.1511.0.
     pub smux_keepalive: bool,
     /// The agent understands [`Flag::TerminateSession`](crate::payload::Flag::TerminateSession):
     /// agents above 2.3.722.0.
     pub terminate_flag: bool,
-    /// The agent acknowledges a message that arrives again: agents from 3.2.1041.0 on. Older ones
-    /// discard it without a word (`agent/session/datachannel/datachannel.go` of
+    /// The agent acknowledges duplicates: agents from 3.2.1041.0 on. Older ones discard a duplicate
+    /// silently (`agent/session/datachannel/datachannel.go` of
     /// `aws/amazon-ssm-agent` @b0e8d778).
     pub acknowledges_duplicates: bool,
-    /// The agent processes a message before it acknowledges it and counts it as received: when its
-    /// websocket breaks in between, it processes the message again. Agents from 3.0.655.0 on; older
-    /// ones acknowledge and count first (`agent/session/datachannel/datachannel.go` of
+    /// The agent processes a message before it acknowledges and counts it, and so processes it again
+    /// when its own websocket breaks in between: agents from 3.0.655.0 on. Older ones acknowledge and
+    /// count first (`agent/session/datachannel/datachannel.go` of
     /// `aws/amazon-ssm-agent` @677437f6).
     pub processes_before_counting: bool,
 }
 
 impl Capabilities {
-    /// Capabilities of an agent; a version that cannot be read counts as old.
+    /// Capabilities of an agent of this version, in a session with these properties. An unparsable
+    /// version counts as the oldest.
     pub fn of(agent_version: &str, properties: &SessionProperties) -> Self {
         let version = parse(agent_version).unwrap_or_default();
         Self {
@@ -45,12 +50,12 @@ impl Capabilities {
     }
 }
 
-/// How long after HandshakeComplete an agent may still acknowledge data and throw it away.
+/// How long after HandshakeComplete an agent may still acknowledge data and discard it.
 ///
-/// It says that the handshake is complete before it says so to itself; what comes in between counts
-/// as early (`agent/session/datachannel/datachannel.go` of `aws/amazon-ssm-agent` @1c217c89,
-/// measured: a connection that waited was lost in 1 of 20 starts on loopback). Agents before
-/// 3.0.655.0 go on so until they have connected their port (@677437f6; 8 of 20).
+/// The agent sends HandshakeComplete before it updates its own state; data that arrives in between
+/// counts as early (`agent/session/datachannel/datachannel.go` of `aws/amazon-ssm-agent` @1c217c89,
+/// measured on loopback: a waiting connection was lost in 1 of 20 starts). Agents before 3.0.655.0
+/// discard data until they have connected their port (@677437f6; 8 of 20).
 pub(crate) fn settling_time(agent_version: &str) -> Duration {
     if parse(agent_version).unwrap_or_default() < PROCESSES_FIRST {
         Duration::from_millis(250)
@@ -59,7 +64,7 @@ pub(crate) fn settling_time(agent_version: &str) -> Duration {
     }
 }
 
-/// Up to four numbers; missing ones are zero.
+/// Parses up to four numbers; missing ones are zero.
 fn parse(version: &str) -> Option<[u32; 4]> {
     let mut numbers = [0; 4];
     let mut parts = version.trim().split('.');

@@ -12,22 +12,22 @@ use crate::payload::{
 use crate::version::{Capabilities, settling_time};
 use crate::wire::PayloadType;
 
-/// How far the handshake is.
+/// The state of the handshake.
 #[derive(Debug)]
 pub(super) enum Handshake {
-    /// Client: the agent has not asked yet.
+    /// Client: no HandshakeRequest yet.
     AwaitingRequest,
-    /// Client: answered.
+    /// Client: the response was sent.
     AwaitingComplete {
         agent_version: String,
         properties: SessionProperties,
     },
-    /// Client: complete, but the agent may still throw data away. `ready` until it was announced.
+    /// Client: complete, but the agent may still discard data. `ready` until it is announced.
     Settling {
         until: Instant,
         ready: Option<Ready>,
     },
-    /// Agent: asked.
+    /// Agent: the request was sent.
     AwaitingResponse { request: HandshakeRequest },
     /// Both: data may flow.
     Complete,
@@ -124,6 +124,20 @@ impl Session {
         Ok(())
     }
 
+    /// Stream data arrived before the handshake was complete. Port sessions always have a handshake; a
+    /// session type without one would become ready here.
+    pub(super) fn handle_early_data(&mut self) -> Result<(), SessionError> {
+        match self.side {
+            Side::Client => Err(SessionError::DataBeforeHandshake),
+            // Acknowledged, then thrown away: `aws/amazon-ssm-agent`
+            // `agent/session/datachannel/datachannel.go` @01dfe74e.
+            Side::Agent => {
+                tracing::debug!("ignored data before the handshake was complete");
+                Ok(())
+            }
+        }
+    }
+
     pub(super) fn settle(&mut self) {
         let Handshake::Settling { ready, .. } = &mut self.handshake else {
             return;
@@ -144,7 +158,8 @@ impl Session {
     }
 }
 
-/// The client's answer to a request, and what follows from it.
+/// The client's response to a request, and the session properties or the error that follows. This is
+/// where session types and actions are accepted or refused.
 fn answer(
     request: &HandshakeRequest,
     client_version: &str,

@@ -1,4 +1,4 @@
-//! Publication is paused: what waits, and what is sent now and then all the same.
+//! Paused publication: new data waits, and one message a second probes for the end of the pause.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,12 @@ use bytes::Bytes;
 use super::Session;
 use crate::event::SessionEvent;
 
-/// How often one message is sent while publication is paused: the end of the pause may never be
-/// announced, and what answers it ends the pause. As seldom as the reference peers' slowest
-/// retransmission.
+/// Interval of the probes sent while publication is paused: `start_publication` may be lost, and any
+/// answer to a probe ends the pause. Equal to the longest retransmission timeout of the reference peers.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Whether the other side's channel is inactive, so that nothing new is sent.
+    /// Whether publication is paused, because the other side's channel is inactive.
     pub fn is_paused(&self) -> bool {
         self.paused
     }
@@ -35,8 +34,8 @@ impl Session {
         self.probe_at = now.checked_add(PROBE_INTERVAL);
     }
 
-    /// The one message that may be sent during a pause: the oldest that is not acknowledged. A peer
-    /// that would say nothing to it is asked by an inquiry in turn.
+    /// The one message that may be sent during a pause: the oldest unacknowledged one. With a peer that
+    /// might not answer it, the messages of an inquiry take turns with it.
     pub(super) fn poll_probe(&mut self, now: Instant) -> Option<Bytes> {
         if !self.probe_due {
             return None;

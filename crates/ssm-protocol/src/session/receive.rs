@@ -1,4 +1,4 @@
-//! What arrives.
+//! Receiving: from a websocket message to events and acknowledgements.
 
 mod acknowledgements;
 mod inbox;
@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Session, Side};
+use super::Session;
 use crate::error::SessionError;
 use crate::event::SessionEvent;
-use crate::payload::{Acknowledge, ChannelClosed, Flag};
+use crate::payload::{Acknowledge, ChannelClosed};
 use crate::wire::{DecodeError, Message, MessageType, PayloadType};
 use acknowledgements::MAX_ACKNOWLEDGEMENTS;
 pub(super) use acknowledgements::Taken;
@@ -18,14 +18,13 @@ pub(super) use inbox::Inbox;
 use inbox::{Arrival, StreamData};
 
 impl Session {
-    /// Takes one websocket message.
+    /// Handles one websocket message.
     ///
-    /// A message that cannot be read is dropped, counted and not acknowledged, so that the peer
-    /// sends it again.
+    /// An unreadable message is dropped, counted and not acknowledged, so that the peer resends it.
     ///
     /// # Errors
-    /// When the session cannot go on. Drain [`poll_transmit`](Self::poll_transmit) once more: the
-    /// refusal the peer is owed may wait there.
+    /// When the session cannot continue. Drain [`poll_transmit`](Self::poll_transmit) once more: a
+    /// refusal for the peer may be queued.
     pub fn handle_message(&mut self, frame: Bytes, now: Instant) -> Result<(), SessionError> {
         if self.closed {
             return Ok(());
@@ -43,7 +42,7 @@ impl Session {
                 self.handle_acknowledge(&message.payload, now);
             }
             MessageType::ChannelClosed => {
-                // The handshake did not fail: the port did.
+                // The port failed, not the handshake.
                 self.settle();
                 self.closed = true;
                 let body = ChannelClosed::read(&message.payload).unwrap_or_default();
@@ -91,7 +90,7 @@ impl Session {
 
     fn handle_stream_data(&mut self, message: Message, now: Instant) -> Result<(), SessionError> {
         if self.acknowledgements.len() >= MAX_ACKNOWLEDGEMENTS {
-            // Not acknowledged, so it comes again.
+            // Not acknowledged, so the peer resends it.
             tracing::debug!("dropped a message: too many acknowledgements wait");
             return Ok(());
         }
@@ -119,43 +118,29 @@ impl Session {
         Ok(())
     }
 
-    /// One stream-data message, in order.
+    /// Processes one stream-data message, in order.
     fn process(&mut self, message: StreamData, now: Instant) -> Result<(), SessionError> {
         self.stats.received += 1;
         let StreamData { kind, payload } = message;
         if kind == PayloadType::Output {
-            // Its port is connected, so it keeps data.
+            // The agent's port is connected, so it keeps data.
             self.settle();
         }
         match kind {
             PayloadType::HandshakeRequest => self.handle_handshake_request(&payload, now),
             PayloadType::HandshakeResponse => self.handle_handshake_response(&payload, now),
             PayloadType::HandshakeComplete => self.handle_handshake_complete(&payload, now),
-            _ if !self.has_completed_handshake() => match self.side {
-                Side::Client => Err(SessionError::DataBeforeHandshake),
-                // Acknowledged, then thrown away: `aws/amazon-ssm-agent`
-                // `agent/session/datachannel/datachannel.go` @01dfe74e.
-                Side::Agent => {
-                    tracing::debug!("ignored data before the handshake was complete");
-                    Ok(())
-                }
-            },
+            _ if !self.has_completed_handshake() => self.handle_early_data(),
             kind => {
-                let flag = (kind == PayloadType::Flag)
-                    .then(|| Flag::read(&payload))
-                    .flatten();
-                self.events.push_back(match (kind, flag) {
-                    (PayloadType::Output, _) => SessionEvent::Data(payload),
-                    (_, Some(flag)) => SessionEvent::Flag(flag),
-                    (kind, None) => SessionEvent::Other(kind, payload),
-                });
+                let event = SessionEvent::from_payload(kind, payload);
+                self.events.push_back(event);
                 Ok(())
             }
         }
     }
 }
 
-/// Refuses stream data with a number that cannot be one.
+/// Refuses stream data with a negative sequence number.
 fn sequenced(message: Message) -> Result<Message, DecodeError> {
     let found = message.header.sequence_number.0;
     match message.header.message_type {

@@ -1,4 +1,8 @@
-//! What is sent.
+//! Sending: new data, and everything about messages that are not acknowledged yet.
+//!
+//! `outbox.rs` holds the messages, `outbox/recovery.rs` retransmits them, by the timeout of `rtt.rs`;
+//! `window.rs` limits how many bytes they may have. `ack_once.rs` is the strategy for agents that acknowledge
+//! a message only once, by means of `inquiry.rs`.
 
 mod ack_once;
 mod inquiry;
@@ -16,14 +20,15 @@ use crate::wire::{Flags, Header, MessageId, PAYLOAD_OFFSET, PayloadType, Sequenc
 pub(super) use outbox::Outbox;
 
 impl Session {
-    /// Most payload bytes the next message may carry now; 0 when it must wait.
+    /// Maximum payload of the next message in bytes: [`SessionConfig::max_payload`](crate::SessionConfig),
+    /// or 0 while data must wait.
     ///
     /// The value may change after: [`handle_message`](Self::handle_message),
     /// [`handle_timeout`](Self::handle_timeout), [`connected`](Self::connected),
     /// [`disconnected`](Self::disconnected), [`send_with`](Self::send_with).
     #[must_use]
     pub fn send_room(&self) -> usize {
-        // Stream data before HandshakeComplete is acknowledged by the agent and thrown away.
+        // The agent acknowledges and discards stream data that arrives before HandshakeComplete.
         if self.may_send() && self.outbox.room() >= self.config.max_payload {
             self.config.max_payload
         } else {
@@ -31,23 +36,23 @@ impl Session {
         }
     }
 
-    /// Whether data could be sent if the window had room.
+    /// Whether data could be sent, apart from the window.
     fn may_send(&self) -> bool {
         let may_probe = self.probe_due && self.outbox.is_empty();
         self.is_settled() && self.connected && (!self.paused || may_probe) && !self.closed
     }
 
-    /// Somebody who sends little waits behind somebody who sends much: for the next 10 s the window
-    /// takes the path for as short as it is, down to four messages. Otherwise no path counts as
-    /// shorter than 5 ms there and back, and [`SessionConfig::min_window`](crate::SessionConfig) is
-    /// the least: an upload to a neighbour is faster behind a queue of up to as long.
+    /// For the next 10 s, sizes the window by the measured round-trip time, down to four messages: call it
+    /// when interactive data is queued behind a bulk upload. Otherwise round-trip times below 5 ms count as
+    /// 5 ms and [`SessionConfig::min_window`](crate::SessionConfig::min_window) applies, because an upload
+    /// to a nearby agent is faster with a queue of up to that length.
     pub fn favour_latency(&mut self, now: Instant) {
         self.outbox.favour_latency(now);
     }
 
-    /// Sends one message of at most 64 bytes whatever the window, for what keeps a connection alive,
-    /// unless the memory for sent messages is used up.
-    /// Returns what was appended; `fill` is as in [`send_with`](Self::send_with).
+    /// Sends one message of at most 64 bytes regardless of the window, for keep-alives, unless the memory
+    /// for sent messages is used up. Returns the number of bytes appended; `fill` is as in
+    /// [`send_with`](Self::send_with).
     pub fn send_small(&mut self, now: Instant, fill: impl FnOnce(&mut BytesMut, usize)) -> usize {
         let room = self.config.max_payload.min(64);
         if self.may_send() && !self.outbox.is_full() {
@@ -57,9 +62,9 @@ impl Session {
         }
     }
 
-    /// Sends one message of port bytes that `fill` appends to a buffer, straight behind the
-    /// reserved header; `fill` gets the most bytes it may append. Returns what was appended.
-    /// Without [`send_room`](Self::send_room), `fill` is not called.
+    /// Sends one message of port bytes that `fill` appends to a buffer, directly behind the space reserved
+    /// for the header; `fill` receives the maximum number of bytes it may append. Returns the number
+    /// appended. Without [`send_room`](Self::send_room), `fill` is not called.
     pub fn send_with(&mut self, now: Instant, fill: impl FnOnce(&mut BytesMut, usize)) -> usize {
         let room = self.send_room();
         if room == 0 {
@@ -80,7 +85,7 @@ impl Session {
         let appended = frame.len().saturating_sub(PAYLOAD_OFFSET);
         if appended > 0 {
             if frame.len() < frame.capacity() / 2 {
-                // A keystroke does not hold a full message's memory until it is acknowledged.
+                // A keystroke must not hold the memory of a full message until it is acknowledged.
                 frame = BytesMut::from(&*frame);
             }
             self.push_frame(PayloadType::Output, frame, now);
@@ -91,7 +96,7 @@ impl Session {
     /// Sends one message of port bytes.
     ///
     /// # Errors
-    /// [`NotReady`] when it must wait, or `payload` is longer than
+    /// [`NotReady`] when data must wait, or when `payload` is longer than
     /// [`send_room`](Self::send_room).
     pub fn send(&mut self, payload: &[u8], now: Instant) -> Result<(), NotReady> {
         if payload.len() > self.send_room() {
@@ -101,13 +106,14 @@ impl Session {
         Ok(())
     }
 
-    /// Sends a flag, whatever the window. Before the handshake is complete it is not sent.
+    /// Sends a flag regardless of the window. Does nothing before the handshake is complete.
     pub fn send_flag(&mut self, flag: Flag, now: Instant) {
         if self.is_settled() && !self.closed {
             self.push(PayloadType::Flag, &flag.to_bytes(), now);
         }
     }
 
+    /// Queues one message of any payload type.
     pub(super) fn push(&mut self, kind: PayloadType, payload: &[u8], now: Instant) {
         let mut frame = BytesMut::with_capacity(PAYLOAD_OFFSET + payload.len());
         frame.resize(PAYLOAD_OFFSET, 0);

@@ -1,37 +1,39 @@
+//! Counters of a session.
+
 use std::time::Duration;
 
 use super::Session;
 
-/// Counters of one session since its start, and its state now.
+/// Counters since the start of a session, and its current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Stats {
     /// Stream-data messages delivered in order.
     pub received: u64,
-    /// Stream-data messages made: the next one's sequence number.
+    /// Stream-data messages created; equals the next sequence number.
     pub sent: u64,
-    /// Stream-data messages the peer acknowledged, or showed to have taken.
+    /// Stream-data messages that the peer acknowledged or was found to have processed.
     pub acknowledged: u64,
-    /// The lowest sequence number that is not acknowledged.
+    /// The lowest unacknowledged sequence number.
     pub confirmed: u64,
-    /// Messages that arrived again.
+    /// Duplicates received.
     pub duplicates: u64,
-    /// Messages that could not be read and were dropped.
+    /// Unreadable messages, which were dropped.
     pub bad: u64,
-    /// Stream-data messages transmitted again.
+    /// Retransmissions of stream-data messages.
     pub retransmitted: u64,
-    /// Payload bytes sent and not acknowledged.
+    /// Unacknowledged payload bytes.
     pub unacknowledged: usize,
-    /// Bytes kept of messages that arrived ahead of a missing one.
+    /// Bytes held of messages that arrived ahead of a missing one, overhead included.
     pub reordering: usize,
-    /// Payload bytes that may be unacknowledged now.
+    /// The current window: maximum unacknowledged payload bytes.
     pub window: usize,
     /// Smoothed round-trip time, from a message's transmission to its acknowledgement.
     pub round_trip: Option<Duration>,
 }
 
 impl Session {
-    /// Counters and state.
+    /// Counters and current state.
     pub fn stats(&self) -> Stats {
         Stats {
             sent: self.outbox.next_sequence_number(),

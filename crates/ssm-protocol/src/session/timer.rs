@@ -1,22 +1,24 @@
+//! The deadlines of a session.
+
 use std::time::Instant;
 
-/// Why a session wants to be woken.
+/// The deadline for which a session asks to be woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum SessionTimer {
-    /// When the handshake counts as failed.
+    /// The handshake fails.
     Handshake,
-    /// When the agent can be trusted to keep data, and the session becomes ready.
+    /// The agent keeps data from now on, and the session becomes ready.
     Settled,
-    /// When the oldest unacknowledged message is sent again.
+    /// The oldest unacknowledged message is retransmitted.
     Retransmit,
-    /// When one message may be sent although publication is paused.
+    /// One message may be sent although publication is paused.
     PauseProbe,
-    /// When the silent peer counts as dead.
+    /// The silent peer counts as dead.
     PeerSilent,
 }
 
-/// The earliest of some deadlines.
+/// The earliest of these deadlines.
 pub(super) fn earliest<const N: usize>(
     timers: [(SessionTimer, Option<Instant>); N],
 ) -> Option<(Instant, SessionTimer)> {

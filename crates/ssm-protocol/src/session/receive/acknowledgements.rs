@@ -1,4 +1,4 @@
-//! Acknowledgements that wait to be transmitted.
+//! Queued acknowledgements.
 
 use std::time::Instant;
 
@@ -10,15 +10,15 @@ use crate::wire::{
     Flags, Header, MessageId, MessageType, PAYLOAD_OFFSET, PayloadType, SequenceNumber,
 };
 
-/// Most acknowledgements that wait. Messages beyond are dropped, so that the peer sends them again.
+/// Maximum queued acknowledgements. Messages beyond are dropped, so that the peer resends them.
 ///
-/// An agent whose destination does not read takes no acknowledgements, and goes on sending: the limit
-/// lets a destination answer twice a whole window of 4 MiB in messages of 1 KiB before that stalls.
+/// An agent whose destination does not read takes no acknowledgements but continues to send: the limit
+/// lets a destination answer twice the window of 4 MiB in messages of 1 KiB before it stalls.
 pub(in crate::session) const MAX_ACKNOWLEDGEMENTS: usize = 8192;
-/// From this many on the caller hands in no more messages.
+/// With this many queued the caller should hand in no more messages.
 const PAUSE: usize = MAX_ACKNOWLEDGEMENTS / 2;
 
-/// A message that was taken, and is to be acknowledged.
+/// A message that is to be acknowledged.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::session) struct Taken {
     pub(in crate::session) id: MessageId,
@@ -26,9 +26,9 @@ pub(in crate::session) struct Taken {
 }
 
 impl Session {
-    /// Whether so many acknowledgements wait for [`poll_transmit`](Self::poll_transmit) that no more
-    /// messages should be handed in (4,096 of them). Stop reading the websocket until it has taken
-    /// some: beyond twice as many, stream data is dropped.
+    /// Whether 4,096 or more acknowledgements are queued for [`poll_transmit`](Self::poll_transmit): stop
+    /// reading the websocket until some of them are transmitted. With 8,192 queued, stream data is
+    /// dropped.
     #[must_use]
     pub fn receive_paused(&self) -> bool {
         self.acknowledgements.len() >= PAUSE
@@ -66,5 +66,5 @@ impl Session {
     }
 }
 
-/// An empty queue gives back its memory if it had grown beyond this.
+/// An empty queue with more capacity than this releases its memory.
 const IDLE_CAPACITY: usize = 256;

@@ -1,3 +1,5 @@
+//! Arriving messages in order.
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -5,12 +7,12 @@ use bytes::Bytes;
 
 use crate::wire::{Message, PayloadType};
 
-/// Memory one kept message costs beyond its payload: its place in the tree, which may be half empty,
-/// and what the allocator adds to the payload.
+/// Memory of a held message beyond its payload: its slot in the tree, which may be half empty, and the
+/// allocator's overhead.
 const OVERHEAD: usize = 256;
 const _: () = assert!(2 * (size_of::<StreamData>() + size_of::<u64>()) + 64 <= OVERHEAD);
 
-/// What is kept of a message of stream data.
+/// The part of a stream-data message that is held.
 #[derive(PartialEq, Eq)]
 pub(in crate::session) struct StreamData {
     pub(in crate::session) kind: PayloadType,
@@ -36,7 +38,7 @@ impl fmt::Debug for StreamData {
     }
 }
 
-/// Brings arriving messages into order and says which to acknowledge.
+/// Puts arriving messages in order and decides which to acknowledge.
 #[derive(Debug)]
 pub(in crate::session) struct Inbox {
     expected: u64,
@@ -45,17 +47,17 @@ pub(in crate::session) struct Inbox {
     limit: usize,
 }
 
-/// What became of a message.
+/// What was done with a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::session) enum Arrival {
-    /// It is the expected one: process it, then [`Inbox::next_ready`] until there is none.
+    /// The expected message: process it, then [`Inbox::next_ready`] until `None`.
     InOrder(StreamData),
-    /// Kept until the ones before it arrive. To be acknowledged.
+    /// Held until the missing ones before it arrive. To be acknowledged.
     Ahead,
-    /// Known already. To be acknowledged again: the first acknowledgement may be lost, and the
-    /// agent resends nothing behind a message it believes missing.
+    /// A duplicate. To be acknowledged again: the first acknowledgement may be lost, and the agent
+    /// resends nothing behind a message that it considers missing.
     Duplicate,
-    /// No room. Not to be acknowledged: it comes again.
+    /// No room. Not to be acknowledged, so that the peer resends it.
     Refused,
 }
 
@@ -81,19 +83,19 @@ impl Inbox {
         if self.kept.saturating_add(cost) > self.limit {
             return Arrival::Refused;
         }
-        // Its own memory: a slice would keep all of the buffer that it was read into.
+        // A copy: a slice would keep the whole read buffer alive.
         message.payload = Bytes::copy_from_slice(&message.payload);
         self.kept += cost;
         self.ahead.insert(number, message);
         Arrival::Ahead
     }
 
-    /// What the kept messages cost, at most the limit.
+    /// Memory of the held messages, at most the limit.
     pub(in crate::session) fn kept(&self) -> usize {
         self.kept
     }
 
-    /// The message that became the expected one.
+    /// The next held message, if it is the expected one.
     pub(in crate::session) fn next_ready(&mut self) -> Option<StreamData> {
         let message = self.ahead.remove(&self.expected)?;
         self.kept -= message.payload.len() + OVERHEAD;

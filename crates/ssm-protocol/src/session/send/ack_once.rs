@@ -1,5 +1,5 @@
-//! The strategy for agents before 3.2.1041.0, which acknowledge each message only once, and where it meets
-//! the outbox and the session.
+//! The strategy for agents before 3.2.1041.0, which acknowledge each message only once: its state, then its
+//! hooks in the outbox and in the session.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use crate::session::Session;
 use crate::wire::{MessageId, PAYLOAD_OFFSET, PayloadType};
 
-/// What to conclude about a peer that says nothing when a message arrives again, where a missing
+/// Decides what to conclude about a peer that does not acknowledge duplicates, so that a missing
 /// acknowledgement does not mean a missing message: see [`Inquiry`].
 ///
 /// Until [`enable`](Self::enable), every method answers as for a peer that acknowledges duplicates.
@@ -18,48 +18,48 @@ use crate::wire::{MessageId, PAYLOAD_OFFSET, PayloadType};
 pub(super) struct AckOnce {
     enabled: bool,
     inquiry: Option<Inquiry>,
-    /// Until a message with the number before it is made.
+    /// Until a message with the number before it is created.
     marker: Option<Marker>,
 }
 
-/// A message without payload under the number after the next. Whatever arrives before that number
-/// is used, this message is ahead of it, and acknowledged each time.
+/// A message without payload that has the number after the next. Until the next number is used, it is
+/// ahead of a missing message, and so acknowledged every time it arrives.
 #[derive(Debug, Clone, Copy)]
 struct Marker {
     number: u64,
     sent_at: Instant,
-    /// The peer keeps it until its turn.
+    /// The peer holds it until its turn.
     acknowledged: bool,
 }
 
 /// What an acknowledgement shows during an inquiry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finding {
-    /// Nothing beyond itself.
+    /// Nothing.
     Nothing,
-    /// A message before the question is missing at the peer.
+    /// A message before the question is missing at the peer, or was until now.
     Missing,
-    /// The path works both ways, and takes this long.
+    /// The path works in both directions.
     PathWorks { round_trip: Duration },
-    /// The same, and the peer has processed every message before this number.
+    /// The path works, and the peer has processed every message before this number.
     Processed { before: u64, round_trip: Duration },
 }
 
 impl AckOnce {
-    /// The peer turned out to be such an agent.
+    /// Call when the peer turns out to be such an agent.
     pub(super) fn enable(&mut self) {
         self.enabled = true;
     }
 
-    /// Whether three acknowledgements of later transmissions show that a message is lost. Not once it was
-    /// repeated: where the peer has it and says nothing, every later acknowledgement would send it again.
+    /// Whether acknowledgements of later transmissions show that a message is lost. They do not for one that
+    /// was `repeated`: a peer that has it stays silent, and each later acknowledgement would resend it.
     pub(super) fn later_acks_show_loss(&self, repeated: bool) -> bool {
         !(self.enabled && repeated)
     }
 
-    /// Chooses up to `count` of the overdue messages, given in order as the time of the last
-    /// transmission and the position, to be sent again. They go by age where the oldest number may have
-    /// arrived unknown to us, so that each has its turn.
+    /// Chooses up to `count` overdue messages for retransmission. `overdue` gives the time of the last
+    /// transmission and the position of each, by number. The lowest number may have been processed
+    /// silently, so with such a peer the messages take turns by age.
     pub(super) fn choose_overdue(
         &self,
         overdue: impl Iterator<Item = (Instant, usize)>,
@@ -74,14 +74,14 @@ impl AckOnce {
         all
     }
 
-    /// What the inquiry has sent counts as lost.
+    /// Counts the messages of the current round as lost.
     pub(super) fn restart_round(&mut self) {
         if let Some(inquiry) = &mut self.inquiry {
             inquiry.restart_round();
         }
     }
 
-    /// Every message before `number` is known to be processed: an inquiry about those is over.
+    /// Every message before `number` is processed: ends an inquiry about them.
     pub(super) fn processed_before(&mut self, number: u64) {
         self.inquiry.take_if(|inquiry| inquiry.question() <= number);
     }
@@ -93,7 +93,7 @@ impl AckOnce {
             .is_some_and(|inquiry| inquiry.due().is_some())
     }
 
-    /// What is to be sent now, under this id, and its number. `next` is the number of the next message.
+    /// The message to send now under this id, and its number. `next` is the next unused number.
     fn ask(&mut self, next: u64, id: MessageId, now: Instant) -> Option<(Ask, u64)> {
         let inquiry = self.inquiry.as_mut()?;
         let ask = inquiry.due()?;
@@ -116,7 +116,7 @@ impl AckOnce {
         Some((ask, number))
     }
 
-    /// An acknowledgement arrived.
+    /// Evaluates an acknowledgement.
     fn on_ack(&mut self, number: u64, id: MessageId, now: Instant) -> Finding {
         if let Some(marker) = &mut self.marker {
             marker.acknowledged |= marker.number == number;
@@ -144,28 +144,28 @@ impl AckOnce {
 }
 
 impl Outbox {
-    /// The peer says nothing when a message arrives again: see [`Inquiry`].
+    /// The peer does not acknowledge duplicates.
     pub(in crate::session) fn peer_acknowledges_once(&mut self) {
         self.ack_once.enable();
     }
 
-    /// Whether an inquiry goes on, or is to begin: the oldest message was repeated, and is not
-    /// acknowledged.
+    /// Whether an inquiry has something to send, or is to begin.
     pub(in crate::session) fn inquires(&self) -> bool {
         self.wants_inquiry() || self.ack_once.is_asking()
     }
 
+    /// Whether an inquiry is to begin: the oldest message was retransmitted in vain.
     fn wants_inquiry(&self) -> bool {
         self.ack_once.enabled && self.ack_once.inquiry.is_none() && self.waits_for_repeated()
     }
 
-    /// What the inquiry has sent counts as lost.
+    /// Counts the messages of the current round of the inquiry as lost.
     pub(in crate::session) fn restart_inquiry_round(&mut self) {
         self.ack_once.restart_round();
     }
 
-    /// Evaluates an acknowledgement for an inquiry. Returns how many messages it proves delivered beside
-    /// the one that it names; 0 without an inquiry.
+    /// Evaluates an acknowledgement for the inquiry. Returns the number of messages that it proves processed
+    /// besides the one that it names; 0 without an inquiry.
     pub(in crate::session) fn on_ack_during_inquiry(
         &mut self,
         number: u64,
@@ -189,7 +189,7 @@ impl Outbox {
         }
     }
 
-    /// The marker's number, once the one before it was used: it is the next message.
+    /// The marker's number, once it is the next unused one.
     fn due_marker(&self) -> Option<u64> {
         self.ack_once
             .marker
@@ -197,7 +197,7 @@ impl Outbox {
             .filter(|number| *number == self.next_sequence_number())
     }
 
-    /// The marker becomes a message like any other.
+    /// Makes the marker an ordinary message.
     fn push_marker(&mut self, frame: Bytes, now: Instant) {
         if let Some(marker) = self.ack_once.marker.take() {
             self.push_transmitted(frame, marker.sent_at, marker.acknowledged, now);
@@ -206,7 +206,7 @@ impl Outbox {
 }
 
 impl Session {
-    /// What finds out whether a peer that acknowledges only once has taken a message, if one is in doubt.
+    /// The next message of an inquiry, which begins here if one is due.
     pub(in crate::session) fn poll_inquiry(&mut self, now: Instant) -> Option<Bytes> {
         if self.outbox.wants_inquiry() {
             let question = self.outbox.next_sequence_number();
@@ -228,7 +228,7 @@ impl Session {
         Some(self.without_payload(number, id, now))
     }
 
-    /// Makes the marker a message once its number is the next.
+    /// Makes the marker an ordinary message once its number is the next.
     pub(super) fn push_due_marker(&mut self, now: Instant) {
         if let Some(number) = self.outbox.due_marker() {
             let id = self.message_id();
@@ -237,7 +237,7 @@ impl Session {
         }
     }
 
-    /// The size of no terminal: a port session has no use for one, and its agent ignores it
+    /// A terminal size without a payload. A port session has no terminal, and its agent ignores the message
     /// (`agent/session/plugins/port` of `aws/amazon-ssm-agent` @677437f6).
     fn without_payload(&self, number: u64, id: MessageId, now: Instant) -> Bytes {
         let mut frame = BytesMut::zeroed(PAYLOAD_OFFSET);

@@ -1,41 +1,43 @@
+//! Finding out what a peer has processed that acknowledges each message only once.
+
 use std::time::{Duration, Instant};
 
 use crate::wire::MessageId;
 
-/// Silent rounds in a row after which the peer is believed. See [`Inquiry`] for what they are worth.
+/// Consecutive silent rounds that count as proof. [`Inquiry`] states the odds.
 const ROUNDS: u32 = 16;
-/// How often a round puts its question.
+/// How often each round sends the question.
 const COPIES: u32 = 3;
 
-/// Finds out what a peer has taken that acknowledges each message only once.
+/// Finds out what a peer has processed that acknowledges each message only once.
 ///
-/// Agents before 3.2.1041.0 say nothing when a message arrives that they processed before
+/// Agents before 3.2.1041.0 are silent when a message arrives that they have processed before
 /// (`agent/session/datachannel/datachannel.go` of `aws/amazon-ssm-agent`, changed by @b0e8d778). When
-/// an acknowledgement is lost with its websocket, sending the message again brings no other, and it
-/// would count against the window for ever.
+/// an acknowledgement is lost with its websocket, resending the message does not yield another one, and
+/// the message would count against the window for ever.
 ///
-/// What such an agent does say, by the same file:
+/// What such an agent answers, by the same file:
 ///
 /// | number of the message | answer |
 /// |---|---|
 /// | below the expected one | none |
 /// | the expected one | acknowledged, unless its port does not take it yet |
-/// | above it: something before is missing | acknowledged and kept, every time that it arrives |
+/// | above it: an earlier one is missing | acknowledged and kept, every time it arrives |
 ///
-/// So two messages without a payload, which the port's handler leaves alone, are put behind what is in
-/// doubt: the *question* has the next number, and the *marker* the one after the next. A round sends
-/// the question again, [`COPIES`] times, and then the marker. The marker is always answered, since
-/// nothing was sent under the number before it; that shows that the path works in both directions.
-/// The question is answered if anything before it is missing, and then the doubtful messages go
-/// again. If it is not, the agent expects a higher number, or the question itself and its port is
-/// not ready: either way it has processed everything before the question.
+/// So two messages without a payload, which the port's handler ignores, are placed behind the messages in
+/// doubt: the *question* gets the next number, and the *marker* the one after that. A round sends the
+/// question [`COPIES`] times and then the marker. The marker is always answered, since no message has the
+/// number before it; the answer shows that the path works in both directions. The question is answered if
+/// an earlier message is missing, and then the messages in doubt are resent. If it is not answered, the
+/// agent expects a higher number, or it expects the question and its port is not ready: either way it has
+/// processed everything before the question.
 ///
-/// Silence could also mean that all copies of the question, or their answers, were lost, and the
-/// marker sent after them was not. A websocket loses nothing but at its end, when what is on its way
-/// goes; for a wrong conclusion the agent's websocket would have to end between the question and the
-/// marker [`ROUNDS`] times in a row. On a path that loses every third message in both directions,
-/// which no websocket does, a round deceives with a probability of 0.17, [`ROUNDS`] of them
-/// with one of 10^-12.
+/// Silence could also mean that all copies of the question, or their answers, were lost while the marker,
+/// sent after them, was not. A websocket loses messages only at its end, namely those in flight; for a
+/// wrong conclusion the agent's websocket would have to end between the question and the marker
+/// [`ROUNDS`] times in a row. On a path that loses every third message in both directions, which no
+/// websocket does, one round is misleading with a probability of 0.17, and [`ROUNDS`] in a row with
+/// 10^-12.
 #[derive(Debug)]
 pub(super) struct Inquiry {
     /// The question's number.
@@ -47,12 +49,12 @@ pub(super) struct Inquiry {
 #[derive(Debug, Default)]
 struct Round {
     copies: u32,
-    /// Id of the marker as it was sent in this round, and when.
+    /// The id under which the marker was sent in this round, and when.
     marker: Option<(MessageId, Instant)>,
     answered: bool,
 }
 
-/// What is to be sent next.
+/// The message to send next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
     Question,
@@ -60,7 +62,7 @@ pub(super) enum Ask {
 }
 
 impl Inquiry {
-    /// About everything before `question`, a message that was just made.
+    /// Inquires about everything before `question`, the message that was created last.
     pub(super) fn new(question: u64) -> Self {
         Self {
             question,
@@ -73,7 +75,7 @@ impl Inquiry {
         self.question
     }
 
-    /// What this round still has to send.
+    /// What remains to be sent in this round.
     pub(super) fn due(&self) -> Option<Ask> {
         match self.round {
             Round {
@@ -92,22 +94,22 @@ impl Inquiry {
         self.round.marker = Some((id, now));
     }
 
-    /// No answer came in time, or the websocket that it was to come on is gone. The round proves
-    /// nothing; another one begins. The rounds before it still count: what the peer has taken it has
-    /// taken for good, and where websockets break often none of them sees [`ROUNDS`] rounds.
+    /// No answer came in time, or its websocket is gone: the round proves nothing, and another one begins.
+    /// Earlier rounds still count. What the peer has processed stays processed, and where websockets
+    /// break often, none of them lasts for [`ROUNDS`] rounds.
     pub(super) fn restart_round(&mut self) {
         self.round = Round::default();
     }
 
-    /// The question was acknowledged: for the first time, or because something is missing. Whether
-    /// that is news in this round.
+    /// The question was acknowledged, either for the first time or because a message is missing. Returns
+    /// whether that is the first time in this round.
     pub(super) fn question_acknowledged(&mut self) -> bool {
         self.silent_rounds = 0;
         !std::mem::replace(&mut self.round.answered, true)
     }
 
-    /// Something was acknowledged under this id. If that is the round's marker: its round trip, and
-    /// whether everything before the question counts as processed.
+    /// A message with this id was acknowledged. If it is the marker of this round, returns its round-trip
+    /// time, and whether everything before the question counts as processed.
     pub(super) fn acknowledged(&mut self, id: MessageId, now: Instant) -> Option<(Duration, bool)> {
         let (_, sent_at) = self.round.marker.filter(|(marker, _)| *marker == id)?;
         let round = std::mem::take(&mut self.round);

@@ -1,4 +1,4 @@
-//! The messages that are not acknowledged, and what is counted about them.
+//! The messages that are not acknowledged yet, and the counts and clocks that go with them.
 
 mod recovery;
 
@@ -13,41 +13,43 @@ use super::rtt::Rtt;
 use super::window::{Stamp, Window};
 use crate::config::SessionConfig;
 
-/// Memory for messages that are sent whatever the window: flags, keep-alives, inquiries.
+/// Extra memory for messages that ignore the window: flags, keep-alives, inquiries.
 const HELD_BESIDE: usize = 256 << 10;
-/// With nothing unacknowledged a list that had grown beyond this is given back.
+/// An empty list with more capacity than this releases its memory.
 const IDLE_CAPACITY: usize = 64;
 
-/// Sent messages that are not acknowledged yet, and when to send them again.
+/// Messages that were created and are not acknowledged yet.
 #[derive(Debug)]
 pub(in crate::session) struct Outbox {
-    /// Numbers `first..`; the front one is never acknowledged.
+    /// The messages numbered from `first` on; the front one is never acknowledged.
     entries: VecDeque<Entry>,
     first: u64,
-    /// Next number to be transmitted in order. Reconnecting moves it back to `first`.
+    /// The next number to transmit in order. Reconnecting moves it back to `first`.
     next: u64,
-    /// Numbers to be transmitted out of order, before `next`.
+    /// Numbers below `next` to retransmit.
     resend: VecDeque<u64>,
-    /// Transmissions in the order they were made: what an acknowledgement proves late.
+    /// Transmissions and their message numbers, in order: an acknowledgement shows which are overdue.
     transmissions: VecDeque<(u64, u64)>,
     next_transmission: u64,
+    /// Unacknowledged payload bytes.
     unacknowledged: usize,
     /// Bytes of memory in the frames of `entries`.
     frame_bytes: usize,
-    /// Most bytes of memory for frames and entries.
+    /// Maximum memory for frames and entries, in bytes.
     most_held: usize,
     /// The number after the last message with a payload.
     payload_end: u64,
-    /// Those of them that were transmitted, on this websocket.
+    /// Unacknowledged payload bytes that were transmitted on this websocket.
     in_flight: usize,
-    /// And how many messages.
+    /// The number of messages they are in.
     messages_in_flight: usize,
-    /// Most messages in flight, from a resumption on; each acknowledgement makes room for two.
+    /// Maximum messages in flight after a resumption; each acknowledgement admits one more.
     flight: usize,
     rtt: Rtt,
     window: Window,
+    /// Messages to retransmit at once when overdue.
     burst: usize,
-    /// When an acknowledgement came last: while they come, nothing is overdue.
+    /// When the last acknowledgement arrived: as long as they arrive, nothing is overdue.
     progress_at: Option<Instant>,
     retransmitted: u64,
     pub(super) ack_once: AckOnce,
@@ -58,10 +60,10 @@ struct Entry {
     frame: Bytes,
     bytes: usize,
     acknowledged: bool,
-    /// Waits in `resend`.
+    /// Queued in `resend`.
     queued: bool,
-    /// Transmitted more than once, or on a websocket that is gone: an acknowledgement no longer
-    /// tells which transmission it answers.
+    /// Transmitted more than once, or on a previous websocket: an acknowledgement no longer identifies
+    /// the transmission that it answers.
     repeated: bool,
     last: Option<Transmission>,
 }
@@ -119,7 +121,7 @@ impl Outbox {
         }
     }
 
-    /// The number the next message gets.
+    /// The number of the next message.
     pub(in crate::session) fn next_sequence_number(&self) -> u64 {
         self.first + self.entries.len() as u64
     }
@@ -133,21 +135,21 @@ impl Outbox {
         entry.is_none_or(|entry| entry.is_some_and(|entry| entry.acknowledged))
     }
 
-    /// Until now no acknowledgement could be heard: what is on its way counts from here.
+    /// No acknowledgement could arrive until now: retransmission timeouts start over.
     pub(in crate::session) fn restart_timer(&mut self, now: Instant) {
         self.progress_at = Some(now);
     }
 
-    /// Bytes that may be pushed now.
+    /// Payload bytes that the window admits now.
     pub(in crate::session) fn room(&self) -> usize {
         if self.is_full() {
-            // Tiny messages, or a peer that acknowledges all but the oldest.
+            // Tiny messages, or a peer that acknowledges everything but the oldest.
             return 0;
         }
         self.window.size().saturating_sub(self.unacknowledged)
     }
 
-    /// Whether so much memory is in use that nothing more is taken.
+    /// Whether the memory limit is reached.
     pub(in crate::session) fn is_full(&self) -> bool {
         // The list doubles when it is full.
         let lists = self.entries.len() * size_of::<Entry>() * 2
@@ -168,8 +170,8 @@ impl Outbox {
         self.unacknowledged
     }
 
-    /// Whether the peer has processed every payload. What it acknowledged may still wait for a message
-    /// before it, which need not have a payload itself.
+    /// Whether the peer has processed every payload. An acknowledged message may still wait at the peer for
+    /// an earlier one, even one without a payload.
     pub(in crate::session) fn is_delivered(&self) -> bool {
         self.first >= self.payload_end
     }
@@ -186,7 +188,7 @@ impl Outbox {
         self.rtt.handshake_complete();
     }
 
-    /// Takes the next message; `bytes` is its payload's length.
+    /// Appends the next message; `bytes` is the length of its payload.
     pub(in crate::session) fn push(&mut self, frame: Bytes, bytes: usize) {
         self.unacknowledged += bytes;
         self.frame_bytes += frame.len();
@@ -203,7 +205,7 @@ impl Outbox {
         });
     }
 
-    /// Takes the next message, without payload, that was transmitted before in another way.
+    /// Appends a message without payload that was transmitted already, outside the outbox.
     pub(super) fn push_transmitted(
         &mut self,
         frame: Bytes,
@@ -224,7 +226,7 @@ impl Outbox {
         }
     }
 
-    /// The next message to be transmitted: what was lost first, then what is new.
+    /// The next message to transmit: lost messages first, then new ones.
     pub(in crate::session) fn poll(&mut self, now: Instant) -> Option<Bytes> {
         while let Some(number) = self.resend.pop_front() {
             let bytes = self.unacknowledged_bytes(number);
@@ -245,7 +247,7 @@ impl Outbox {
         None
     }
 
-    /// The oldest message that is not acknowledged, whether it was transmitted before or not.
+    /// Transmits the oldest unacknowledged message, again if need be.
     pub(in crate::session) fn poll_oldest(&mut self, now: Instant) -> Option<Bytes> {
         if self.next == self.first {
             return self.poll(now);
@@ -254,7 +256,7 @@ impl Outbox {
         self.transmit(self.first, self.in_flight - bytes, now)
     }
 
-    /// Whether the oldest message went again, and no answer came.
+    /// Whether the oldest message was retransmitted and is still unacknowledged.
     pub(super) fn waits_for_repeated(&self) -> bool {
         self.first < self.next
             && self
@@ -263,14 +265,14 @@ impl Outbox {
                 .is_some_and(|oldest| oldest.repeated && !oldest.queued)
     }
 
-    /// A message that carries nothing new was acknowledged: nothing is overdue, and more may be on its way.
+    /// An acknowledgement showed that the path works: nothing is overdue, and more may be in flight.
     pub(super) fn path_works(&mut self, round_trip: Duration, now: Instant) {
         self.rtt.sample(round_trip);
         self.progress_at = Some(now);
         self.flight = self.flight.saturating_mul(2);
     }
 
-    /// A message was transmitted again in another way.
+    /// Counts a retransmission that was made outside the outbox.
     pub(super) fn count_retransmission(&mut self) {
         self.retransmitted += 1;
     }
@@ -280,7 +282,7 @@ impl Outbox {
         self.entries.is_empty()
     }
 
-    /// What the message still counts for; 0 once it is acknowledged.
+    /// Payload bytes of a message; 0 once it is acknowledged.
     fn unacknowledged_bytes(&self, number: u64) -> usize {
         index(self.first, number)
             .and_then(|at| self.entries.get(at))
@@ -288,7 +290,7 @@ impl Outbox {
             .map_or(0, |entry| entry.bytes)
     }
 
-    /// `in_flight` counts the other messages.
+    /// `in_flight` is the payload bytes in flight without this message.
     fn transmit(&mut self, number: u64, in_flight: usize, now: Instant) -> Option<Bytes> {
         let entry = self.entries.get_mut(index(self.first, number)?)?;
         entry.queued = false;
@@ -312,8 +314,8 @@ impl Outbox {
         Some(frame)
     }
 
-    /// Drops transmissions that were repeated or acknowledged since, once they are most of the list:
-    /// a peer that acknowledges only what is sent again must not make it grow without end.
+    /// Drops transmissions whose message was retransmitted or acknowledged since, once they dominate the
+    /// list: a peer that acknowledges only retransmissions must not make it grow without limit.
     fn forget_outdated(&mut self) {
         if self.transmissions.len() <= 2 * self.entries.len() + IDLE_CAPACITY {
             return;
@@ -327,7 +329,7 @@ impl Outbox {
         });
     }
 
-    /// A message was acknowledged. Unknown and repeated ones are ignored: `false`.
+    /// Handles an acknowledgement. Returns `false` for one that is unknown or repeated.
     pub(in crate::session) fn acknowledge(&mut self, number: u64, now: Instant) -> bool {
         let Some(entry) = index(self.first, number).and_then(|at| self.entries.get(at)) else {
             return false;
@@ -338,7 +340,7 @@ impl Outbox {
             return false;
         }
 
-        // Karn: after a retransmission nobody knows which one was acknowledged.
+        // Karn: it is unknown which transmission of several was acknowledged.
         let rtt = once.then(|| now.saturating_duration_since(last.at));
         if let Some(rtt) = rtt {
             self.rtt.sample(rtt);
@@ -352,13 +354,13 @@ impl Outbox {
         } else if now.saturating_duration_since(last.at)
             >= self.rtt.smoothed().unwrap_or_default() / 2
         {
-            // Late enough to answer the retransmission: what was lost with it goes now.
+            // Late enough to answer the retransmission, so what was lost with it is sent now.
             self.resend_more_overdue(now);
         }
         true
     }
 
-    /// The peer has this one; `false` if that is no news.
+    /// Marks a message as acknowledged. Returns `false` if it was already, or is unknown.
     fn take(&mut self, number: u64) -> bool {
         let entry = index(self.first, number).and_then(|at| self.entries.get_mut(at));
         let Some(entry) = entry.filter(|entry| !entry.acknowledged) else {
@@ -388,7 +390,7 @@ impl Outbox {
         self.ack_once.processed_before(self.first);
     }
 
-    /// The peer has processed every message before this one. Returns how many of them are news.
+    /// Marks every message before this number as acknowledged. Returns how many were not.
     pub(super) fn take_before(&mut self, number: u64) -> u64 {
         let news = (self.first..number)
             .filter(|number| self.take(*number))
@@ -397,7 +399,7 @@ impl Outbox {
         news as u64
     }
 
-    /// Everything is acknowledged, and so no transmission tells anything any more.
+    /// Releases memory once everything is acknowledged; past transmissions no longer matter then.
     fn give_back(&mut self) {
         self.transmissions.clear();
         if self.entries.capacity() > IDLE_CAPACITY {
@@ -408,7 +410,7 @@ impl Outbox {
         }
     }
 
-    /// Bytes of memory held, without what the allocator adds.
+    /// Bytes of memory held, without the allocator's overhead.
     #[cfg(test)]
     pub(in crate::session) fn held(&self) -> usize {
         let frames: usize = self.entries.iter().map(|entry| entry.frame.len()).sum();

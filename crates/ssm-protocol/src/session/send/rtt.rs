@@ -1,34 +1,36 @@
+//! The round-trip time and the retransmission timeout.
+
 use std::time::Duration;
 
-/// Before the first sample, as both reference peers start.
+/// Timeout before the first sample, as in both reference peers.
 const INITIAL_TIMEOUT: Duration = Duration::from_millis(200);
-/// Both reference peers look for overdue messages every 100 ms.
+/// Minimum timeout: both reference peers look for overdue messages every 100 ms.
 const MIN_TIMEOUT: Duration = Duration::from_millis(100);
-/// The reference peers' floor of the variance term.
+/// Minimum of the variance term, as in both reference peers.
 const GRANULARITY: Duration = Duration::from_millis(10);
-/// Longest wait between two attempts, back-off included. The reference peers stop at 1 s and so
-/// resend everything on paths slower than that.
+/// Maximum timeout, back-off included. The reference peers stop at 1 s, and so resend everything on
+/// slower paths.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The same before the handshake is complete. The agent waits for the response for 15 s: whoever
-/// backs off further has a few attempts instead of fifteen.
+/// Maximum timeout before the handshake is complete. The agent waits 15 s for the response; a longer
+/// back-off would leave a few attempts instead of fifteen.
 const MAX_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Smoothed round-trip time and the retransmission timeout made from it (RFC 6298).
+/// Smoothed round-trip time and the retransmission timeout derived from it (RFC 6298).
 #[derive(Debug, Default)]
 pub(super) struct Rtt {
     smoothed: Option<Duration>,
     variance: Duration,
     backoff: u32,
-    /// The handshake is complete.
+    /// Whether [`MAX_TIMEOUT`] applies: the handshake is complete.
     patient: bool,
 }
 
 impl Rtt {
-    /// Takes the round trip of a message that was transmitted exactly once (Karn's algorithm).
+    /// Adds the round-trip time of a message that was transmitted exactly once (Karn's algorithm).
     ///
-    /// Only such a sample ends the back-off: were an acknowledgement of a retransmitted message
-    /// enough, a path slower than the timeout would retransmit everything and never be measured.
+    /// Only such a sample ends the back-off. If the acknowledgement of a retransmitted message did, a
+    /// path slower than the timeout would retransmit everything and never be measured.
     pub(super) fn sample(&mut self, rtt: Duration) {
         self.backoff = 0;
         let Some(smoothed) = self.smoothed else {
@@ -44,7 +46,7 @@ impl Rtt {
         self.smoothed
     }
 
-    /// How long to wait for an acknowledgement, back-off included.
+    /// The retransmission timeout, back-off included.
     pub(super) fn timeout(&self) -> Duration {
         self.base()
             .saturating_mul(1 << self.backoff.min(8))
@@ -55,7 +57,7 @@ impl Rtt {
             })
     }
 
-    /// As [`timeout`](Self::timeout), without back-off.
+    /// The retransmission timeout without back-off.
     pub(super) fn base(&self) -> Duration {
         match self.smoothed {
             None => INITIAL_TIMEOUT,
@@ -63,17 +65,17 @@ impl Rtt {
         }
     }
 
-    /// An attempt went unanswered: wait twice as long for the next.
+    /// A timeout passed: doubles the next one.
     pub(super) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// Nobody waits with a clock any more.
+    /// The agent's time limit for the handshake no longer applies.
     pub(super) fn handshake_complete(&mut self) {
         self.patient = true;
     }
 
-    /// A new websocket: what went unanswered on the old one says nothing about it.
+    /// On a new websocket, timeouts on the old one do not count.
     pub(super) fn restart(&mut self) {
         self.backoff = 0;
     }

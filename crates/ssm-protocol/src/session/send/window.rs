@@ -1,32 +1,37 @@
+//! The window: how many bytes may be unacknowledged.
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Twice the bandwidth-delay product: the path is full, and at most one product waits in front of
-/// a slow receiver. After the path became faster it doubles the delivery rate every round trip.
+/// The window is twice the bandwidth-delay product: the path is full, and at most one product is queued
+/// in front of a slow receiver. When a path becomes faster, the delivery rate doubles every round trip.
 const GAIN: f64 = 2.0;
-/// The path is full when so many round trips brought no rate so much better than the best before.
+/// The path counts as full after this many round trips without a delivery rate [`STILL_GROWING`] times
+/// the best one before.
 const FULL_ROUNDS: u32 = 2;
 const STILL_GROWING: f64 = 1.25;
-/// How many round trips a measured delivery rate is believed. The window keeps the path full, so
-/// each of them measures it; a few more, and a receiver that became slow would be flooded for long.
+/// Round trips for which a measured delivery rate is valid. The window keeps the path full, so each of
+/// them measures it; with more, a receiver that becomes slow would be flooded for long.
 const RATE_ROUNDS: u64 = 3;
-/// How long the smallest round trip is believed before it is measured again with a short queue.
+/// How long the minimum round-trip time is valid before it is measured again with a short queue (BBR's
+/// ProbeRTT).
 const MIN_RTT_AGE: Duration = Duration::from_secs(10);
-/// Round trips below this are scheduling and batching, not distance: both ends on one machine, an
-/// upload stops for them all the time with less. What it costs, up to twice as long a queue, matters
-/// to nobody but those for whom [`Window::favour_latency`] is called. As long do acknowledgements that
-/// arrive together count as having taken at least.
+/// Minimum round-trip time assumed. Shorter ones are scheduling and batching rather than distance; with
+/// both ends on one machine, a smaller value would stall an upload all the time. It costs a queue of up
+/// to twice this length, which matters only to the callers of [`Window::favour_latency`]. It is also the
+/// minimum time that a batch of acknowledgements counts as having taken.
 const GRANULARITY: Duration = Duration::from_millis(5);
-/// For how long that holds: whoever types on pays the long queue once.
+/// How long [`Window::favour_latency`] applies. A keystroke each 10 s meets the long queue only once.
 const FAVOUR: Duration = Duration::from_secs(10);
-/// Share of the window left after a round with a loss, its floor, and what a clean round gives back.
+/// Factor applied to the window after a round trip with a loss, its minimum, and its increase after each
+/// round trip without.
 const LOSS_CUT: f64 = 0.85;
 const LOSS_FLOOR: f64 = 0.7;
 const LOSS_REGAIN: f64 = 0.05;
 
-/// How many bytes may be unacknowledged, clocked by the acknowledgements.
+/// The limit of unacknowledged bytes, clocked by the acknowledgements.
 ///
-/// The wire has no flow control, but the agent acknowledges a message only after its destination
+/// The protocol has no flow control, but the agent acknowledges a message only after its destination
 /// took it, so the rate of acknowledgements is the rate of the whole path. The window is
 /// [`GAIN`] × the best recent delivery rate × the smallest recent round trip (the model of BBR,
 /// draft-ietf-ccwg-bbr, without its pacing).
@@ -38,36 +43,36 @@ pub(super) struct Window {
     cap: usize,
     delivered: u64,
     delivered_at: Instant,
-    /// When the message was sent whose acknowledgement came last.
+    /// The latest time at which an acknowledged message was sent.
     acked_sent_at: Instant,
     round: u64,
     round_ends_at: u64,
-    /// Best delivery rates in bytes a second by round, falling.
+    /// Best delivery rates by round, in bytes per second, decreasing.
     rates: VecDeque<(u64, f64)>,
     min_rtt: Option<(Duration, Instant)>,
     probe: Option<Probe>,
     start: Option<Start>,
-    /// Somebody waits behind what is in flight, until then.
+    /// Until when latency counts more than throughput.
     favoured_until: Option<Instant>,
     loss: f64,
     lost_in_round: bool,
     timed_out: bool,
-    /// What all of this comes to: asked for more often than it changes.
+    /// The resulting window: it is read more often than it changes.
     size: usize,
 }
 
-/// The path was never full yet. The acknowledgements of a flight come one after the other as fast
-/// as the path takes messages, so already the first flight tells how many the next may be: a packet
-/// train. Doubling alone would take seven round trips to where the real agent is busy over 25 ms.
+/// The path has never been full (BBR's Startup). The acknowledgements of a flight arrive at the rate at
+/// which the path takes messages, so the first flight already measures it: a packet train. Doubling
+/// alone would take seven round trips to keep the real agent busy over 25 ms.
 #[derive(Debug, Default)]
 struct Start {
     best: f64,
     rounds_without_growth: u32,
-    /// When the round's first acknowledgement came, and what had been delivered with it.
+    /// When the first acknowledgement of the round arrived, and the bytes delivered by then.
     train: Option<(Instant, u64)>,
 }
 
-/// The smallest round trip is being measured anew, over one round of messages that met no queue.
+/// A new measurement of the minimum round-trip time, over one round of messages that met no queue.
 #[derive(Debug, Default)]
 struct Probe {
     best: Option<Duration>,
@@ -82,13 +87,13 @@ pub(super) struct Stamp {
     acked_sent_at: Instant,
     sent_at: Instant,
     in_flight: usize,
-    /// Too little is sent to fill the path: the rate measured may be lower than the path's.
+    /// Too little is in flight to fill the path, so the measured rate may be below the path's.
     limited: bool,
 }
 
 impl Window {
-    /// A window below two messages of `max_payload` could never be filled; otherwise the cap wins
-    /// over the floor, since it bounds memory.
+    /// `cap` and `floor` are raised to two messages of `max_payload`, since a smaller window could never be
+    /// filled; above that `cap` wins over `floor`, since it bounds memory.
     pub(super) fn new(max_payload: usize, floor: usize, cap: usize, now: Instant) -> Self {
         let least = max_payload.saturating_mul(2);
         let cap = cap.max(least);
@@ -114,13 +119,13 @@ impl Window {
         }
     }
 
-    /// Most bytes that may be unacknowledged now.
+    /// Maximum unacknowledged bytes at present.
     pub(super) fn size(&self) -> usize {
         debug_assert_eq!(self.size, self.measure(), "every change ends with `resize`");
         self.size
     }
 
-    /// To be called after anything changed.
+    /// To be called after every change.
     fn resize(&mut self) {
         self.size = self.measure();
     }
@@ -133,7 +138,7 @@ impl Window {
             return self.short();
         }
         let (granularity, floor) = match self.favoured_until {
-            // Four messages: with fewer, no three acknowledgements after a lost one would tell of it.
+            // Four messages: with fewer, three later acknowledgements could not reveal a loss.
             Some(_) => (Duration::ZERO, self.floor.min(self.least.saturating_mul(2))),
             None => (GRANULARITY, self.floor),
         };
@@ -153,28 +158,27 @@ impl Window {
         rate * min_rtt.max(granularity).as_secs_f64()
     }
 
-    /// Somebody who sends little waits behind what is in flight: no more of it for a while than
-    /// the distance needs, not even the floor.
+    /// Interactive data is queued behind a bulk upload: for a while, sizes the window by the distance alone,
+    /// even below the floor.
     pub(super) fn favour_latency(&mut self, now: Instant) {
         self.favoured_until = now.checked_add(FAVOUR);
         self.resize();
     }
 
-    /// So few bytes unacknowledged that none waits in a queue, even when the round trip is
-    /// believed to be twice what it is. By the latest rate: by a better one of old a queue would
-    /// remain, and pass for distance.
+    /// A window so small that nothing is queued, even if the assumed round-trip time is twice the real one.
+    /// It uses the latest rate: an older, better one would leave a queue that passes for distance.
     fn short(&self) -> usize {
         let latest = self.rates.back().map_or(0.0, |(_, rate)| *rate);
         ((self.product(latest, Duration::ZERO) / 2.0) as usize).clamp(self.least, self.cap)
     }
 
-    /// A message is being sent while `in_flight` bytes (itself not counted) are unacknowledged.
+    /// A message is sent while `in_flight` bytes, without its own, are unacknowledged.
     pub(super) fn on_sent(&mut self, now: Instant, in_flight: usize) -> Stamp {
         if self.favoured_until.take_if(|until| *until <= now).is_some() {
             self.resize();
         }
         if in_flight == 0 {
-            // Idle time is not the path's fault, and no queue needs to run dry after it.
+            // Idle time says nothing about the path, and leaves no queue to drain.
             if let Some((_, at)) = &mut self.min_rtt
                 && now.saturating_duration_since(self.delivered_at) > MIN_RTT_AGE
             {
@@ -193,7 +197,7 @@ impl Window {
         }
     }
 
-    /// A message of `bytes` was acknowledged. `rtt` only when it was transmitted exactly once.
+    /// A message of `bytes` was acknowledged. `rtt` is given if it was transmitted exactly once.
     pub(super) fn on_ack(
         &mut self,
         now: Instant,
@@ -216,7 +220,7 @@ impl Window {
         self.resize();
     }
 
-    /// A message was found missing by later acknowledgements.
+    /// Later acknowledgements showed that a message is lost.
     pub(super) fn on_loss(&mut self) {
         if !self.lost_in_round {
             self.lost_in_round = true;
@@ -225,7 +229,7 @@ impl Window {
         }
     }
 
-    /// Nothing was acknowledged for a whole retransmission timeout.
+    /// A whole retransmission timeout passed without an acknowledgement.
     pub(super) fn on_timeout(&mut self) {
         self.timed_out = true;
         self.resize();
@@ -265,7 +269,7 @@ impl Window {
         let short = self.short();
         let probe = self.probe.get_or_insert_default();
         if in_flight > short {
-            return; // It waited in the queue that the probe lets run dry.
+            return; // It was behind the queue that the probe is draining.
         }
         let best = probe.best.map_or(rtt, |best| best.min(rtt));
         probe.best = Some(best);
@@ -275,7 +279,7 @@ impl Window {
         }
     }
 
-    /// What was delivered since the round began, in the time that took.
+    /// Measures the rate since the round began.
     fn observe_train(&mut self, now: Instant, limited: bool) {
         let Some((began, delivered)) = self.start.as_ref().and_then(|start| start.train) else {
             return;
@@ -287,7 +291,7 @@ impl Window {
         );
     }
 
-    /// What was delivered while a message was on its way and its acknowledgement on the way back.
+    /// Measures the rate over the round trip of one message.
     fn observe_round_trip(&mut self, now: Instant, stamp: Stamp) {
         let acking = now.saturating_duration_since(stamp.delivered_at);
         let sending = stamp.sent_at.saturating_duration_since(stamp.acked_sent_at);

@@ -1,22 +1,22 @@
-//! When messages are sent again: after later acknowledgements, after a timeout, on a new websocket.
+//! Retransmission: after later acknowledgements, after a timeout, and on a new websocket.
 
 use std::time::{Duration, Instant};
 
 use super::{Outbox, index};
 
-/// How many transmissions later an acknowledged one must be for a hole to count as lost (RFC 9002,
-/// section 6.1.1).
+/// A transmission counts as lost once one made this many later is acknowledged (RFC 9002, section
+/// 6.1.1).
 const LATER_ACKNOWLEDGEMENTS: u64 = 3;
-/// Messages in flight on a resumed websocket before the first acknowledgement. The path may break
-/// each websocket after a few messages: with a full window on its way, all of which is lost then,
-/// nothing would ever be acknowledged. With fewer than four, no three later ones would show a hole.
+/// Messages in flight on a resumed websocket before the first acknowledgement. Some paths break every
+/// websocket after a few messages: a full window would then be lost each time, and nothing would ever
+/// be acknowledged. With fewer than four, three later ones could not reveal a loss.
 const FIRST_FLIGHT: usize = 4;
-/// Most messages resent at once after a timeout.
+/// Maximum messages resent at once after a timeout.
 const MAX_BURST: usize = 64;
 
 impl Outbox {
-    /// Every transmission made three or more before an acknowledged one is lost if its message is
-    /// still unacknowledged and was not transmitted again since.
+    /// Queues what is lost: a message is if it is unacknowledged and its last transmission was made
+    /// [`LATER_ACKNOWLEDGEMENTS`] or more before an acknowledged one.
     pub(super) fn find_lost(&mut self, acknowledged: u64) {
         while let Some((transmission, number)) = self.transmissions.front().copied() {
             let entry = index(self.first, number).and_then(|at| self.entries.get_mut(at));
@@ -37,18 +37,18 @@ impl Outbox {
         }
     }
 
-    /// When the oldest message is to be sent again; `None` while it still waits to be transmitted.
+    /// When to retransmit the oldest message; `None` while it waits for its transmission.
     pub(in crate::session) fn deadline(&self) -> Option<Instant> {
         let oldest = self.entries.front()?;
         if oldest.queued || self.next == self.first {
             return None;
         }
-        // RFC 6298, rule 5.3: an acknowledgement starts the timer anew.
+        // RFC 6298, rule 5.3: an acknowledgement restarts the timer.
         let since = self.progress_at.max(Some(oldest.last?.at))?;
         Some(since + self.rtt.timeout())
     }
 
-    /// Sends the oldest message again when it is overdue.
+    /// Retransmits the oldest message when it is overdue.
     pub(in crate::session) fn handle_timeout(&mut self, now: Instant) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -59,8 +59,7 @@ impl Outbox {
         self.window.on_timeout();
     }
 
-    /// Sends again what is older than `timeout`: one message, and twice as many each time that one
-    /// of them was acknowledged.
+    /// Queues up to `burst` messages whose last transmission is older than `timeout`.
     fn resend_overdue(&mut self, now: Instant, timeout: Duration) {
         let sent = usize::try_from(self.next - self.first).unwrap_or(usize::MAX);
         let waiting = self.entries.iter().take(sent).enumerate();
@@ -77,15 +76,14 @@ impl Outbox {
         }
     }
 
-    /// One of the messages sent again was acknowledged: what was lost with it goes now, twice as many at a
-    /// time.
+    /// A retransmitted message was acknowledged: doubles the burst, and queues what was lost with it.
     pub(in crate::session::send) fn resend_more_overdue(&mut self, now: Instant) {
         self.burst = (self.burst * 2).min(MAX_BURST);
         self.resend_overdue(now, self.rtt.base());
     }
 
-    /// A new websocket: everything unacknowledged goes again, in order, the first few messages until
-    /// one of them is acknowledged.
+    /// On a new websocket: retransmits everything unacknowledged in order, beginning with
+    /// [`FIRST_FLIGHT`] messages.
     pub(in crate::session) fn resend_all(&mut self) {
         if self.next > 0 {
             self.flight = FIRST_FLIGHT;
