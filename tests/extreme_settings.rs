@@ -139,7 +139,7 @@ async fn no_duration_in_an_mfa_provider_panics() {
     for at in [Duration::ZERO, Duration::from_secs(900), Duration::MAX] {
         let builder = || {
             MfaProvider::builder()
-                .base(Credentials::new(&id, &secret, None, None, "test"))
+                .source_credentials(Credentials::new(&id, &secret, None, None, "test"))
                 .sts_config(&config(&sandbox))
                 .serial(sandbox.mfa_serial().parse().expect("a serial number"))
                 .store(MemoryStore::new())

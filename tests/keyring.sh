@@ -24,11 +24,11 @@ keyring_tests() {
 
 # Asked for by its whole name, a test that was renamed would be no test, and pass.
 one() {
-  tee "$home/log" < <(keyring_tests --ignored --nocapture --exact "store::keyring::tests::$1" 2>&1)
+  tee "$home/log" < <(keyring_tests --ignored --nocapture --exact "cache::keyring::tests::$1" 2>&1)
   grep -q '1 passed; 0 failed' "$home/log"
 }
 
-keyring_tests store::keyring
+keyring_tests cache::keyring
 
 echo "GNOME Keyring:"
 export home
@@ -37,7 +37,7 @@ CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup}
   XDG_DATA_HOME=$home/data XDG_RUNTIME_DIR=$home dbus-run-session -- bash -euo pipefail -c '
     mkdir -p "$XDG_DATA_HOME"
     gnome-keyring-daemon --unlock --components=secrets <<<password >/dev/null
-    one the_systems_own_keyring_keeps_sessions'
+    one system_keyring_keeps_sessions'
 
 echo "no D-Bus:"
-DBUS_SESSION_BUS_ADDRESS=unix:path=$home/none one a_system_without_a_keyring_has_files
+DBUS_SESSION_BUS_ADDRESS=unix:path=$home/none one system_without_a_keyring_uses_files

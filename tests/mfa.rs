@@ -233,7 +233,7 @@ async fn session_credentials_are_refused_before_any_prompt() {
     soon("the login", first.login()).await.expect("good");
     let second = MfaProvider::builder()
         .sts_config(&config(&sandbox))
-        .base(first)
+        .source_credentials(first)
         .serial(sandbox.mfa_serial().parse().expect("a serial"))
         .code_source(StaticCode::new("123456".parse().expect("six digits")))
         .store(MemoryStore::new())
@@ -242,7 +242,10 @@ async fn session_credentials_are_refused_before_any_prompt() {
     let error = soon("the failure", second.login())
         .await
         .expect_err("a session's already");
-    assert!(matches!(error, MfaError::BaseIsTemporary { .. }), "{error}");
+    assert!(
+        matches!(error, MfaError::SourceIsTemporary { .. }),
+        "{error}"
+    );
     assert_eq!(sandbox.request_count("GetSessionToken"), 1);
 }
 

@@ -384,7 +384,7 @@ def says_what_to_do_without_a_terminal(stack):
     program = place.run(MFA, "login", "--profile", "taro", terminal=False)
     code, out, err = program.ends()
     assert code == 1 and out == "", (code, out)
-    for way in ["--mfa-code", "SSM_TUNNEL_MFA_CODE", "mfa_process", "SSM_TUNNEL_ASKPASS", "mfa -- login"]:
+    for way in ["--mfa-code", "SSM_TUNNEL_MFA_CODE", "mfa_process", "SSM_TUNNEL_ASKPASS", "mfa login"]:
         assert way in err, (way, err)
     assert place.requests() == []
     place.quiet(MFA, "login", "--profile", "taro", env={"SSM_TUNNEL_MFA_CODE": place.code()})

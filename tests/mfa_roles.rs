@@ -291,13 +291,16 @@ async fn temporary_credentials_use_a_code_for_roles_only() {
     let role = || {
         account
             .provider()
-            .base(base.clone())
+            .source_credentials(base.clone())
             .role(RoleSpec::new(DEV))
     };
     let info = logged_in(&built(role())).await;
     assert_eq!(info.kind, SessionKind::RoleWithCode);
     let error = refused(&built(role().strategy(Strategy::Session))).await;
-    assert!(matches!(error, MfaError::BaseIsTemporary { .. }), "{error}");
+    assert!(
+        matches!(error, MfaError::SourceIsTemporary { .. }),
+        "{error}"
+    );
     assert_eq!(account.calls().0, 1);
 }
 

@@ -203,7 +203,7 @@ async fn another_program() {
             let (id, secret) = (variable("KEY"), variable("SECRET"));
             MfaProvider::builder()
                 .sts_config(&config)
-                .base(Credentials::new(id, secret, None, None, "test"))
+                .source_credentials(Credentials::new(id, secret, None, None, "test"))
                 .serial(variable("SERIAL").parse().expect("a serial"))
         }
     };

@@ -1,3 +1,5 @@
+//! Builds a provider. What a setter sets does not depend on when it is called.
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -5,44 +7,43 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::region::Region;
 use aws_types::sdk_config::{SharedTimeSource, TimeSource};
-use ssm_aws::{AwsConfig, Settings};
+use ssm_aws::AwsConfig;
 
 use crate::cache::file::FileStore;
 use crate::cache::memory::MemoryStore;
+use crate::cache::session_cache::SessionCache;
 use crate::cache::store::SessionStore;
-use crate::code::chain::Standard;
+use crate::code::chain::StandardOrder;
 use crate::code::mfa_code::MfaCode;
 use crate::code::source::MfaCodeSource;
 use crate::code::terminal::TerminalPrompt;
 use crate::error::MfaError;
-use crate::login::run::{Inner, State};
-use crate::profile;
+use crate::login::run::{Login, State};
+use crate::profile::{self, Resolved};
 use crate::provider::MfaProvider;
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
-use crate::settings::Interaction;
-use crate::settings::{NamedBy, Strategy};
+use crate::settings::{Device, Interaction, NamedBy, Settings, Strategy};
 use crate::sts::Sts;
 
 /// Settings of an [`MfaProvider`].
 #[must_use = "nothing is made until `build` is called"]
 #[derive(Default)]
 pub struct MfaProviderBuilder {
+    /// What the profile says; the fields below take precedence.
+    profile: Resolved,
     config: Option<SdkConfig>,
-    base: Option<SharedCredentialsProvider>,
-    profile: Option<String>,
-    region: Option<Region>,
-    serial: Option<(MfaSerial, NamedBy)>,
+    source_credentials: Option<SharedCredentialsProvider>,
+    serial: Option<MfaSerial>,
+    /// After the profile's.
     roles: Vec<RoleSpec>,
     strategy: Strategy,
-    duration: Option<Duration>,
-    mfa_process: Option<String>,
-    passed_over: Option<String>,
+    session_duration: Option<Duration>,
     code: Option<MfaCode>,
     #[cfg(feature = "totp")]
     totp: Option<crate::Totp>,
     terminal: TerminalPrompt,
-    source: Option<Arc<dyn MfaCodeSource>>,
+    code_source: Option<Arc<dyn MfaCodeSource>>,
     store: Option<Arc<dyn SessionStore>>,
     interaction: Interaction,
     prompt_timeout: Option<Duration>,
@@ -50,8 +51,6 @@ pub struct MfaProviderBuilder {
     clock: Option<SharedTimeSource>,
     #[cfg(feature = "cli-cache")]
     cli_cache: crate::CliCache,
-    #[cfg(feature = "cli-cache")]
-    cli_key: Option<String>,
 }
 
 impl std::fmt::Debug for MfaProviderBuilder {
@@ -65,83 +64,68 @@ impl std::fmt::Debug for MfaProviderBuilder {
 }
 
 impl MfaProviderBuilder {
-    /// What a profile of the AWS configuration says: keys, roles, device, region and
-    /// `mfa_process`. `base` gives the rest, as [`sts_config`](Self::sts_config) does. What is set
-    /// afterwards goes before the profile. See the crate's documentation for the profile's keys.
+    /// Keys, roles, device, region and `mfa_process` of a profile of the AWS configuration; the
+    /// crate's documentation lists the profile's keys. `base` gives the rest, as
+    /// [`sts_config`](Self::sts_config) does. The builder's own settings take precedence over the
+    /// profile's.
     ///
-    /// Without a name: AWS_PROFILE, or `default`; but keys in the environment go before those, as
-    /// in every AWS tool.
+    /// Without a name: AWS_PROFILE, or `default`; but keys in the environment take precedence over
+    /// those, as in every AWS tool.
     ///
     /// # Errors
     /// When the configuration cannot be read, or the profile cannot be used.
     pub async fn from_profile(name: Option<&str>, base: &SdkConfig) -> Result<Self, MfaError> {
         let aws = profile::load(name).await?;
-        let mut builder = Self::of(aws.settings())?.sts_config(base);
-        builder.base = profile::base(&aws, name.is_some());
-        Ok(builder)
+        Ok(Self {
+            profile: profile::resolve(aws.settings())?,
+            source_credentials: profile::source_credentials(&aws, name.is_some()),
+            config: Some(base.clone()),
+            ..Self::default()
+        })
     }
 
-    /// The same of a configuration that is read already: its files are not read again, and its
-    /// credentials not fetched again.
+    /// Like [`from_profile`](Self::from_profile), but from a configuration that is loaded already:
+    /// neither its files are read again nor its credentials fetched again.
     ///
     /// # Errors
     /// When the profile cannot be used.
     pub fn from_aws(aws: &AwsConfig) -> Result<Self, MfaError> {
-        let mut builder = Self::of(aws.settings())?.sts_config(aws.sdk_config());
-        builder.base = Some(aws.source_credentials().clone());
-        Ok(builder)
-    }
-
-    fn of(settings: &Settings) -> Result<Self, MfaError> {
-        let found = profile::resolve(settings)?;
         Ok(Self {
-            profile: found.name,
-            region: found.region.map(Region::new),
-            serial: found.serial,
-            roles: found.roles,
-            mfa_process: found.mfa_process,
-            passed_over: found.passed_over,
-            #[cfg(feature = "cli-cache")]
-            cli_key: found.cli_key,
+            profile: profile::resolve(aws.settings())?,
+            source_credentials: Some(aws.source_credentials().clone()),
+            config: Some(aws.sdk_config().clone()),
             ..Self::default()
         })
     }
 
     /// Region, endpoint and transport of STS, and the long-term keys unless
-    /// [`base`](Self::base) gives others. Required.
+    /// [`source_credentials`](Self::source_credentials) gives others. Required.
     ///
-    /// Of its timeouts the operation timeout holds, for each call of STS and IAM. Default: 30 s for an
-    /// attempt.
+    /// Of its timeouts, the operation timeout applies to each call of STS and IAM. An attempt may
+    /// take 30 s.
     pub fn sts_config(mut self, config: &SdkConfig) -> Self {
         self.config = Some(config.clone());
         self
     }
 
-    /// What everything begins with: the long-term keys of the IAM user. Default: those of
-    /// [`sts_config`](Self::sts_config).
-    pub fn base(mut self, credentials: impl ProvideCredentials + 'static) -> Self {
-        self.base = Some(SharedCredentialsProvider::new(credentials));
+    /// The credentials that every login begins with: the long-term keys of the IAM user. Default:
+    /// the profile's, or those of [`sts_config`](Self::sts_config).
+    pub fn source_credentials(mut self, credentials: impl ProvideCredentials + 'static) -> Self {
+        self.source_credentials = Some(SharedCredentialsProvider::new(credentials));
         self
     }
 
-    /// The user's MFA device. Without one there is no code, and a role is taken on without MFA.
+    /// The user's MFA device. Default: the profile's. Without a device no code is asked for, and a
+    /// role is assumed without MFA.
     pub fn serial(mut self, serial: MfaSerial) -> Self {
-        self.serial = Some((serial, NamedBy::Role));
-        #[cfg(feature = "cli-cache")]
-        {
-            self.cli_key = None; // the CLI would not use this device
-        }
+        self.serial = Some(serial);
         self
     }
 
-    /// A role to take on, instead of the user's own session. Called again: a role to take on from
-    /// there.
+    /// A role to assume instead of using the user's own session. Each further call adds a role that
+    /// is assumed from the one before, the first of them from the profile's last role.
     pub fn role(mut self, role: RoleSpec) -> Self {
         self.roles.push(role);
-        #[cfg(feature = "cli-cache")]
-        {
-            self.cli_key = None; // the CLI would not take on this role
-        }
         self
     }
 
@@ -151,38 +135,38 @@ impl MfaProviderBuilder {
         self
     }
 
-    /// How long an MFA session lasts: 15 minutes to 36 hours. Default 12 hours.
+    /// Lifetime of an MFA session: 15 minutes to 36 hours. Default 12 hours.
     pub fn session_duration(mut self, duration: Duration) -> Self {
-        self.duration = Some(duration);
+        self.session_duration = Some(duration);
         self
     }
 
-    /// A code that is there already, such as one of the command line. It is good for one request;
-    /// for the next, the sources after it are asked.
+    /// A code that is known already, for instance from the command line. It serves one request;
+    /// after that, the sources that follow it are asked.
     pub fn code(mut self, code: MfaCode) -> Self {
         self.code = Some(code);
         self
     }
 
-    /// Makes codes on this machine, when the profile has no `mfa_process`.
+    /// Computes codes on this machine, if the profile has no `mfa_process`.
     #[cfg(feature = "totp")]
     pub fn totp(mut self, totp: crate::Totp) -> Self {
         self.totp = Some(totp);
         self
     }
 
-    /// How the terminal is asked on.
+    /// How the prompt on the terminal behaves.
     pub fn terminal(mut self, prompt: TerminalPrompt) -> Self {
         self.terminal = prompt;
         self
     }
 
-    /// Where codes come from. Default: [`code`](Self::code), the environment variable
-    /// `SSM_TUNNEL_MFA_CODE` (for one request), the profile's `mfa_process`, `totp` (with that
-    /// feature), the terminal, the program of `SSM_TUNNEL_ASKPASS` or `SSH_ASKPASS`; the first that
-    /// has a code gives it.
+    /// Where codes come from. Default: the first that has one of [`code`](Self::code), the
+    /// environment variable `SSM_TUNNEL_MFA_CODE` (for one request), the profile's `mfa_process`,
+    /// `totp` (with that feature), the terminal, and the program named by `SSM_TUNNEL_ASKPASS` or
+    /// `SSH_ASKPASS`.
     pub fn code_source(mut self, source: impl MfaCodeSource) -> Self {
-        self.source = Some(Arc::new(source));
+        self.code_source = Some(Arc::new(source));
         self
     }
 
@@ -198,13 +182,13 @@ impl MfaProviderBuilder {
         self
     }
 
-    /// How long a code is waited for. Default 3 minutes.
+    /// Time allowed for entering a code. Default 3 minutes.
     pub fn prompt_timeout(mut self, timeout: Duration) -> Self {
         self.prompt_timeout = Some(timeout);
         self
     }
 
-    /// How often a person is asked after wrong codes. Default 3.
+    /// Number of codes that a person may try. Default 3, at least 1.
     pub fn max_attempts(mut self, attempts: u32) -> Self {
         self.max_attempts = Some(attempts);
         self
@@ -221,111 +205,127 @@ impl MfaProviderBuilder {
         self
     }
 
-    /// The clock that expirations go by. Default: that of [`sts_config`](Self::sts_config), or the
-    /// system's.
+    /// The clock that expirations are compared with. Default: that of
+    /// [`sts_config`](Self::sts_config), or the system's.
     pub fn clock(mut self, clock: impl TimeSource + 'static) -> Self {
         self.clock = Some(SharedTimeSource::new(clock));
         self
     }
 
-    /// The provider; nothing is asked or called yet.
+    /// The provider. Nothing is asked for or sent yet.
     ///
     /// # Errors
-    /// When a required setting is missing or one cannot work.
+    /// When a required setting is missing, or a setting is invalid.
     pub fn build(self) -> Result<MfaProvider, MfaError> {
-        let (config, base) = self.base_settings()?;
-        let duration = self.duration.unwrap_or(Duration::from_secs(43_200));
-        // AWS STS API Reference, GetSessionToken, `DurationSeconds`.
-        if !(900..=129_600).contains(&duration.as_secs()) {
-            return Err(MfaError::Settings(format!(
-                "an MFA session lasts 900 to 129600 seconds (15 minutes to 36 hours), not {}",
-                duration.as_secs()
-            )));
-        }
-        for role in &self.roles {
-            role.check()?;
-        }
-        if self.strategy == Strategy::Direct && self.roles.is_empty() {
-            return Err(MfaError::Settings(
-                "the strategy Direct spends the code on a role, and there is none".to_owned(),
-            ));
-        }
-        let clock = self
-            .clock
-            .or_else(|| config.time_source())
-            .unwrap_or_default();
-        let source = match self.source {
+        let (_, sts, clock) = self.calls()?;
+        let settings = self.settings()?;
+        #[cfg(feature = "cli-cache")]
+        let cli_cache = self.cli_cache_entry(&sts, &settings.roles);
+        let codes = match self.code_source {
             Some(source) => source,
             None => Arc::new(
-                Standard {
+                StandardOrder {
                     code: self.code,
-                    profile: self.profile.clone(),
-                    mfa_process: self.mfa_process,
+                    profile: self.profile.name,
+                    mfa_process: self.profile.mfa_process,
                     #[cfg(feature = "totp")]
                     totp: self.totp,
                     terminal: self.terminal,
                 }
-                .source()?,
+                .chain()?,
             ),
         };
-        let sts = Sts::new(&config, base, self.profile.clone(), clock.clone())?;
-        // The CLI's key forgets the endpoint: what AWS issued would be sent to any other, and what
-        // another issued would be taken for AWS's.
-        #[cfg(feature = "cli-cache")]
-        let cli = match (self.cli_key, self.roles.as_slice()) {
-            (Some(key), [role]) if sts.endpoint().is_none() => {
-                crate::cache::cli_cache::Place::new(self.cli_cache, key, role.clone())
-            }
-            _ => None,
-        };
-        Ok(MfaProvider::new(Inner {
-            #[cfg(feature = "cli-cache")]
-            cli,
+        Ok(MfaProvider::new(Login {
+            settings,
             sts,
-            profile: self.profile,
-            region: self.region,
-            serial: self.serial,
-            passed_over: self.passed_over,
-            roles: self.roles,
-            strategy: self.strategy,
-            duration,
-            source,
-            store: self.store.unwrap_or_else(standard_store),
-            interaction: self.interaction,
-            prompt_timeout: self.prompt_timeout.unwrap_or(Duration::from_secs(180)),
-            max_attempts: self.max_attempts.unwrap_or(3).max(1),
+            codes,
+            cache: SessionCache::new(self.store.unwrap_or_else(standard_store)),
+            #[cfg(feature = "cli-cache")]
+            cli_cache,
             clock,
             state: Mutex::new(State::default()),
         }))
     }
 
-    /// How AWS is called, and with which keys.
-    fn base_settings(&self) -> Result<(SdkConfig, SharedCredentialsProvider), MfaError> {
+    fn settings(&self) -> Result<Settings, MfaError> {
+        let session_duration = self.session_duration.unwrap_or(Duration::from_secs(43_200));
+        // AWS STS API Reference, GetSessionToken, `DurationSeconds`.
+        if !(900..=129_600).contains(&session_duration.as_secs()) {
+            return Err(MfaError::Settings(format!(
+                "an MFA session lasts 900 to 129600 seconds (15 minutes to 36 hours), not {}",
+                session_duration.as_secs()
+            )));
+        }
+        let roles = [self.profile.roles.as_slice(), &self.roles].concat();
+        for role in &roles {
+            role.check()?;
+        }
+        if self.strategy == Strategy::Direct && roles.is_empty() {
+            return Err(MfaError::Settings(
+                "Strategy::Direct spends the code on a role, but no role is set".to_owned(),
+            ));
+        }
+        let named_here = self.serial.clone().map(|serial| Device {
+            serial,
+            named_by: NamedBy::Role,
+        });
+        Ok(Settings {
+            profile: self.profile.name.clone(),
+            region: self.profile.region.clone().map(Region::new),
+            device: named_here.or_else(|| self.profile.device.clone()),
+            passed_over: self.profile.passed_over.clone(),
+            roles,
+            strategy: self.strategy,
+            session_duration,
+            interaction: self.interaction,
+            prompt_timeout: self.prompt_timeout.unwrap_or(Duration::from_secs(180)),
+            max_attempts: self.max_attempts.unwrap_or(3).max(1),
+        })
+    }
+
+    /// The CLI's cache does not record the endpoint: what AWS issued would be sent to any other, and
+    /// what another issued would be taken for AWS's. And the CLI uses neither a device nor a role
+    /// that was set here.
+    #[cfg(feature = "cli-cache")]
+    fn cli_cache_entry(
+        &self,
+        sts: &Sts,
+        roles: &[RoleSpec],
+    ) -> Option<crate::cache::aws_cli::entry::CliCacheEntry> {
+        let of_profile = self.serial.is_none() && self.roles.is_empty();
+        let key = self.profile.cli_key.clone().filter(|_| of_profile)?;
+        match roles {
+            [role] if sts.endpoint().is_none() => {
+                crate::cache::aws_cli::entry::CliCacheEntry::new(self.cli_cache, key, role.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// How AWS is called, with the settings that there are so far.
+    pub(crate) fn calls(&self) -> Result<(SdkConfig, Sts, SharedTimeSource), MfaError> {
         let mut config = self.config.clone().ok_or_else(|| {
             MfaError::Settings("the MFA provider has no STS configuration".to_owned())
         })?;
         if config.region().is_none() {
-            config = config.into_builder().region(self.region.clone()).build();
+            let region = self.profile.region.clone().map(Region::new);
+            config = config.into_builder().region(region).build();
         }
-        let base = self.base.clone().or_else(|| config.credentials_provider());
-        let base = base.ok_or_else(|| MfaError::NoBase("none are configured".to_owned()))?;
-        Ok((config, base))
-    }
-
-    /// For calls ahead of the provider.
-    #[cfg(feature = "discover")]
-    pub(crate) fn calls(&self) -> Result<(SdkConfig, Sts, SharedTimeSource), MfaError> {
-        let (config, base) = self.base_settings()?;
+        let source = self.source_credentials.clone();
+        let source = source.or_else(|| config.credentials_provider());
+        let source = source
+            .ok_or_else(|| MfaError::NoSourceCredentials("none are configured".to_owned()))?;
         let clock = self.clock.clone().or_else(|| config.time_source());
         let clock = clock.unwrap_or_default();
-        let sts = Sts::new(&config, base, self.profile.clone(), clock.clone())?;
+        let profile = self.profile.name.clone();
+        let sts = Sts::new(&config, source, profile, clock.clone())?;
         Ok((config, sts, clock))
     }
 
-    /// Tells the person whom codes are asked of.
+    /// Shows a notice where codes are asked for.
     #[cfg(feature = "discover")]
     pub(crate) fn notice(&self, text: &str) {
-        match &self.source {
+        match &self.code_source {
             Some(source) => source.notice(text),
             None => self.terminal.notice(text),
         }
@@ -351,7 +351,7 @@ mod tests {
 
     /// The name of the AWS CLI's session is the same at every endpoint.
     #[test]
-    fn the_aws_clis_cache_is_for_awss_own_endpoints() {
+    fn aws_cli_cache_is_unused_with_a_custom_endpoint() {
         let shares = |endpoint: Option<&str>| {
             let mut config = SdkConfig::builder()
                 .behavior_version(BehaviorVersion::v2026_01_12())
@@ -359,16 +359,16 @@ mod tests {
             config.set_endpoint_url(endpoint.map(str::to_owned));
             let mut builder = MfaProviderBuilder::default()
                 .sts_config(&config.build())
-                .base(Credentials::new(
+                .source_credentials(Credentials::new(
                     "AKIAEXAMPLE",
                     "secret",
                     None,
                     None,
                     "test",
                 ))
-                .role(RoleSpec::new("arn:aws:iam::123456789012:role/dev"))
                 .cli_cache(crate::CliCache::ReadWrite);
-            builder.cli_key = Some("key".to_owned());
+            builder.profile.cli_key = Some("key".to_owned());
+            builder.profile.roles = vec![RoleSpec::new("arn:aws:iam::123456789012:role/dev")];
             let provider = builder.build().expect("complete");
             provider.shares_with_cli()
         };

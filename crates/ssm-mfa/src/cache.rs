@@ -1,10 +1,8 @@
 //! Where sessions are kept between logins and between programs.
 
+#[cfg(feature = "cli-cache")]
+pub(crate) mod aws_cli;
 pub(crate) mod cache_key;
-#[cfg(feature = "cli-cache")]
-pub(crate) mod cli_cache;
-#[cfg(feature = "cli-cache")]
-pub(crate) mod cli_session;
 pub(crate) mod file;
 mod format;
 #[cfg(feature = "keyring")]

@@ -1,4 +1,4 @@
-//! Which MFA device a user has, when nobody named it.
+//! Finds a user's MFA device when none is configured.
 
 mod iam;
 
@@ -13,32 +13,32 @@ use iam::Answer;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Devices {
-    /// Those that have codes; or, when [`guessed`](Self::guessed), the one that there may be.
+    /// Devices that show codes; or, if [`guessed`](Self::guessed), the one that may exist.
     pub usable: Vec<MfaSerial>,
     /// Passkeys and security keys, which do not work with STS.
     pub security_keys: Vec<String>,
-    /// The user may not list devices. The one in [`usable`](Self::usable) has the user's own name:
-    /// many accounts name devices so, but nobody said that it exists.
+    /// The user may not list devices. The one in [`usable`](Self::usable) is named like the user, as in
+    /// many accounts, but may not exist.
     pub guessed: bool,
 }
 
 impl MfaProviderBuilder {
-    /// Asks IAM for the devices of the user that the keys belong to: iam:ListMFADevices, which AWS's
-    /// sample policies allow without MFA. When that is denied, the device is guessed from the user's
-    /// name, which STS tells.
+    /// Asks IAM for the devices of the user that the source credentials belong to:
+    /// iam:ListMFADevices, which AWS's sample policies allow without MFA. If that is denied, the
+    /// device is guessed from the user's name, which STS reports.
     ///
     /// # Errors
-    /// When there are no keys, or neither IAM nor STS tells.
+    /// When there are no source credentials, or neither IAM nor STS gives an answer.
     pub async fn find_devices(&self) -> Result<Devices, MfaError> {
         let (config, sts, clock) = self.calls()?;
-        let keys = sts.base().await?.credentials;
+        let keys = sts.source_credentials().await?.credentials;
         match iam::list_mfa_devices(&config, clock.now(), &keys).await? {
             Answer::Serials(serials) => Ok(sort(serials)),
             Answer::Denied(message) => {
-                let user = sts.who(&keys).await;
+                let user = sts.caller_arn(&keys).await;
                 let guess = user.as_deref().and_then(named_as);
                 let guess = guess.ok_or_else(|| {
-                    MfaError::Devices(format!("IAM does not let it list them: {message}"))
+                    MfaError::Devices(format!("IAM denies listing them: {message}"))
                 })?;
                 Ok(Devices {
                     usable: vec![guess],
@@ -49,11 +49,12 @@ impl MfaProviderBuilder {
         }
     }
 
-    /// With the device that [`find_devices`](Self::find_devices) finds. The terminal says which one
-    /// it is, and that it is a guess where it is one; with several, it asks.
+    /// Sets the device that [`find_devices`](Self::find_devices) finds with the settings made so far.
+    /// The terminal shows which one it is, and whether it is a guess; if there are several, it asks.
     ///
     /// # Errors
-    /// When there is none that has codes, nobody to ask, or the answer is none of them.
+    /// When no device shows codes, there is no terminal to ask on, or the answer is not one of the
+    /// devices.
     pub async fn find_serial(self) -> Result<Self, MfaError> {
         let devices = self.find_devices().await?;
         let serial = match devices.usable.as_slice() {
@@ -68,10 +69,10 @@ impl MfaProviderBuilder {
         tracing::info!(%serial, guessed = devices.guessed, "MFA device");
         self.notice(&if devices.guessed {
             format!(
-                "You may not list your MFA devices. A GUESS from your user name: {serial}. If it is another, name it."
+                "You may not list your MFA devices. A GUESS from your user name: {serial}. If it is wrong, set the device."
             )
         } else {
-            format!("Your MFA device is {serial}; as mfa_serial in the profile it is found at once.")
+            format!("Your MFA device is {serial}; set as mfa_serial in the profile, it need not be looked up.")
         });
         Ok(self.serial(serial))
     }
@@ -92,7 +93,7 @@ fn none(security_keys: &[String]) -> MfaError {
 fn unchosen(devices: &[MfaSerial]) -> MfaError {
     let names: Vec<&str> = devices.iter().map(MfaSerial::as_str).collect();
     MfaError::Devices(format!(
-        "there are several, and no terminal to ask which one on: {}",
+        "there are several, and no terminal to ask which one to use: {}",
         names.join(", ")
     ))
 }
@@ -107,7 +108,7 @@ fn sort(serials: Vec<String>) -> Devices {
         match serial.parse::<MfaSerial>() {
             Ok(serial) => devices.usable.push(serial),
             Err(InvalidSerial::SecurityKey { serial }) => devices.security_keys.push(serial),
-            Err(error) => tracing::warn!(%error, "IAM lists a device that STS cannot take"),
+            Err(error) => tracing::warn!(%error, "IAM lists a device that STS does not accept"),
         }
     }
     devices
@@ -125,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_guess_is_of_the_users_partition_and_leaves_the_path_out() {
+    fn guessed_device_has_the_users_partition_and_no_path() {
         let guess = |user| named_as(user).map(|serial| serial.to_string());
         assert_eq!(
             guess("arn:aws-cn:iam::123456789012:user/division/team/taro").as_deref(),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_with_codes_are_told_from_those_without() {
+    fn devices_with_codes_are_separated_from_security_keys() {
         let key = "arn:aws:iam::123456789012:u2f/user/taro/key";
         let virtual_device = "arn:aws-us-gov:iam::123456789012:mfa/taro";
         let serials = ["GAHT12345678", key, virtual_device, "not a serial"];
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_without_a_device_is_told_what_to_do() {
+    fn missing_device_error_says_what_to_do() {
         let text = none(&["arn:aws:iam::1:u2f/user/t/x".to_owned()]).to_string();
         assert!(text.contains("passkey") && text.contains("TOTP"), "{text}");
         assert!(none(&[]).to_string().contains("add a virtual (TOTP)"));

@@ -1,21 +1,23 @@
+//! Why there are no credentials.
+
 use std::fmt;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
+use crate::cache::store::StoreError;
 use crate::code::source::CodeError;
 use crate::serial::{InvalidSerial, MfaSerial};
 use crate::time::rfc3339;
 
-/// Why there are no credentials, and what to do next. No secret is in it.
+/// Why there are no credentials, and what to do next. It contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MfaError {
-    /// The serial number cannot be used.
+    /// The serial number is invalid.
     #[error(transparent)]
     Serial(#[from] InvalidSerial),
-    /// The settings cannot work.
+    /// A setting is missing or invalid.
     #[error("{0}")]
     Settings(String),
     /// No region is configured.
@@ -24,7 +26,7 @@ pub enum MfaError {
     /// A profile of the AWS configuration cannot be used.
     #[error("profile {profile}: {}{problem}", setting(.key, .value))]
     Profile {
-        /// Its name.
+        /// Name of the profile.
         profile: String,
         /// The key that is wrong.
         key: Option<&'static str>,
@@ -41,7 +43,7 @@ pub enum MfaError {
     InvalidCode {
         /// How many codes were tried.
         attempts: u32,
-        /// How far this machine's clock is from AWS's, where that is a lot.
+        /// Offset of this machine's clock from AWS's, if it is more than 30 s.
         skew: Option<Duration>,
         /// The call.
         context: Box<CallContext>,
@@ -55,19 +57,19 @@ pub enum MfaError {
         serial: MfaSerial,
     },
     /// The device does not belong to the keys' user.
-    #[error("{} is not an MFA device of {}: mfa_serial must belong to the very IAM user whose keys are used; list that user's devices with `cargo run --example mfa -- --list-devices` or `aws iam list-mfa-devices`, or in the IAM console under Security credentials{context}", device(.context), owner(.caller, .access_key_id))]
+    #[error("{} is not an MFA device of {}: mfa_serial must belong to the IAM user whose keys are used; `aws iam list-mfa-devices`, or Security credentials in the IAM console, lists the devices of that user{context}", device(.context), owner(.caller, .access_key_id))]
     WrongDevice {
-        /// ARN of the user that the keys belong to, where STS told.
+        /// ARN of the user that the keys belong to, if STS reported it.
         caller: Option<String>,
-        /// The key, shortened.
+        /// Last characters of the access key id.
         access_key_id: String,
         /// The call.
         context: Box<CallContext>,
     },
-    /// The user's device cannot be found (feature `discover`).
+    /// Discovery found no device of the user (feature `discover`).
     #[error("the MFA device cannot be found: {0}; name it (mfa_serial)")]
     Devices(String),
-    /// The role wants MFA, and no device is configured.
+    /// The role demands MFA, but no device is configured.
     #[error("STS denied {role}: {message}; the role may demand MFA: add `mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE` to {}{context}", section(.context))]
     MfaRequired {
         /// The role.
@@ -77,11 +79,11 @@ pub enum MfaError {
         /// The call.
         context: Box<CallContext>,
     },
-    /// The keys are those of a session already.
+    /// The source credentials are temporary, but an MFA session takes long-term keys.
     #[error(
-        "the credentials are those of a session already, and an MFA session takes the long-term keys of an IAM user: AWS_SESSION_TOKEN is set, or the profile is a session's; unset it, choose the profile that has the keys, or use a role{context}"
+        "the credentials belong to a session already, but an MFA session takes the long-term keys of an IAM user: AWS_SESSION_TOKEN is set, or the profile holds a session; unset it, choose the profile that has the keys, or use a role{context}"
     )]
-    BaseIsTemporary {
+    SourceIsTemporary {
         /// The call.
         context: Box<CallContext>,
     },
@@ -90,7 +92,7 @@ pub enum MfaError {
     DurationTooLong {
         /// The duration asked for.
         asked: Duration,
-        /// The most that is allowed, where that is known.
+        /// The maximum, if known.
         max: Option<Duration>,
         /// What AWS said.
         message: String,
@@ -100,7 +102,7 @@ pub enum MfaError {
     /// AWS does not know the key, or its secret is wrong.
     #[error("AWS does not accept the access key {access_key_id}: {message}; check the keys of {}{context}", section(.context))]
     BadAccessKey {
-        /// The key, shortened.
+        /// Last characters of the access key id.
         access_key_id: String,
         /// What AWS said.
         message: String,
@@ -112,14 +114,14 @@ pub enum MfaError {
     ClockSkew {
         /// The time here.
         local: SystemTime,
-        /// The time at AWS, where it told.
+        /// The time at AWS, if known.
         server: Option<SystemTime>,
         /// What AWS said.
         message: String,
         /// The call.
         context: Box<CallContext>,
     },
-    /// STS is off in the region.
+    /// STS is not active in the region.
     #[error(
         "STS is not active in this region: {message}; activate it in the account settings, or use another region{context}"
     )]
@@ -131,7 +133,7 @@ pub enum MfaError {
     },
     /// Any other denial.
     #[error(
-        "STS denied it: {message}; see what the role's trust policy and the user's own policies allow{context}"
+        "STS denied the request: {message}; check the role's trust policy and the user's own policies{context}"
     )]
     Denied {
         /// What AWS said.
@@ -140,14 +142,14 @@ pub enum MfaError {
         context: Box<CallContext>,
     },
     /// Too many calls.
-    #[error("STS is throttling: try again in a while{}{context}", fate(.code))]
+    #[error("STS is throttling requests: try again later{}{context}", fate(.code))]
     Throttled {
         /// What became of the code.
         code: CodeFate,
         /// The call.
         context: Box<CallContext>,
     },
-    /// STS cannot be reached, or did not answer properly.
+    /// STS cannot be reached, or its answer is unusable.
     #[error("no answer from STS: {reason}{}{context}", fate(.code))]
     Network {
         /// What went wrong.
@@ -157,7 +159,7 @@ pub enum MfaError {
         /// The call.
         context: Box<CallContext>,
     },
-    /// Any other answer.
+    /// Any other error that STS reported.
     #[error("STS answered {code}: {message}{context}")]
     Service {
         /// The error code.
@@ -167,12 +169,12 @@ pub enum MfaError {
         /// The call.
         context: Box<CallContext>,
     },
-    /// There are no credentials to begin with.
+    /// There are no source credentials.
     #[error(
         "no AWS credentials to begin with; name a profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: {0}"
     )]
-    NoBase(String),
-    /// Asking is not allowed here, and there is no session.
+    NoSourceCredentials(String),
+    /// It takes a code, but none may be asked for here.
     #[error("an MFA login is required{}: log in first, where a code can be asked for", for_profile(.profile))]
     LoginRequired {
         /// The profile.
@@ -180,82 +182,77 @@ pub enum MfaError {
         /// The device.
         serial: MfaSerial,
     },
-    /// There is nobody to ask for the code.
+    /// There is no terminal to ask for the code.
     #[error(
-        "there is no terminal to ask for the MFA code of {serial} on: give it by --mfa-code or SSM_TUNNEL_MFA_CODE, set mfa_process in the profile or SSM_TUNNEL_ASKPASS, or log in from a terminal first (`cargo run --example mfa -- login`)"
+        "no terminal to ask for the MFA code of {serial}: give the code in SSM_TUNNEL_MFA_CODE, set mfa_process in the profile or SSM_TUNNEL_ASKPASS, or log in from a terminal first"
     )]
     NoTerminal {
         /// The device.
         serial: MfaSerial,
     },
-    /// Nobody answered.
-    #[error("nobody entered the MFA code of {serial} within {}: try again when the device is at hand", seconds(.after))]
+    /// No code was entered in time.
+    #[error("no MFA code of {serial} was entered within {}: try again with the device at hand", seconds(.after))]
     PromptTimeout {
         /// The device.
         serial: MfaSerial,
         /// The limit that passed.
         after: Duration,
     },
-    /// The person does not want to.
+    /// The user cancelled the prompt.
     #[error("the MFA prompt was cancelled")]
     Cancelled,
-    /// The source of codes has none.
+    /// The code source gave no code.
     #[error(transparent)]
     Code(CodeError),
-    /// The store of sessions failed where that cannot be passed over.
-    #[error("the session store failed at {}: {problem}", .path.display())]
-    Store {
-        /// The file or directory.
-        path: PathBuf,
-        /// What went wrong.
-        problem: String,
-    },
+    /// The session store failed where that cannot be ignored.
+    #[error("the session store failed at {0}")]
+    Store(#[from] StoreError),
     /// The AWS SDK panicked.
     #[error(
         "the AWS SDK failed with {given}: {reason}; check the region, the endpoint and the keys for characters that do not belong there"
     )]
     Sdk {
-        /// What it was given.
+        /// The settings it was called with.
         given: String,
-        /// What it panicked with.
+        /// The panic's message.
         reason: String,
     },
-    /// The task that logs in ended with its runtime.
-    #[error("the login was interrupted: its runtime ended")]
+    /// The login's task was dropped together with its tokio runtime.
+    #[error("the login was interrupted: its tokio runtime shut down")]
     Interrupted,
 }
 
-/// The call that failed: for whom, where, and AWS's name for it.
+/// The call that failed.
 ///
-/// Its text is ` (profile dev, MFA device arn:…, STS at us-east-1, request 1a2b)`, or what of it is
-/// known.
+/// Its text is ` (profile dev, MFA device arn:…, STS at us-east-1, request 1a2b)`, without the parts
+/// that are unknown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CallContext {
-    /// The profile that the credentials are for.
+    /// The profile that the login is for.
     pub profile: Option<String>,
     /// The MFA device.
     pub serial: Option<MfaSerial>,
     /// Region or URL of STS.
-    pub endpoint: String,
-    /// For AWS support.
+    pub endpoint: Option<String>,
+    /// The request id, for AWS support.
     pub request_id: Option<String>,
 }
 
-/// What became of the code that a failed call had.
+/// Whether the code of a failed call can still be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodeFate {
-    /// The call had none.
+    /// The call carried no code.
     NotInvolved,
-    /// It never left this machine, so it is as good as before.
+    /// The code never left this machine and is still good.
     NotSent,
-    /// The request may have arrived, and with it the code.
+    /// The request may have arrived: AWS may not accept the code again.
     MaybeUsed,
 }
 
 impl MfaError {
-    /// Whether the same may succeed later without anything being changed.
+    /// Whether the same login may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Throttled { .. } | Self::Network { .. })
     }
@@ -282,7 +279,7 @@ impl fmt::Display for CallContext {
             self.serial
                 .as_ref()
                 .map(|serial| format!("MFA device {serial}")),
-            (!self.endpoint.is_empty()).then(|| format!("STS at {}", self.endpoint)),
+            self.endpoint.as_ref().map(|at| format!("STS at {at}")),
             self.request_id.as_ref().map(|id| format!("request {id}")),
         ];
         let known: Vec<String> = known.into_iter().flatten().collect();
@@ -304,7 +301,7 @@ fn setting(key: &Option<&'static str>, value: &Option<String>) -> String {
 fn skewed(skew: &Option<Duration>) -> String {
     skew.map(|skew| {
         format!(
-            "; this machine's clock is {} s off AWS's, which alone can make every code wrong",
+            "; this machine's clock is {} s off AWS's, which alone can make every code invalid",
             skew.as_secs()
         )
     })
@@ -360,6 +357,6 @@ fn fate(code: &CodeFate) -> &'static str {
     match code {
         CodeFate::NotInvolved => "",
         CodeFate::NotSent => "; the code was not sent",
-        CodeFate::MaybeUsed => "; the code may be used up: wait for the next one",
+        CodeFate::MaybeUsed => "; the code may have been used: wait for the next one",
     }
 }

@@ -1,5 +1,5 @@
 //! What a profile of the AWS configuration asks for. `ssm-aws` reads the files and follows the chain
-//! of profiles; here its roles and devices are checked and put in MFA's terms.
+//! of profiles; this file checks its roles and devices, and finds the device to use.
 
 use aws_credential_types::provider::SharedCredentialsProvider;
 use ssm_aws::{AwsConfig, ConfigError, Role, Settings, Source};
@@ -7,35 +7,38 @@ use ssm_aws::{AwsConfig, ConfigError, Role, Settings, Source};
 use crate::error::MfaError;
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
-use crate::settings::NamedBy;
+use crate::settings::{Device, NamedBy};
 
-/// What there is to do for a profile.
-#[derive(Debug)]
+/// What a profile asks for.
+#[derive(Debug, Default)]
 pub(crate) struct Resolved {
-    /// The profile, unless the credentials are the environment's.
+    /// Name of the profile, unless the credentials are the environment's.
     pub(crate) name: Option<String>,
     pub(crate) region: Option<String>,
-    pub(crate) serial: Option<(MfaSerial, NamedBy)>,
+    pub(crate) device: Option<Device>,
     /// In the order in which they are assumed.
     pub(crate) roles: Vec<RoleSpec>,
     pub(crate) mfa_process: Option<String>,
-    /// The profile whose device or role the environment's keys go before.
+    /// The profile whose device or role is not used, because keys in the environment take precedence.
     pub(crate) passed_over: Option<String>,
-    /// The AWS CLI's name for the role's session, if the CLI would start the same one and no other
-    /// profile's under that name.
+    /// The key of the role's session in the AWS CLI's cache, if the CLI would start the same session,
+    /// and no other profile's under that key.
     #[cfg(feature = "cli-cache")]
     pub(crate) cli_key: Option<String>,
 }
 
-/// Reads the configuration, for a profile by name or the one that the environment names.
+/// Reads the configuration for this profile, or for the one that the environment selects.
 pub(crate) async fn load(name: Option<&str>) -> Result<AwsConfig, MfaError> {
     let loader = ssm_aws::Loader::new().profile(name);
     loader.load().await.map_err(refused)
 }
 
-/// What the chain begins with; `None` when nothing is configured, or only what the program's own
-/// configuration has too.
-pub(crate) fn base(aws: &AwsConfig, by_name: bool) -> Option<SharedCredentialsProvider> {
+/// The credentials that the chain of roles begins with; `None` if nothing is configured, or only what
+/// the program's own configuration has too.
+pub(crate) fn source_credentials(
+    aws: &AwsConfig,
+    by_name: bool,
+) -> Option<SharedCredentialsProvider> {
     let settings = aws.settings();
     let keys = matches!(
         settings.source(),
@@ -45,8 +48,10 @@ pub(crate) fn base(aws: &AwsConfig, by_name: bool) -> Option<SharedCredentialsPr
     own.then(|| aws.source_credentials().clone())
 }
 
+/// What the profile of these settings asks for.
+///
 /// # Errors
-/// When a role or device can never work.
+/// When a role or device is invalid.
 pub(crate) fn resolve(settings: &Settings) -> Result<Resolved, MfaError> {
     let from_env = match settings.environment_mfa_serial() {
         Some(serial) => Some(serial.trim().parse::<MfaSerial>()?),
@@ -65,16 +70,17 @@ pub(crate) fn resolve(settings: &Settings) -> Result<Resolved, MfaError> {
         (Some(profile), Some(text)) => Some(serial_of(profile, text)?),
         _ => None,
     };
-    // The device that is used is that of the profile next to the keys whose user it belongs to.
+    // The profile next to the keys names the device, which belongs to the keys' user.
     let of_role = serials.first().cloned().flatten();
     let of_source = of_source.or_else(|| serials.iter().flatten().next().cloned());
-    let serial = match (of_role, of_source, from_env) {
+    let named = match (of_role, of_source, from_env) {
         (Some(serial), _, _) => Some((serial, NamedBy::Role)),
         (None, Some(serial), _) => Some((serial, NamedBy::Source)),
         (None, None, Some(serial)) if roles.is_empty() => Some((serial, NamedBy::Source)),
         (None, None, Some(serial)) => Some((serial, NamedBy::Role)),
         (None, None, None) => None,
     };
+    let device = named.map(|(serial, named_by)| Device { serial, named_by });
     let passed_over = settings.passed_over();
     let of_environment = matches!(settings.source(), Source::Environment(_)) && roles.is_empty();
     Ok(Resolved {
@@ -83,7 +89,7 @@ pub(crate) fn resolve(settings: &Settings) -> Result<Resolved, MfaError> {
             .filter(|_| !of_environment)
             .map(str::to_owned),
         region: settings.region().map(str::to_owned),
-        serial,
+        device,
         mfa_process: settings.mfa_process().map(str::to_owned),
         passed_over: passed_over.map(|over| over.profile.clone()),
         #[cfg(feature = "cli-cache")]
@@ -129,8 +135,8 @@ fn serial_of(profile: &str, text: &str) -> Result<MfaSerial, MfaError> {
         })
 }
 
-/// The CLI keeps the sessions of roles that are assumed with a code. Two profiles with different
-/// keys can have the same name for theirs; which one it is, the name does not say.
+/// The CLI caches the sessions of roles that are assumed with a code. Two profiles with different
+/// credentials can share a key, which does not tell whose session it is.
 #[cfg(feature = "cli-cache")]
 fn cli_key(
     settings: &Settings,
@@ -147,10 +153,10 @@ fn cli_key(
         );
         return None;
     }
-    Some(crate::cache::cli_cache::key(role, Some(serial)))
+    Some(crate::cache::aws_cli::entry::key(role, Some(serial)))
 }
 
-/// A problem of one profile stays one; the rest is about the files or the environment.
+/// A problem of one profile remains one; the rest concerns the files or the environment.
 pub(crate) fn refused(error: ConfigError) -> MfaError {
     match error {
         ConfigError::Profile {

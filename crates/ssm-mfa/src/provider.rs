@@ -1,3 +1,5 @@
+//! The provider of credentials under MFA.
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +13,15 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 
 use crate::builder::MfaProviderBuilder;
 use crate::error::MfaError;
-use crate::login::run::Inner;
-use crate::login::single_flight::Flight;
+use crate::login::run::Login;
+use crate::login::single_flight::SingleFlight;
 use crate::session::{MARGIN, Session, SessionInfo, SessionKind};
 use crate::settings::{Interaction, LoginRequest};
 
 /// Less than this left at login is worth a warning.
 const SOON: Duration = Duration::from_secs(600);
-/// How often it is looked whether another program logged in, and whether the clock was set.
-const GLANCE: Duration = Duration::from_secs(60);
+/// Interval of checks whether another program logged in, or the clock was set.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Credentials under MFA: one prompt, however many callers, programs and roles.
 ///
@@ -28,6 +30,11 @@ const GLANCE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct MfaProvider {
     inner: Arc<Inner>,
+}
+
+struct Inner {
+    login: Login,
+    flight: SingleFlight<LoginRequest, Result<Session, MfaError>>,
 }
 
 impl MfaProvider {
@@ -48,11 +55,11 @@ impl MfaProvider {
 
     #[cfg(all(test, feature = "cli-cache"))]
     pub(crate) fn shares_with_cli(&self) -> bool {
-        self.inner.cli.is_some()
+        self.inner.login.cli_cache.is_some()
     }
 
-    /// The same of a configuration that is read already, as [`MfaProviderBuilder::from_aws`] takes
-    /// it.
+    /// Like [`from_profile`](Self::from_profile), but from a configuration that is loaded already;
+    /// see [`MfaProviderBuilder::from_aws`].
     ///
     /// # Errors
     /// When the profile cannot be used.
@@ -60,14 +67,17 @@ impl MfaProvider {
         MfaProviderBuilder::from_aws(aws)?.build()
     }
 
-    pub(crate) fn new(inner: Inner) -> Self {
+    pub(crate) fn new(login: Login) -> Self {
         Self {
-            inner: Arc::new(inner),
+            inner: Arc::new(Inner {
+                login,
+                flight: SingleFlight::new(),
+            }),
         }
     }
 
-    /// Makes sure that there are credentials, asking for a code if there are none with more than
-    /// five minutes left.
+    /// Makes sure that there are credentials, asking for a code if none have more than five minutes
+    /// left.
     ///
     /// # Errors
     /// Why there are none.
@@ -75,89 +85,77 @@ impl MfaProvider {
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn login(&self) -> Result<SessionInfo, MfaError> {
+        let login = &self.inner.login;
         let request = LoginRequest {
-            may_prompt: self.inner.interaction != Interaction::Never,
+            may_prompt: login.settings.interaction != Interaction::Never,
             force_new: false,
         };
-        let info = self.inner.told(&self.session(request).await?);
+        let info = login.info(&self.session(request).await?);
         if let Some(needed) = info.code_needed {
-            let left = needed.duration_since(self.inner.now()).unwrap_or_default();
+            let left = needed.duration_since(login.now()).unwrap_or_default();
             if left < SOON {
                 let secs = left.as_secs();
                 tracing::warn!(secs, "the MFA session ends soon");
                 let text = format!("the MFA session ends in {} min", secs.div_ceil(60));
-                self.inner.source.notice(&text);
+                login.codes.notice(&text);
             }
         }
         Ok(info)
     }
 
-    /// Starts a new session whatever there is, asking for a code.
+    /// Asks for a code and starts a new session, even though there may be a usable one.
     ///
     /// # Errors
-    /// Why there is none; the old session stays then.
+    /// Why there is no new one; the old session stays.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub async fn renew(&self) -> Result<SessionInfo, MfaError> {
+        let login = &self.inner.login;
         let request = LoginRequest {
-            may_prompt: self.inner.interaction != Interaction::Never,
+            may_prompt: login.settings.interaction != Interaction::Never,
             force_new: true,
         };
-        Ok(self.inner.told(&Flight::fly(&self.inner, request).await?))
+        Ok(login.info(&self.share(request).await?))
     }
 
-    /// The session there is, here or in the store, if any; never asks, never calls STS.
+    /// The session in memory or in the store, if any. It never asks and never calls STS.
     ///
     /// # Errors
-    /// When the credentials to begin with are not to be had: the store goes by them.
+    /// When the source credentials cannot be had: they decide which session of the store it is.
     pub async fn peek(&self) -> Result<Option<SessionInfo>, MfaError> {
-        let now = self.inner.now();
-        if let Some(session) = self.usable() {
-            return Ok(Some(self.inner.told(&session)));
-        }
-        if self.inner.serial.is_some() {
-            let base = self.inner.sts.base().await?;
-            let identity = self.inner.identity(&base);
-            if let Some(found) = self.inner.find(&identity).await {
-                return Ok(Some(self.inner.told(&found)));
-            }
-        }
-        let last = self.inner.lock().session.clone();
-        Ok(last
-            .filter(|last| last.is_valid(now))
-            .map(|last| self.inner.told(&last)))
+        let login = &self.inner.login;
+        let session = match self.usable() {
+            Some(session) => Some(session),
+            None => login.find_cached().await?,
+        };
+        let last = || {
+            let last = login.current();
+            last.filter(|last| last.is_valid(login.now()))
+        };
+        Ok(session.or_else(last).map(|session| login.info(&session)))
     }
 
-    /// Forgets the session, here and in the store. AWS accepts it until it expires all the same:
-    /// there is no call that ends one.
+    /// Forgets the session, in memory and in the store. AWS goes on accepting it until it expires:
+    /// no call ends a session.
     ///
     /// # Errors
-    /// When something stays in the store.
+    /// When a session stays in the store.
     pub async fn logout(&self) -> Result<(), MfaError> {
-        let base = self.inner.sts.base().await?;
-        let identity = self.inner.identity(&base);
-        self.inner.clear();
-        let keeper = self.inner.cache();
-        for key in self.inner.keys(&identity) {
-            keeper.remove(key).await.map_err(|error| MfaError::Store {
-                path: error.path,
-                problem: error.problem,
-            })?;
-        }
-        Ok(())
+        self.inner.login.forget_all().await
     }
 
-    /// Waits until a code is going to be needed within `ahead`: time to tell whoever relies on the
-    /// credentials, such as a tunnel that could not be resumed afterwards. A login elsewhere on
-    /// this machine counts. It waits for ever when no code is ever needed.
+    /// Waits until a code will be needed within `ahead`: time to warn those who rely on the
+    /// credentials, such as a tunnel that could not be resumed afterwards. A login by another
+    /// program on this machine counts. It waits forever if no code will ever be needed.
     pub async fn code_needed_within(&self, ahead: Duration) -> SessionInfo {
         loop {
-            let mut wait = GLANCE;
+            let mut wait = POLL_INTERVAL;
             if let Some(info) = self.latest().await
                 && let Some(needed) = info.code_needed
             {
-                let left = needed.duration_since(self.inner.now()).unwrap_or_default();
+                let now = self.inner.login.now();
+                let left = needed.duration_since(now).unwrap_or_default();
                 match left.checked_sub(ahead) {
                     None | Some(Duration::ZERO) => return info,
                     Some(rest) => wait = wait.min(rest),
@@ -167,16 +165,14 @@ impl MfaProvider {
         }
     }
 
-    /// What may help after a service denied a call made with these credentials: `None` when they
-    /// are under MFA already. It is a guess, since a denial does not say what it is for.
+    /// What may help after a service denied a call made with these credentials; `None` if they are
+    /// under MFA already. It is a guess, since a denial does not state its reason.
     pub fn hint_after_denial(&self) -> Option<String> {
-        let (kind, temporary) = match &self.inner.lock().session {
-            Some(session) => (
-                Some(session.kind),
-                session.credentials.session_token().is_some(),
-            ),
-            None => (None, false),
-        };
+        let current = self.inner.login.current();
+        let kind = current.as_ref().map(|session| session.kind);
+        let temporary =
+            current.is_some_and(|session| session.credentials.session_token().is_some());
+        let settings = &self.inner.login.settings;
         let without = matches!(
             kind,
             None | Some(SessionKind::Configured | SessionKind::RoleWithoutMfa)
@@ -184,42 +180,42 @@ impl MfaProvider {
         if !without {
             return None;
         }
-        let profile = self.inner.passed_over.as_deref();
-        let section = match profile.or(self.inner.profile.as_deref()) {
+        let profile = settings.passed_over.as_deref();
+        let section = match profile.or(settings.profile.as_deref()) {
             Some("default") => "[default]".to_owned(),
             Some(name) => format!("[profile {name}]"),
             None => "the profile".to_owned(),
         };
-        if let Some(profile) = &self.inner.passed_over {
+        if let Some(profile) = &settings.passed_over {
             return Some(format!(
-                "the keys are those of AWS_ACCESS_KEY_ID, which go before {section}: its MFA device or role is not in use; ask for profile {profile} by name, or unset the variables"
+                "the keys are those of AWS_ACCESS_KEY_ID, which take precedence over {section}: its MFA device or role is not in use; ask for profile {profile} by name, or unset the variables"
             ));
         }
         if temporary && kind == Some(SessionKind::Configured) {
             return Some(
-                "the policy may demand MFA, and these are the keys of a session that may have been started without: start it with a code, or use the user's own keys".to_owned(),
+                "the policy may demand MFA, and these keys belong to a session that may have been started without MFA: start it with a code, or use the user's own keys".to_owned(),
             );
         }
-        Some(match &self.inner.serial {
-            Some((serial, _)) => {
+        Some(match settings.serial() {
+            Some(serial) => {
                 format!("the policy may demand MFA: log in with a code of {serial} first")
             }
             None => format!(
-                "the policy may demand MFA, and these credentials are without: add `mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE` to {section}, or set AWS_MFA_SERIAL"
+                "the policy may demand MFA, and these credentials are not under MFA: add `mfa_serial = arn:aws:iam::ACCOUNT:mfa/DEVICE` to {section}, or set AWS_MFA_SERIAL"
             ),
         })
     }
 
-    /// `base` with this provider as its credentials, and an identity cache that waits for a
-    /// person and renews ahead of expiry; its other settings, timeouts too, stay as they are. A
-    /// region that it lacks comes from the profile.
+    /// `base` with this provider as its credentials, and with an identity cache that waits for a
+    /// person and renews ahead of expiry. Its other settings, including timeouts, stay as they are;
+    /// a missing region comes from the profile.
     pub fn sdk_config(&self, base: &SdkConfig) -> SdkConfig {
         let cache = IdentityCache::lazy()
-            .load_timeout(self.inner.patience())
+            .load_timeout(self.inner.login.settings.longest_login())
             .buffer_time(MARGIN);
-        let region = base.region().or(self.inner.region.as_ref()).cloned();
+        let region = base.region().or(self.inner.login.settings.region.as_ref());
         base.to_builder()
-            .region(region)
+            .region(region.cloned())
             .credentials_provider(SharedCredentialsProvider::new(self.clone()))
             .identity_cache(cache.build())
             .build()
@@ -229,11 +225,11 @@ impl MfaProvider {
         if let Some(session) = self.usable() {
             return Ok(session);
         }
-        let outcome = Flight::fly(&self.inner, request).await;
-        let last = self.inner.lock().session.clone();
-        match (outcome, last) {
-            // There may be better luck later.
-            (Err(error), Some(last)) if error.is_retryable() && last.is_valid(self.inner.now()) => {
+        let outcome = self.share(request).await;
+        let now = self.inner.login.now();
+        match (outcome, self.inner.login.current()) {
+            // A later attempt may succeed.
+            (Err(error), Some(last)) if error.is_retryable() && last.is_valid(now) => {
                 tracing::warn!(%error, "the credentials are not renewed yet");
                 Ok(last)
             }
@@ -241,22 +237,41 @@ impl MfaProvider {
         }
     }
 
-    /// The session in memory, if it has more than the margin left. Credentials that were only
-    /// passed on are asked for again: they may have changed.
-    fn usable(&self) -> Option<Session> {
-        let now = self.inner.now();
-        let state = self.inner.lock();
-        let session = state.session.as_ref()?;
-        let kept = session.kind != SessionKind::Configured && session.is_fresh(now);
-        kept.then(|| session.clone())
+    /// The outcome of the login in progress, or of a new one.
+    async fn share(&self, request: LoginRequest) -> Result<Session, MfaError> {
+        let serves = |ran: LoginRequest, outcome: &Result<Session, MfaError>| {
+            // A login that may not ask, for example, fails for those who may.
+            ran.covers(request) || (outcome.is_ok() && !request.force_new)
+        };
+        let start = || {
+            let inner = self.inner.clone();
+            async move {
+                match ssm_aws::caught(inner.login.run(request)).await {
+                    Ok(outcome) => outcome,
+                    Err(panicked) => Err(MfaError::Sdk {
+                        given: inner.login.sts.given(),
+                        reason: panicked.to_string(),
+                    }),
+                }
+            }
+        };
+        let outcome = self.inner.flight.run(request, serves, start).await;
+        outcome.unwrap_or(Err(MfaError::Interrupted))
     }
 
-    /// As [`peek`](Self::peek), but of a session and one that another program started since, the
-    /// one that lasts longer.
+    /// The session in memory, if it has more than the margin left. Configured credentials are
+    /// fetched again each time: they may have changed.
+    fn usable(&self) -> Option<Session> {
+        let session = self.inner.login.current()?;
+        let kept = session.kind != SessionKind::Configured;
+        (kept && session.is_fresh(self.inner.login.now())).then_some(session)
+    }
+
+    /// The session in memory, or one that another program started since and that lasts longer.
     async fn latest(&self) -> Option<SessionInfo> {
-        let here = self.inner.lock().session.as_ref().map(Session::info);
+        let here = self.inner.login.current().as_ref().map(Session::info);
         let needed = here.as_ref().and_then(|info| info.code_needed);
-        match self.inner.newer(needed).await {
+        match self.inner.login.find_newer(needed).await {
             Some(newer) => Some(newer),
             None => here,
         }
@@ -270,13 +285,13 @@ impl ProvideCredentials for MfaProvider {
     {
         ProvideCredentialsFuture::new(async {
             let request = LoginRequest {
-                may_prompt: self.inner.interaction == Interaction::Always,
+                may_prompt: self.inner.login.settings.interaction == Interaction::Always,
                 force_new: false,
             };
             match self.session(request).await {
                 Ok(session) => Ok(session.credentials),
                 Err(error) => match self.fallback_on_interrupt() {
-                    // Not renewed ahead of time; there may be better luck later.
+                    // Not renewed ahead of time; a later attempt may succeed.
                     Some(credentials) => {
                         tracing::warn!(%error, "the credentials are not renewed yet");
                         Ok(credentials)
@@ -287,22 +302,22 @@ impl ProvideCredentials for MfaProvider {
         })
     }
 
-    /// The SDK gave up waiting: what is still valid is still good.
+    /// The SDK gave up waiting: the last session, as long as it is valid.
     fn fallback_on_interrupt(&self) -> Option<Credentials> {
-        let now = self.inner.now();
-        let session = self.inner.lock().session.clone()?;
-        session.is_valid(now).then_some(session.credentials)
+        let session = self.inner.login.current()?;
+        let valid = session.is_valid(self.inner.login.now());
+        valid.then_some(session.credentials)
     }
 }
 
 impl fmt::Debug for MfaProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let session = self.inner.lock().session.as_ref().map(Session::info);
+        let login = &self.inner.login;
         f.debug_struct("MfaProvider")
-            .field("profile", &self.inner.profile)
-            .field("serial", &self.inner.serial)
-            .field("roles", &self.inner.roles)
-            .field("session", &session)
+            .field("profile", &login.settings.profile)
+            .field("serial", &login.settings.serial())
+            .field("roles", &login.settings.roles)
+            .field("session", &login.current().as_ref().map(Session::info))
             .finish_non_exhaustive()
     }
 }

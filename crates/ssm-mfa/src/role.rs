@@ -1,25 +1,27 @@
+//! A role, and the limits of its arguments.
+
 use std::time::Duration;
 
 use crate::error::MfaError;
 
-/// A role to take on, with the arguments of STS AssumeRole.
+/// A role to assume, with the arguments of STS AssumeRole.
 ///
 /// Limits: AWS STS API Reference, AssumeRole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoleSpec {
-    /// ARN of the role.
+    /// The role's ARN.
     pub arn: String,
-    /// Name of the session: 2 to 64 letters, digits and `_+=,.@-`. Default `ssm-mfa-` and the time.
+    /// Role session name: 2 to 64 letters, digits and `_+=,.@-`. Default: `ssm-mfa-` and the time.
     pub session_name: Option<String>,
-    /// What the role's owner agreed on with whoever takes it on.
+    /// External id that the role's owner demands of those who assume it.
     pub external_id: Option<String>,
-    /// 15 minutes to 12 hours, and no more than the role allows. Default 1 hour.
+    /// Lifetime: 15 minutes to 12 hours, and at most what the role allows. Default 1 hour.
     pub duration: Option<Duration>,
 }
 
 impl RoleSpec {
-    /// The role, with the defaults of everything else.
+    /// The role with this ARN, and defaults for everything else.
     pub fn new(arn: impl Into<String>) -> Self {
         Self {
             arn: arn.into(),
@@ -50,26 +52,26 @@ impl RoleSpec {
         self
     }
 
-    /// Whether STS takes this as the name of a role session.
+    /// Whether STS accepts this role session name.
     pub fn is_session_name(name: &str) -> bool {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
         (2..=64).contains(&name.len()) && name.chars().all(allowed)
     }
 
-    /// What STS would refuse is refused before anybody is asked for a code.
+    /// Refuses what STS would refuse, before anyone is asked for a code.
     pub(crate) fn check(&self) -> Result<(), MfaError> {
         self.problem()
             .map_or(Ok(()), |(_, problem)| Err(MfaError::Settings(problem)))
     }
 
-    /// The profile key that is wrong, and what is wrong with it.
+    /// The profile key of an invalid value, and what is wrong with it.
     pub(crate) fn problem(&self) -> Option<(&'static str, String)> {
         let of = |what: &str| format!("the role's {what}");
         if parts(&self.arn).is_none() {
             return Some((
                 "role_arn",
                 format!(
-                    "{} is no role: it looks like arn:aws:iam::123456789012:role/name",
+                    "{} is not a role: expected something like arn:aws:iam::123456789012:role/name",
                     self.arn
                 ),
             ));
@@ -97,7 +99,7 @@ impl RoleSpec {
         None
     }
 
-    /// Whether a session's ARN is one of this role.
+    /// Whether this is the ARN of a session of this role.
     pub(crate) fn is_role_of(&self, assumed: &str) -> bool {
         let Some((partition, account, name)) = parts(&self.arn) else {
             return false;
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_belongs_to_its_role_in_every_partition() {
+    fn session_belongs_to_its_role_in_every_partition() {
         for (role, session) in [
             (
                 "arn:aws:iam::123456789012:role/dev",
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sts_would_refuse_is_refused_here() {
+    fn invalid_role_names_its_profile_key() {
         let role = || RoleSpec::new("arn:aws:iam::123456789012:role/dev");
         let key = |role: RoleSpec| role.problem().map(|(key, _)| key);
         for arn in [

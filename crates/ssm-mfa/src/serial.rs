@@ -1,3 +1,5 @@
+//! The serial number of an MFA device.
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -9,7 +11,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MfaSerial(String);
 
-/// Why a text is not a usable serial number.
+/// Why a text is not a serial number that STS accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidSerial {
@@ -21,7 +23,7 @@ pub enum InvalidSerial {
         /// Characters found.
         length: usize,
     },
-    /// A character that STS does not take.
+    /// A character that STS does not accept.
     #[error(
         "an MFA serial number has no {found:?}; it looks like arn:aws:iam::123456789012:mfa/name"
     )]
@@ -31,7 +33,7 @@ pub enum InvalidSerial {
     },
     /// A passkey or security key.
     #[error(
-        "{serial} is a passkey or security key, which do not work with STS: add a virtual (TOTP) device to the user, who may have up to 8, or use `aws login` or IAM Identity Center"
+        "{serial} is a passkey or security key, which do not work with STS: add a virtual (TOTP) device to the user (up to 8 devices), or use `aws login` or IAM Identity Center"
     )]
     SecurityKey {
         /// The serial number.
@@ -45,7 +47,7 @@ impl MfaSerial {
         &self.0
     }
 
-    /// The account, which only an ARN tells.
+    /// The account, if the serial number is an ARN.
     pub(crate) fn account(&self) -> Option<&str> {
         let account = self.0.strip_prefix("arn:")?.split(':').nth(3)?;
         (!account.is_empty()).then_some(account)
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_virtual_and_hardware_devices_of_every_partition() {
+    fn serial_may_be_virtual_or_hardware_in_every_partition() {
         for text in [
             "arn:aws:iam::123456789012:mfa/taro",
             "arn:aws-cn:iam::123456789012:mfa/path/taro@example.com",
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_sts_would_refuse_and_says_why() {
+    fn invalid_serial_is_refused_with_the_reason() {
         let refused = |text: &str| text.parse::<MfaSerial>().expect_err(text);
         assert_eq!(refused("short"), InvalidSerial::Length { length: 5 });
         assert_eq!(

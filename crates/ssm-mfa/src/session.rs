@@ -1,49 +1,52 @@
+//! A session, and what callers are told of it.
+
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 
-/// Credentials with less left than this are replaced.
+/// Credentials that take a code are replaced when less than this is left.
 pub(crate) const MARGIN: Duration = Duration::from_secs(300);
-/// Those that cost nobody a code are replaced earlier: before whoever uses them warns of their end.
-/// ssm-relay does so at 10 minutes.
+/// Credentials that take no code are replaced earlier: before their user warns of their end, which
+/// ssm-session does at 10 minutes.
 const SILENT_MARGIN: Duration = Duration::from_secs(660);
 
-/// What there is to know of a session, without its secrets.
+/// A session without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionInfo {
     /// What kind of credentials these are.
     pub kind: SessionKind,
-    /// The account, where it is known.
+    /// The account, if known.
     pub account: Option<String>,
-    /// ARN of the role's session, if it is one.
+    /// ARN of the role session, if it is one.
     pub arn: Option<String>,
-    /// Its access key id.
+    /// The session's access key id.
     pub access_key_id: String,
-    /// When these credentials end. Those of a role over an MFA session are renewed without a code.
+    /// When these credentials expire. Those of a role assumed from an MFA session are renewed without
+    /// a code.
     pub expires: Option<SystemTime>,
-    /// Until when credentials can be had without another code; `None` when no code is ever needed.
+    /// When the next code is needed; `None` if none ever is.
     pub code_needed: Option<SystemTime>,
-    /// Where they came from.
+    /// Where the credentials came from.
     pub source: SessionSource,
-    /// The profile whose `mfa_serial` or role is not in use: keys in the environment go before a
-    /// profile that is not asked for by name.
+    /// The profile whose `mfa_serial` or role is not in use, because keys in the environment take
+    /// precedence over a profile that is not requested by name.
     pub passed_over: Option<String>,
 }
 
-/// What kind of credentials these are.
+/// A kind of credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionKind {
     /// An MFA session of an IAM user (STS GetSessionToken).
     Mfa,
-    /// A role's session, taken on over an MFA session and renewed without a code.
+    /// A role's session, assumed from an MFA session and renewed without a code.
     Role,
-    /// A role's session, taken on with a code.
+    /// A role's session, assumed with a code.
     RoleWithCode,
-    /// A role's session, taken on without MFA.
+    /// A role's session, assumed without MFA.
     RoleWithoutMfa,
-    /// The credentials as they were configured: no MFA device is.
+    /// The configured credentials as they are: no MFA device is configured.
     Configured,
 }
 

@@ -3,5 +3,5 @@
 mod client;
 mod failure;
 
-pub(crate) use client::{Issued, SourceCredentials, Sts};
+pub(crate) use client::{AssumeRole, Issued, SourceCredentials, Sts};
 pub(crate) use failure::chain;

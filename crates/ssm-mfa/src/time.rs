@@ -1,4 +1,4 @@
-//! Moments as texts.
+//! Timestamps as text.
 
 use std::time::SystemTime;
 
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_three_forms_of_an_expiration_are_the_same_moment() {
+    fn expiration_is_read_in_all_forms_of_the_aws_tools() {
         let moment = UNIX_EPOCH + Duration::from_secs(1_795_521_845);
         for text in [
             "2026-11-24T12:04:05Z",

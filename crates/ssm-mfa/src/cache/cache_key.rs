@@ -1,3 +1,5 @@
+//! Names of what the store keeps.
+
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -5,22 +7,22 @@ use sha2::{Digest as _, Sha256};
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
 
-/// What the body looks like and what the key is made of; another version is another key.
+/// Version of the format and of the keys: another version has other keys.
 const VERSION: &str = "1";
 
-/// Whose sessions they are: everything that all keys have in common.
+/// The keys of one login's sessions, and what all of them depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
-    /// Custom URL of STS, or nothing for AWS's own: its regional endpoints issue sessions that are
-    /// good in every region of the partition, so that one prompt serves them all.
+pub(crate) struct CacheKeys {
+    /// Custom URL of STS; `None` for AWS's own, whose regional endpoints issue sessions that are valid
+    /// in every region of the partition, so that one prompt serves them all.
     pub(crate) endpoint: Option<String>,
-    /// The long-term key, or whatever the chain begins with. The AWS CLI's cache forgets it, and so
-    /// mixes up two users of one role.
+    /// Of the source credentials. The AWS CLI's cache leaves it out, and so mixes up two users of one
+    /// role.
     pub(crate) access_key_id: String,
     pub(crate) serial: Option<MfaSerial>,
 }
 
-impl Identity {
+impl CacheKeys {
     pub(crate) fn session(&self, duration: Duration) -> String {
         self.hash("session", &[duration.as_secs().to_string()])
     }
@@ -44,12 +46,12 @@ impl Identity {
         self.hash(kind, &parts)
     }
 
-    /// Name of the lock for asking about the device.
+    /// Name of the lock around a prompt.
     pub(crate) fn prompt(&self) -> String {
         self.hash("prompt", &[])
     }
 
-    /// Key of what is remembered of the device's used codes, whichever of the user's keys signs.
+    /// Key of the record of the device's used codes, which all keys of the user share.
     pub(crate) fn used_codes(&self) -> String {
         let device = Self {
             access_key_id: String::new(),
@@ -81,7 +83,7 @@ impl Identity {
     }
 }
 
-/// `aws`, `aws-cn`, …: of whichever ARN there is. A hardware device's serial number is none.
+/// `aws`, `aws-cn`, …: that of the first ARN. A hardware device's serial number is not an ARN.
 fn partition<'a>(serial: &'a str, parts: &'a [String]) -> &'a str {
     let arns = std::iter::once(serial).chain(parts.iter().map(String::as_str));
     arns.filter_map(|arn| arn.strip_prefix("arn:")?.split(':').next())
@@ -96,9 +98,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_of_an_identity_makes_another_key() {
+    fn key_depends_on_everything_that_makes_a_session_another() {
         let serial = |text: &str| text.parse::<MfaSerial>().ok();
-        let base = Identity {
+        let base = CacheKeys {
             endpoint: None,
             access_key_id: "AKIAONE".to_owned(),
             serial: serial("arn:aws:iam::123456789012:mfa/taro"),
@@ -123,19 +125,19 @@ mod tests {
         add(base.roles(false, &[role.clone().session_name("ext")]));
         add(base.roles(false, &[role.clone().duration(Duration::from_secs(900))]));
         for other in [
-            Identity {
+            CacheKeys {
                 access_key_id: "AKIATWO".to_owned(),
                 ..base.clone()
             },
-            Identity {
+            CacheKeys {
                 endpoint: Some("http://127.0.0.1:1".to_owned()),
                 ..base.clone()
             },
-            Identity {
+            CacheKeys {
                 serial: serial("arn:aws:iam::123456789012:mfa/jiro"),
                 ..base.clone()
             },
-            Identity {
+            CacheKeys {
                 serial: None,
                 ..base.clone()
             },
@@ -145,7 +147,7 @@ mod tests {
         }
         add(base.used_codes());
         assert_eq!(keys.len(), count);
-        let other_key = Identity {
+        let other_key = CacheKeys {
             access_key_id: "AKIATWO".to_owned(),
             ..base.clone()
         };

@@ -1,18 +1,20 @@
+//! Sessions in files of this user.
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::store::{Lock, SessionStore, StoreError};
+use super::store::{LockAttempt, SessionStore, StoreError};
 
-/// No session is larger: STS sets no limit on a token, but 4 KiB is much.
+/// No session is larger. STS sets no limit on a token; 4 KiB is already unusual.
 const MAX_BODY: u64 = 64 << 10;
 
-/// Sessions in files that only this user can read: one JSON file each, beside it a lock.
+/// Keeps sessions in files that only this user can read: one JSON file each, with a lock beside it.
 ///
 /// On Unix the directory has mode 0700 and the files 0600; links are not followed, and files of
-/// another owner or with more permissions are not read, but replaced. On Windows the files inherit
+/// another owner or with wider permissions are replaced without being read. On Windows the files inherit
 /// the permissions of their directory: under `%LOCALAPPDATA%` those are the user, SYSTEM and the
 /// administrators.
 #[derive(Debug, Clone)]
@@ -21,21 +23,21 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// In this user's place for caches: `$XDG_CACHE_HOME/ssm-tunnel/mfa` or
+    /// A store in this user's cache directory: `$XDG_CACHE_HOME/ssm-tunnel/mfa` or
     /// `~/.cache/ssm-tunnel/mfa`, on macOS `~/Library/Caches/ssm-tunnel/mfa`, on Windows
-    /// `%LOCALAPPDATA%\ssm-tunnel\mfa`. `None` for a user without a home.
+    /// `%LOCALAPPDATA%\ssm-tunnel\mfa`. `None` for a user without a home directory.
     pub fn in_user_cache() -> Option<Self> {
         Some(Self::at(user_cache()?.join("ssm-tunnel").join("mfa")))
     }
 
-    /// In this directory, which is made when it is first needed.
+    /// A store in this directory, which is created when first needed.
     pub fn at(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
         }
     }
 
-    /// Where the files are.
+    /// The directory of the files.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -44,8 +46,8 @@ impl FileStore {
         self.directory.join(format!("{key}.json"))
     }
 
-    /// Puts a file into a directory that belongs to somebody else's program: it is made if it is
-    /// missing, but not closed to others.
+    /// Puts a file into a directory of another program: a missing one is created, but the permissions
+    /// of an existing one are left alone.
     #[cfg(feature = "cli-cache")]
     pub(crate) fn put(&self, name: &str, body: &[u8]) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::new(&self.directory, error);
@@ -59,7 +61,7 @@ impl FileStore {
         system::own_directory(&self.directory)
     }
 
-    fn lock(&self, name: &str) -> Result<Lock, StoreError> {
+    fn lock(&self, name: &str) -> Result<LockAttempt, StoreError> {
         self.prepare()?;
         let path = self.directory.join(format!("{name}.lock"));
         let failed = |error: io::Error| StoreError::new(&path, error);
@@ -70,16 +72,16 @@ impl FileStore {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        // Beside the lock, because Windows lets nobody read a locked file.
+        // Beside the lock, because Windows does not let others read a locked file.
         let pid = self.directory.join(format!("{name}.pid"));
         match file.try_lock() {
             Ok(()) => {
                 if let Err(error) = self.replace(&pid, std::process::id().to_string().as_bytes()) {
-                    tracing::debug!(%error, "nobody can tell who holds the lock");
+                    tracing::debug!(%error, "the holder of the lock will not be known");
                 }
-                Ok(Lock::Taken(Box::new(Held { pid, _file: file })))
+                Ok(LockAttempt::Taken(Box::new(Held { pid, _file: file })))
             }
-            Err(TryLockError::WouldBlock) => Ok(Lock::Busy {
+            Err(TryLockError::WouldBlock) => Ok(LockAttempt::Busy {
                 pid: fs::read_to_string(&pid)
                     .ok()
                     .and_then(|pid| pid.trim().parse().ok()),
@@ -88,7 +90,7 @@ impl FileStore {
         }
     }
 
-    /// Whole or not at all, even when the power fails.
+    /// Replaces a file whole or not at all, even if the power fails.
     fn replace(&self, path: &Path, body: &[u8]) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::new(path, error);
         // Created with mode 0600 on Unix.
@@ -127,14 +129,15 @@ impl SessionStore for FileStore {
         }
     }
 
-    fn try_lock(&self, name: &str) -> Lock {
-        self.lock(name).unwrap_or_else(|error| Lock::Unsupported {
-            reason: error.to_string(),
-        })
+    fn try_lock(&self, name: &str) -> LockAttempt {
+        self.lock(name)
+            .unwrap_or_else(|error| LockAttempt::Unsupported {
+                reason: error.to_string(),
+            })
     }
 }
 
-/// Reads a file that nobody else can have written or read; `None` when there is none.
+/// Reads a file that no other user can have written or read; `None` if it does not exist.
 pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
     let failed = |error: io::Error| StoreError::new(path, error);
     let file = match system::options().read(true).open(path) {
@@ -144,7 +147,7 @@ pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, St
     };
     let found = file.metadata().map_err(failed)?;
     if !found.is_file() || found.len() > MAX_BODY {
-        return Err(StoreError::new(path, "this is no session's file"));
+        return Err(StoreError::new(path, "not a session's file"));
     }
     if let Some(problem) = system::exposed(&found) {
         return Err(StoreError::new(path, problem));
@@ -155,7 +158,7 @@ pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, St
     Ok(Some(body))
 }
 
-/// The lock's name in the file system goes before the lock itself does.
+/// Removes the file with the process id before the lock is released.
 struct Held {
     pid: PathBuf,
     _file: File,
@@ -169,7 +172,7 @@ impl Drop for Held {
 
 #[cfg(not(any(windows, target_os = "macos")))]
 fn user_cache() -> Option<PathBuf> {
-    // XDG Base Directory Specification: a relative path is to be ignored.
+    // XDG Base Directory Specification: a relative path must be ignored.
     std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
@@ -200,7 +203,7 @@ mod system {
 
     use crate::cache::store::StoreError;
 
-    /// No link is followed; what is created belongs to this user alone.
+    /// Follows no link; creates files for this user alone.
     pub(super) fn options() -> OpenOptions {
         let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
         let mut options = OpenOptions::new();
@@ -214,15 +217,12 @@ mod system {
         DirBuilder::new().recursive(true).mode(0o700).create(path)
     }
 
-    /// The directory is this user's, and closed to others.
+    /// Makes sure that the directory is this user's, and closed to others.
     pub(super) fn own_directory(path: &Path) -> Result<(), StoreError> {
         let failed = |error: io::Error| StoreError::new(path, error);
         let found = fs::symlink_metadata(path).map_err(failed)?;
         if !found.is_dir() || found.uid() != rustix::process::geteuid().as_raw() {
-            return Err(StoreError::new(
-                path,
-                "this is not a directory of this user",
-            ));
+            return Err(StoreError::new(path, "not a directory of this user"));
         }
         if found.mode() & 0o077 != 0 {
             fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(failed)?;
@@ -254,14 +254,14 @@ mod system {
 
     use crate::cache::store::StoreError;
 
-    /// ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (winerror.h): what a file answers that another
+    /// ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (winerror.h): errors of a file that another
     /// program has open.
     const IN_USE: [i32; 2] = [5, 32];
-    /// How long and how often a file in use is waited for.
+    /// Interval and number of attempts on a file in use.
     const PAUSE: Duration = Duration::from_millis(20);
     const TRIES: u32 = 25;
 
-    /// Opens a link itself instead of what it leads to: FILE_FLAG_OPEN_REPARSE_POINT (CreateFileW).
+    /// Opens a link itself instead of its target: FILE_FLAG_OPEN_REPARSE_POINT (CreateFileW).
     const OPEN_LINK_ITSELF: u32 = 0x0020_0000;
 
     pub(super) fn options() -> OpenOptions {
@@ -279,7 +279,7 @@ mod system {
     }
 
     /// Unlike MoveFileEx, `std` replaces a file that others have open, if they share its deletion, as
-    /// this program does. Python does not, nor does every virus scanner: they are soon done.
+    /// this program does. Python and some virus scanners do not, but close the file soon.
     pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
         unless_in_use(|| fs::rename(from, to))
     }
@@ -300,7 +300,7 @@ mod system {
     }
 
     #[test]
-    fn a_file_in_use_is_waited_for_and_not_for_ever() {
+    fn file_in_use_is_retried_a_limited_number_of_times() {
         for code in IN_USE {
             let mut left = 2;
             let ended = unless_in_use(|| match left {
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_kept_replaced_and_removed() {
+    fn body_is_stored_replaced_and_removed() {
         let (_place, store) = store();
         assert_eq!(kept(&store), None);
         store.remove("key").expect("nothing to remove");
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_replaced_while_another_program_reads_it() {
+    fn body_is_replaced_while_another_program_reads_it() {
         let (_place, store) = store();
         store.save("key", b"one").expect("kept");
         let mut reading = File::open(store.body("key")).expect("there");
@@ -368,33 +368,36 @@ mod tests {
     }
 
     #[test]
-    fn one_holds_the_lock_and_the_others_learn_who() {
+    fn lock_has_one_holder_whose_process_id_others_learn() {
         let (_place, store) = store();
         let held = store.try_lock("name");
-        assert!(matches!(held, Lock::Taken(_)), "{held:?}");
+        assert!(matches!(held, LockAttempt::Taken(_)), "{held:?}");
         let other = FileStore::at(store.directory());
         match other.try_lock("name") {
-            Lock::Busy { pid } => assert_eq!(pid, Some(std::process::id())),
+            LockAttempt::Busy { pid } => assert_eq!(pid, Some(std::process::id())),
             lock => panic!("{lock:?}"),
         }
-        assert!(matches!(other.try_lock("another"), Lock::Taken(_)));
+        assert!(matches!(other.try_lock("another"), LockAttempt::Taken(_)));
         drop(held);
-        assert!(matches!(other.try_lock("name"), Lock::Taken(_)));
+        assert!(matches!(other.try_lock("name"), LockAttempt::Taken(_)));
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_has_no_locks_and_says_so() {
+    fn unwritable_directory_reports_that_it_has_no_locks() {
         let (place, _) = store();
         let file = place.path().join("file");
         fs::write(&file, "").expect("written");
         let store = FileStore::at(file.join("below"));
         assert!(store.save("key", b"x").is_err());
-        assert!(matches!(store.try_lock("name"), Lock::Unsupported { .. }));
+        assert!(matches!(
+            store.try_lock("name"),
+            LockAttempt::Unsupported { .. }
+        ));
     }
 
     #[cfg(unix)]
     #[test]
-    fn only_this_user_can_read_and_what_others_could_is_not_read() {
+    fn exposed_or_linked_files_are_not_read_but_replaced() {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
 
         let mode = |path: &Path| {

@@ -1,4 +1,4 @@
-//! A session as it is kept: JSON in the AWS CLI's shape, with what we need beside it.
+//! A session in the store: JSON in the AWS CLI's format, with additions.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use crate::time::{parse, rfc3339};
 
 const VERSION: u32 = 1;
 const PROVIDER: &str = "ssm-mfa";
-/// Room for a body, so that growing it leaves no copies behind.
+/// Room for a body: a growing buffer would leave copies behind.
 const CAPACITY: usize = 16 << 10;
 
 // No `Debug`: these hold secrets.
@@ -82,7 +82,7 @@ struct ReadRole {
     arn: String,
 }
 
-/// `None` for what is no session that ends.
+/// `None` for credentials that are not a session, or do not expire.
 pub(crate) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
     let kind = match session.kind {
         SessionKind::Mfa => Kind::Mfa,
@@ -112,7 +112,7 @@ pub(crate) fn write(session: &Session) -> Option<Zeroizing<Vec<u8>>> {
     Some(body)
 }
 
-/// `None` for what is not ours, of another version, or damaged.
+/// `None` for a body that is foreign, of another version, or damaged.
 pub(crate) fn read(body: &[u8]) -> Option<Session> {
     let read: Read = serde_json::from_slice(body).ok()?;
     if read.version != VERSION {
@@ -126,7 +126,7 @@ pub(crate) fn read(body: &[u8]) -> Option<Session> {
         Kind::RoleWithoutMfa => SessionKind::RoleWithoutMfa,
     };
     Some(Session {
-        // These strings are moved to where they are wiped.
+        // These strings are moved, not copied, to where they are wiped.
         credentials: Credentials::new(
             read.credentials.access_key_id,
             read.credentials.secret_access_key,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_looks_like_the_aws_clis() {
+    fn session_is_read_back_and_has_the_aws_clis_format() {
         let body = write(&session()).expect("a session that ends");
         let json: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         assert_eq!(json["Credentials"]["Expiration"], "2026-11-24T12:04:05Z");
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_ignored() {
+    fn foreign_or_damaged_body_is_ignored() {
         let body = write(&session()).expect("a session that ends");
         let text = String::from_utf8(body.to_vec()).expect("UTF-8");
         for damaged in [

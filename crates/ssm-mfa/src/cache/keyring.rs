@@ -1,4 +1,4 @@
-//! Sessions in the system's keyring, with files where there is none.
+//! Sessions in the system's keyring, or in files if there is none.
 
 mod entries;
 
@@ -13,15 +13,15 @@ use zeroize::Zeroizing;
 
 use self::entries::{Entries, Found, Modifiers};
 use super::file::FileStore;
-use super::store::{Lock, SessionStore, StoreError};
+use super::store::{LockAttempt, SessionStore, StoreError};
 
-/// What errors and logs call the place.
+/// The keyring's name in errors and logs.
 const PLACE: &str = "the system's keyring";
-/// How long one answer of the keyring is waited for. A person may have to unlock it, or to allow
-/// the program; but where nobody sees that dialog, such as over ssh, the answer never comes.
+/// Time allowed for one answer of the keyring. A person may have to unlock it, or to allow the
+/// program; but if the dialog is invisible, as over ssh, the answer never comes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sessions in the system's keyring, which keeps them encrypted (feature `keyring`).
+/// Keeps sessions in the system's keyring, which encrypts them (feature `keyring`).
 ///
 /// | system | keyring | seen there as |
 /// |---|---|---|
@@ -30,24 +30,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// | Windows | Credential Manager, generic credentials of this machine | `KEY.ssm-tunnel MFA` |
 ///
 /// KEY is the 64 digits of [`SessionStore`]. A session is one entry; on Windows, whose entries hold
-/// 2560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`), up to 28 of 2400 bytes. Count and digest are
-/// checked when it is read, and whatever is damaged is replaced by the next session. The limit is
-/// 64 KiB, as for [`FileStore`].
+/// 2560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`), up to 28 of 2400 bytes. Reading checks count and
+/// digest, and the next session replaces damaged entries. The limit is 64 KiB, as for
+/// [`FileStore`].
 ///
-/// A keyring has no locks, so those are the [`FileStore`]'s that it is made with. That store also
-/// keeps the sessions, in clear, where there is no keyring, where it fails, or when it has not
-/// answered for a minute: with one warning in the log, and for as long as the program runs. A
-/// session that a file has is used until it ends, so that changing to the keyring costs no prompt;
-/// keeping one in the keyring removes the file. Programs that use a [`FileStore`] alone do not see
-/// what is in the keyring.
+/// A keyring has no locks, so it uses those of the [`FileStore`] that it is created with. That store
+/// also keeps the sessions, in clear, if there is no keyring, if it fails, or if it does not answer
+/// within a minute: with one warning in the log, and for as long as the program runs. A session in
+/// a file is used until it expires, so that changing to the keyring costs no prompt; storing one in
+/// the keyring removes the file. Programs that use only a [`FileStore`] do not see the keyring's
+/// sessions.
 ///
 /// The system may ask its user to unlock the keyring; macOS also asks whether a program may read
-/// what another one, or an older build, has kept. Any program of the same user can read what is in
-/// a Secret Service that is unlocked, and in the Credential Manager. What the keyring's own
-/// libraries hold while they work is not wiped.
+/// the entries of another one, or of an older build. Any program of the same user can read an
+/// unlocked Secret Service and the Credential Manager. Copies within the keyring's own libraries
+/// are not wiped.
 ///
-/// Tested with GNOME Keyring on Linux (`tests/keyring.sh`). For macOS and Windows it was never compiled or run; what is
-/// said of them is from the documentation of the libraries used.
+/// Tested with GNOME Keyring on Linux (`tests/keyring.sh`). The macOS and Windows parts have never
+/// been compiled or run; what is said about them comes from the documentation of the libraries.
 ///
 /// ```no_run
 /// use ssm_mfa::{FileStore, KeyringStore, MfaProvider};
@@ -77,7 +77,7 @@ type Job = Box<dyn FnOnce(&Entries) + Send>;
 enum Keyring {
     Unopened,
     Open(Sender<Job>),
-    /// Given up, for as long as the program runs.
+    /// Unusable, for as long as the program runs.
     Lost(Loss),
 }
 
@@ -85,13 +85,12 @@ enum Keyring {
 #[derive(Clone)]
 struct Loss {
     problem: String,
-    /// It was there once, and may still have something.
+    /// It worked before, and may still hold sessions.
     opened: bool,
 }
 
 impl KeyringStore {
-    /// The system's keyring, which is opened when it is first needed, with locks and fallback in
-    /// these files.
+    /// The system's keyring, opened when first needed, with locks and fallback in these files.
     pub fn new(files: FileStore) -> Self {
         Self {
             modifiers: system::MODIFIERS,
@@ -119,14 +118,14 @@ impl KeyringStore {
         self.keyring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the keyring answers; or why there is none, from now on.
+    /// The keyring's answer; or why there will be no keyring from now on.
     fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Entries) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Loss> {
         let jobs = self.opened()?;
         let (answer, answered) = sync_channel(1);
-        // A job that is not taken, and an answer that nobody waits for any more, are seen below.
+        // A thread that is gone, or an answer that comes too late, is noticed below.
         let _ = jobs.send(Box::new(move |entries| {
             let _ = answer.send(question(entries));
         }));
@@ -135,7 +134,7 @@ impl KeyringStore {
     }
 
     fn opened(&self) -> Result<Sender<Job>, Loss> {
-        // Held meanwhile: two openings could be two dialogs.
+        // Held meanwhile: opening it twice could show two dialogs.
         let mut state = self.state();
         match &*state {
             Keyring::Open(jobs) => return Ok(jobs.clone()),
@@ -151,10 +150,10 @@ impl KeyringStore {
         }
     }
 
-    /// Opens the keyring on a thread of its own, which does everything that is asked of it, and is
-    /// left behind when that takes too long. The Secret Service's library blocks on a tokio runtime,
-    /// which panics on the thread of another one; Credential Manager can answer one thread with
-    /// what was there before another thread wrote.
+    /// Opens the keyring on a thread of its own, which does all the work, and is abandoned when that
+    /// takes too long. The Secret Service's library blocks on a tokio runtime, which panics on the
+    /// thread of another one; and Credential Manager may show one thread the state from before
+    /// another thread's write.
     fn start(&self) -> Result<Sender<Job>, String> {
         let (jobs, todo) = channel::<Job>();
         let (answer, answered) = sync_channel(1);
@@ -233,7 +232,7 @@ impl SessionStore for KeyringStore {
         }
     }
 
-    fn try_lock(&self, name: &str) -> Lock {
+    fn try_lock(&self, name: &str) -> LockAttempt {
         self.files.try_lock(name)
     }
 }

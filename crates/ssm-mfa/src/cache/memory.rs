@@ -1,13 +1,15 @@
+//! Sessions in memory.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
-use super::store::{Lock, SessionStore, StoreError};
+use super::store::{LockAttempt, SessionStore, StoreError};
 
-/// Sessions in memory, for as long as the program runs. Clones share them, and so do the providers
-/// that are given clones: they ask once between them.
+/// Keeps sessions in memory for as long as the program runs. Clones share them: providers that are
+/// given clones of one store ask for one code.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     inner: Arc<Mutex<Inner>>,
@@ -20,7 +22,7 @@ struct Inner {
 }
 
 impl MemoryStore {
-    /// An empty one.
+    /// An empty store.
     pub fn new() -> Self {
         Self::default()
     }
@@ -46,14 +48,14 @@ impl SessionStore for MemoryStore {
         Ok(())
     }
 
-    fn try_lock(&self, name: &str) -> Lock {
+    fn try_lock(&self, name: &str) -> LockAttempt {
         if self.lock().locked.insert(name.to_owned()) {
-            return Lock::Taken(Box::new(Held {
+            return LockAttempt::Taken(Box::new(Held {
                 store: self.clone(),
                 name: name.to_owned(),
             }));
         }
-        Lock::Busy {
+        LockAttempt::Busy {
             pid: Some(std::process::id()),
         }
     }

@@ -1,4 +1,4 @@
-//! The store, off the async threads. A store that fails costs a prompt, never a session.
+//! Sessions in the store, off the async threads. A store that fails costs a prompt, never a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,12 +6,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cache::format;
-use crate::cache::store::{Lock, SessionStore, StoreError};
+use crate::cache::store::{LockAttempt, SessionStore, StoreError};
 use crate::role::RoleSpec;
 use crate::session::{Session, SessionKind};
 
-/// How often a lock that another holds is tried again.
-const GLANCE: Duration = Duration::from_millis(100);
+/// Interval of attempts to take a lock that another holds.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Where one session is kept, and which one it must be.
+pub(crate) struct CacheEntry<'a> {
+    pub(crate) key: String,
+    pub(crate) kind: SessionKind,
+    /// The role, if it is a role's session.
+    pub(crate) role: Option<&'a RoleSpec>,
+}
 
 pub(crate) struct SessionCache {
     store: Arc<dyn SessionStore>,
@@ -22,23 +30,19 @@ impl SessionCache {
         Self { store }
     }
 
-    /// What is kept, if it is what it should be.
-    pub(crate) async fn load(
-        &self,
-        key: String,
-        kind: SessionKind,
-        role: Option<&RoleSpec>,
-    ) -> Option<Session> {
+    /// The session of this entry, unless it is damaged or belongs elsewhere.
+    pub(crate) async fn load(&self, entry: CacheEntry<'_>) -> Option<Session> {
+        let CacheEntry { key, kind, role } = entry;
         let loaded = self.blocking(move |store| store.load(&key)).await?;
         let body = match loaded {
             Ok(body) => body?,
             Err(error) => {
-                tracing::warn!(%error, "a kept session is not used, and will be replaced");
+                tracing::warn!(%error, "a cached session is not used, and will be replaced");
                 return None;
             }
         };
         let Some(session) = format::read(&body) else {
-            tracing::warn!("a kept session cannot be read, and will be replaced");
+            tracing::warn!("a cached session cannot be read, and will be replaced");
             return None;
         };
         let belongs = match (role, &session.arn) {
@@ -47,7 +51,7 @@ impl SessionCache {
             _ => false,
         };
         if session.kind != kind || !belongs {
-            tracing::warn!("a kept session is another one's, and will be replaced");
+            tracing::warn!("a cached session belongs to another login, and will be replaced");
             return None;
         }
         Some(session)
@@ -59,7 +63,7 @@ impl SessionCache {
         };
         let saved = self.blocking(move |store| store.save(&key, &body)).await;
         if let Some(Err(error)) = saved {
-            tracing::warn!(%error, "the session cannot be kept: the next program will ask again");
+            tracing::warn!(%error, "the session cannot be cached: the next program will ask for a code again");
         }
     }
 
@@ -69,8 +73,8 @@ impl SessionCache {
             .unwrap_or(Ok(()))
     }
 
-    /// Waits for the lock for as long as `patience`; then, and where there are no locks, goes on
-    /// without. `busy` is told once who holds it.
+    /// Waits for the lock up to `patience`; then, and if the store has no locks, the caller goes on
+    /// without. `busy` is called once, with the holder.
     pub(crate) async fn lock(
         &self,
         name: String,
@@ -82,15 +86,15 @@ impl SessionCache {
         loop {
             let tried = name.clone();
             match self.blocking(move |store| store.try_lock(&tried)).await? {
-                Lock::Taken(lock) => return Some(lock),
-                Lock::Busy { pid } => {
-                    // Whoever has just taken it may not have written its number yet.
+                LockAttempt::Taken(lock) => return Some(lock),
+                LockAttempt::Busy { pid } => {
+                    // The holder may not have written its process id yet.
                     if !told && pid.is_some() {
                         busy(pid);
                         told = true;
                     }
                 }
-                Lock::Unsupported { reason } => {
+                LockAttempt::Unsupported { reason } => {
                     tracing::warn!(reason, "no lock: two programs may ask for a code at once");
                     return None;
                 }
@@ -99,11 +103,11 @@ impl SessionCache {
                 tracing::warn!("another program has held the lock for too long: going on without");
                 return None;
             }
-            tokio::time::sleep(GLANCE).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 
-    /// `None` when the runtime goes down.
+    /// `None` when the runtime shuts down.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&dyn SessionStore) -> T + Send + 'static,

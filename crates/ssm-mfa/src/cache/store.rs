@@ -6,53 +6,91 @@ use std::path::PathBuf;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-/// A place for sessions, and for which codes were used: one body of a few KiB for each key. Its
-/// methods may block.
+/// Stores sessions, and which codes were used: one body of a few KiB under each key. Its methods may
+/// block.
 ///
-/// Bodies hold secret keys and session tokens: keep them from everybody but this user. A key is 64
-/// hexadecimal digits that tell nothing.
+/// Bodies contain secret keys and session tokens: protect them from everyone but this user. A key is
+/// 64 hexadecimal digits that reveal nothing.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use std::sync::Mutex;
+///
+/// use ssm_mfa::{LockAttempt, SessionStore, StoreError};
+/// use zeroize::Zeroizing;
+///
+/// /// Keeps sessions for as long as the program runs.
+/// #[derive(Default)]
+/// struct Table(Mutex<HashMap<String, Zeroizing<Vec<u8>>>>);
+///
+/// impl SessionStore for Table {
+///     fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+///         let table = self.0.lock().map_err(|error| StoreError::new("table", error))?;
+///         Ok(table.get(key).cloned())
+///     }
+///
+///     fn save(&self, key: &str, body: &[u8]) -> Result<(), StoreError> {
+///         let mut table = self.0.lock().map_err(|error| StoreError::new("table", error))?;
+///         table.insert(key.to_owned(), Zeroizing::new(body.to_vec()));
+///         Ok(())
+///     }
+///
+///     fn remove(&self, key: &str) -> Result<(), StoreError> {
+///         let mut table = self.0.lock().map_err(|error| StoreError::new("table", error))?;
+///         table.remove(key);
+///         Ok(())
+///     }
+///
+///     fn try_lock(&self, _: &str) -> LockAttempt {
+///         LockAttempt::Unsupported { reason: "no other program sees the table".to_owned() }
+///     }
+/// }
+///
+/// let builder = ssm_mfa::MfaProvider::builder().store(Table::default());
+/// ```
 pub trait SessionStore: Send + Sync + 'static {
-    /// The body kept under a key, if any.
+    /// The body stored under a key, if any.
     ///
     /// # Errors
-    /// When there may be one that cannot be read, or that somebody else could have written.
+    /// When there is a body that cannot be read, or that another user could have written.
     fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
 
-    /// Keeps a body, whole or not at all, instead of the one that was there.
+    /// Stores a body, replacing an earlier one, whole or not at all.
     ///
     /// # Errors
-    /// When it cannot be kept.
+    /// When it cannot be stored.
     fn save(&self, key: &str, body: &[u8]) -> Result<(), StoreError>;
 
-    /// Removes what is kept under a key, if anything.
+    /// Removes the body stored under a key, if any.
     ///
     /// # Errors
-    /// When it is still there.
+    /// When the body is still there.
     fn remove(&self, key: &str) -> Result<(), StoreError>;
 
-    /// Tries to take the lock of this name, for everything that shares the store. It is asked for
-    /// again every now and then while another holds it, and given back by dropping it or by death.
-    fn try_lock(&self, name: &str) -> Lock;
+    /// Tries to take the lock of this name, which everything that shares the store respects. While
+    /// another holds it, this is called again at intervals. The lock is released when its value is
+    /// dropped, or when the process dies.
+    fn try_lock(&self, name: &str) -> LockAttempt;
 }
 
-/// What came of [`SessionStore::try_lock`].
+/// The outcome of [`SessionStore::try_lock`].
 #[non_exhaustive]
-pub enum Lock {
+pub enum LockAttempt {
     /// Taken, until this is dropped.
     Taken(Box<dyn Send>),
-    /// Another has it.
+    /// Another holder has it.
     Busy {
-        /// Process id of the other, where known.
+        /// Process id of the holder, if known.
         pid: Option<u32>,
     },
-    /// There are no locks here; the work goes on without.
+    /// The store has no locks; logins go on without.
     Unsupported {
         /// Why.
         reason: String,
     },
 }
 
-impl fmt::Debug for Lock {
+impl fmt::Debug for LockAttempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Taken(_) => f.write_str("Taken"),
@@ -65,7 +103,7 @@ impl fmt::Debug for Lock {
     }
 }
 
-/// Why a store failed. It says nothing of what is kept.
+/// Why a store failed. It reveals nothing of what is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}: {problem}", .path.display())]
 #[non_exhaustive]
@@ -77,7 +115,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// For this place, with this text.
+    /// An error at this place, with this text.
     pub fn new(path: impl Into<PathBuf>, problem: impl fmt::Display) -> Self {
         Self {
             path: path.into(),

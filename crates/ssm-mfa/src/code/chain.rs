@@ -8,20 +8,27 @@ use super::terminal::TerminalPrompt;
 use crate::code::mfa_code::MfaCode;
 use crate::error::MfaError;
 
-/// Several sources, one after the other: the first that has a code gives it.
+/// Several sources in order: the first that has a code gives it.
 ///
-/// A source that has no more ([`CodeError::UsedUp`]) or nobody to ask ([`CodeError::NoTerminal`]) is
-/// passed over; any other failure is final.
+/// A source that has no codes left ([`CodeError::UsedUp`]) or no terminal ([`CodeError::NoTerminal`])
+/// is skipped; any other failure is final.
+///
+/// ```
+/// use ssm_mfa::{CodeSourceChain, ProcessCode, TerminalPrompt};
+///
+/// let ykman = ProcessCode::new("ykman", ["oath", "accounts", "code", "--single", "AWS"]);
+/// let codes = CodeSourceChain::new().or(ykman).or(TerminalPrompt::new());
+/// ```
 #[derive(Default)]
 pub struct CodeSourceChain(Vec<Box<dyn MfaCodeSource>>);
 
 impl CodeSourceChain {
-    /// No source yet.
+    /// A chain without sources.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a source after the others.
+    /// Adds a source at the end.
     #[must_use = "it is the changed value"]
     pub fn or(mut self, source: impl MfaCodeSource) -> Self {
         self.0.push(Box::new(source));
@@ -51,7 +58,7 @@ impl MfaCodeSource for CodeSourceChain {
         })
     }
 
-    /// As the first that has codes still.
+    /// As the first source that has codes left.
     fn is_interactive(&self) -> bool {
         let next = self.0.iter().find(|source| !source.is_spent());
         next.is_some_and(|source| source.is_interactive())
@@ -68,10 +75,10 @@ impl MfaCodeSource for CodeSourceChain {
     }
 }
 
-/// What the standard order of sources is made of.
+/// The sources of a provider that is given none.
 #[derive(Default)]
-pub(crate) struct Standard {
-    /// Of the command line.
+pub(crate) struct StandardOrder {
+    /// Of the program.
     pub(crate) code: Option<MfaCode>,
     pub(crate) profile: Option<String>,
     pub(crate) mfa_process: Option<String>,
@@ -80,13 +87,13 @@ pub(crate) struct Standard {
     pub(crate) terminal: TerminalPrompt,
 }
 
-impl Standard {
-    /// The code of the command line, of the environment, the profile's `mfa_process`, the seed,
-    /// the terminal, askpass. The first that has a code gives it.
+impl StandardOrder {
+    /// In order: the program's code, the environment's, the profile's `mfa_process`, the seed, the
+    /// terminal, askpass.
     ///
     /// # Errors
     /// When the profile's `mfa_process` cannot be used.
-    pub(crate) fn source(self) -> Result<CodeSourceChain, MfaError> {
+    pub(crate) fn chain(self) -> Result<CodeSourceChain, MfaError> {
         let mut order = CodeSourceChain::new();
         if let Some(code) = self.code {
             order = order.or(StaticCode::new(code));
@@ -118,7 +125,7 @@ impl Standard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::source::{Reason, from_fn};
+    use crate::code::source::{ChallengeReason, from_fn};
 
     fn fails(error: CodeError) -> impl MfaCodeSource {
         from_fn(move |_| {
@@ -138,14 +145,14 @@ mod tests {
                 .expect("a serial"),
             profile: None,
             attempt: 1,
-            reason: Reason::NoSession,
+            reason: ChallengeReason::NoSession,
             not_before: None,
         };
         source.code(&challenge).await
     }
 
     #[tokio::test]
-    async fn a_source_with_nothing_left_or_nobody_to_ask_is_passed_over() {
+    async fn chain_skips_sources_without_codes_or_terminal() {
         let first = code("111111");
         let source = CodeSourceChain::new()
             .or(first)
@@ -161,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn somebody_is_asked_again_after_a_given_code_but_not_after_a_program() {
+    async fn chain_asks_again_after_a_given_code_not_after_a_program() {
         let source = CodeSourceChain::new()
             .or(code("111111"))
             .or(crate::TerminalPrompt::new());
@@ -175,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_source_that_fails_or_is_cancelled_is_the_last_one_asked() {
+    async fn chain_stops_at_a_source_that_fails_or_is_cancelled() {
         let source = CodeSourceChain::new()
             .or(fails(CodeError::Cancelled))
             .or(code("222222"));

@@ -1,4 +1,4 @@
-//! Waiting for a device's next code, and showing it.
+//! Waits for a device's next code, with a countdown on the terminal.
 
 use std::time::{Duration, SystemTime};
 
@@ -27,14 +27,14 @@ async fn count_down(time: Duration, mut show: impl FnMut(&str)) {
         }
         let whole = left.as_millis().div_ceil(1000);
         show(&format!("waiting {whole} s for the next MFA code"));
-        // The last tick of each second, so that the numbers do not jump.
+        // Up to the next whole second, so that no number is skipped.
         let over = Duration::from_nanos(u64::from(left.subsec_nanos()));
         let tick = if over.is_zero() { TICK } else { over };
         sleep_until(Instant::now() + tick).await;
     }
 }
 
-/// One line of the terminal that is written over again and again, and cleared in the end.
+/// One line of the terminal that is overwritten, and cleared in the end.
 #[derive(Default)]
 struct Line {
     shown: usize,
@@ -43,7 +43,7 @@ struct Line {
 impl Line {
     fn show(&mut self, text: &str) {
         let width = self.shown.max(text.len());
-        // Without a terminal there is nobody to show it to.
+        // Without a terminal there is nowhere to show it.
         if terminal::say(&format!("\r{text:<width$}")).is_ok() {
             self.shown = text.len();
         }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn counts_down_in_whole_seconds_and_ends_on_time() {
+    async fn countdown_shows_whole_seconds_and_ends_on_time() {
         let begin = Instant::now();
         let mut shown = Vec::new();
         count_down(Duration::from_millis(3500), |text| {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_moment_that_passed_is_not_waited_for() {
+    async fn countdown_to_a_past_moment_ends_at_once() {
         let begin = Instant::now();
         let clock = SharedTimeSource::default();
         until(None, &clock).await;

@@ -1,4 +1,4 @@
-//! Codes that are there from the start: of the program, or of the environment.
+//! Codes known from the start: the program's, or the environment's.
 
 use std::sync::Mutex;
 
@@ -7,12 +7,12 @@ use zeroize::Zeroizing;
 use super::source::{BoxFuture, Challenge, CodeError, MfaCodeSource};
 use crate::code::mfa_code::MfaCode;
 
-/// One code, good for one request: of a command line, or of another program.
+/// One code for one request, for instance from the command line.
 #[derive(Debug)]
 pub struct StaticCode(Mutex<Option<MfaCode>>);
 
 impl StaticCode {
-    /// Gives out this code once.
+    /// A source of this one code.
     pub fn new(code: MfaCode) -> Self {
         Self(Mutex::new(Some(code)))
     }

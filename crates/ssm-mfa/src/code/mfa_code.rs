@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, PartialEq, Eq)]
 pub struct MfaCode(Zeroizing<String>);
 
-/// A text is not a code. It does not say what the text was.
+/// A text is not a code. The text itself is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an MFA code is six digits")]
 pub struct InvalidCode;
@@ -29,7 +29,7 @@ impl FromStr for MfaCode {
         for c in text.chars() {
             match c {
                 '0'..='9' if digits.len() < 6 => digits.push(c),
-                // Full-width digits stand in the same order.
+                // Full-width digits are in the same order.
                 '\u{ff10}'..='\u{ff19}' if digits.len() < 6 => {
                     digits.push(char::from(b'0' + (u32::from(c) - 0xff10) as u8));
                 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_six_digits_as_people_type_them() {
+    fn code_is_read_as_people_type_it() {
         for text in [
             "123456",
             " 123 456\r\n",
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_anything_else_without_repeating_it() {
+    fn invalid_code_is_not_repeated_in_the_error() {
         for text in ["", "12345", "1234567", "12345a", "123.456", "١٢٣٤٥٦"] {
             let error = text.parse::<MfaCode>().expect_err(text);
             assert_eq!(error.to_string(), "an MFA code is six digits");
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_show_itself() {
+    fn code_is_redacted_in_debug_output() {
         let code: MfaCode = "918273".parse().expect("six digits");
         assert_eq!(format!("{code:?}"), "MfaCode(..)");
     }

@@ -1,4 +1,4 @@
-//! Codes made on this machine.
+//! Codes computed on this machine.
 
 use std::env::VarError;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,16 +16,17 @@ use crate::code::mfa_code::MfaCode;
 
 /// RFC 6238, section 5.2; AWS's virtual devices use it too.
 const STEP_SECS: u64 = 30;
-/// A program that gives out a seed asks for no device.
+/// Time allowed for the program that prints the seed.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Makes codes from a device's seed (RFC 6238: SHA-1, six digits, 30 s).
+/// Computes codes from a device's seed (RFC 6238: SHA-1, six digits, 30 s).
 ///
-/// **A seed on the machine that has the access key puts both factors in one place**: whoever gets
-/// into it has both. The log warns of it. A seed comes from the environment or from a program, such
-/// as that of a password manager; it is never written anywhere.
+/// **A seed on the machine that has the access key puts both factors in one place**: an intruder
+/// there has both. The log warns about it. The seed comes from the environment or from a program,
+/// such as a password manager's; it is never stored.
 ///
-/// After a code was used the next one is made in the next step, with a countdown on the terminal.
+/// Once a code has been used, the next one is computed in the next 30 s step; the terminal shows a
+/// countdown.
 #[derive(Clone)]
 pub struct Totp {
     seed: Seed,
@@ -38,22 +39,23 @@ enum Seed {
     Program(Command),
 }
 
-/// Why a text is not a seed. It does not say what the text was.
+/// A text is not a seed. The text itself is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an MFA seed is Base32: the letters A to Z and the digits 2 to 7")]
 pub struct InvalidSeed;
 
 impl Totp {
-    /// With the seed as AWS shows it when a virtual device is made ("secret key"): Base32.
+    /// A source with this seed, in Base32, as AWS shows it when a virtual device is created ("secret
+    /// key").
     ///
     /// # Errors
-    /// When it is not.
+    /// When it is not Base32.
     pub fn from_base32(seed: &str) -> Result<Self, InvalidSeed> {
         Ok(Self::of(Seed::Known(base32(seed)?)))
     }
 
-    /// With the seed in this environment variable; `None` when there is none. The variable becomes
-    /// one of [`secret_variables`](crate::secret_variables), which child processes do not get.
+    /// A source with the seed in this environment variable; `None` if it is unset. The variable becomes
+    /// one of [`secret_variables`](crate::secret_variables), which child processes do not inherit.
     ///
     /// # Errors
     /// When it is not Base32.
@@ -66,8 +68,8 @@ impl Totp {
         }
     }
 
-    /// With the seed that this program prints each time, run as
-    /// [`ProcessCode`](crate::ProcessCode) runs it.
+    /// A source with the seed that this program prints, each time a code is needed. It runs as a
+    /// [`ProcessCode`](crate::ProcessCode) does.
     ///
     /// # Errors
     /// When the text names no program.
@@ -109,7 +111,7 @@ impl MfaCodeSource for Totp {
             };
             countdown::until(challenge.not_before, &self.clock).await;
             let now = self.clock.now();
-            // The clock of a test stands still.
+            // A test's clock stands still.
             let at = challenge.not_before.map_or(now, |moment| moment.max(now));
             let digits = Zeroizing::new(code(&seed, step(at)));
             Ok(digits.parse::<MfaCode>()?)
@@ -169,13 +171,13 @@ fn base32(text: &str) -> Result<Zeroizing<Vec<u8>>, InvalidSeed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::code::source::Reason;
+    use crate::code::source::ChallengeReason;
 
     const SEED: &[u8] = b"12345678901234567890";
     const BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
     #[test]
-    fn matches_rfc_4226_appendix_d() {
+    fn codes_match_rfc_4226_appendix_d() {
         let codes: Vec<_> = (0..10).map(|counter| code(SEED, counter)).collect();
         let expected = [
             "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583",
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn matches_rfc_6238_appendix_b() {
+    fn codes_match_rfc_6238_appendix_b() {
         for (secs, eight_digits) in [
             (59, 94_287_082),
             (1_111_111_109, 7_081_804),
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn seeds_are_read_as_people_copy_them_and_never_repeated() {
+    fn seed_is_read_as_people_copy_it_and_never_repeated() {
         for text in [
             BASE32,
             "gezd gnbv gy3t qojq gezd gnbv gy3t qojq\n",
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_code_that_was_used_is_waited_out() {
+    async fn used_code_is_followed_by_that_of_the_next_step() {
         let second = |secs| UNIX_EPOCH + Duration::from_secs(secs);
         let clock = aws_smithy_async::time::StaticTimeSource::new(second(59));
         let totp = Totp::from_base32(BASE32).expect("Base32").clock(clock);
@@ -230,7 +232,7 @@ mod tests {
                 .expect("a serial"),
             profile: None,
             attempt: 1,
-            reason: Reason::NoSession,
+            reason: ChallengeReason::NoSession,
             not_before: None,
         };
         let first = totp.code(&challenge).await.expect("a code");
@@ -244,14 +246,14 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_program_gives_the_seed_of_the_device() {
+    async fn process_prints_the_seed_of_the_device() {
         let challenge = Challenge {
             serial: "arn:aws:iam::123456789012:mfa/taro"
                 .parse()
                 .expect("a serial"),
             profile: None,
             attempt: 1,
-            reason: Reason::NoSession,
+            reason: ChallengeReason::NoSession,
             not_before: None,
         };
         let ask = async |script: &str| {

@@ -1,4 +1,4 @@
-//! One call of IAM: its SDK would be many times this crate's size.
+//! One call of IAM, without the SDK's IAM client, which is many times this crate's size.
 
 use std::time::SystemTime;
 
@@ -9,11 +9,11 @@ use ssm_aws::{Partition, QueryCall, QueryError, check_endpoint_url, configured_e
 use crate::error::MfaError;
 use crate::sts::chain;
 
-/// What IAM said.
+/// IAM's answer.
 pub(super) enum Answer {
     /// The serial numbers, of every kind of device.
     Serials(Vec<String>),
-    /// The user may not ask.
+    /// The user may not list devices.
     Denied(String),
 }
 
@@ -21,7 +21,7 @@ pub(super) enum Answer {
 /// most 8, so one page holds them.
 ///
 /// # Errors
-/// When IAM cannot be asked, or answers neither.
+/// When IAM cannot be reached, or gives neither answer.
 pub(super) async fn list_mfa_devices(
     config: &SdkConfig,
     now: SystemTime,

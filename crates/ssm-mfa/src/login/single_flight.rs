@@ -1,96 +1,180 @@
-//! One login at a time, however many wait for it.
+//! One run at a time, whose outcome all concurrent callers share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::run::Inner;
-use crate::error::MfaError;
-use crate::session::Session;
-use crate::settings::LoginRequest;
-
-type Outcome = Option<Result<Session, MfaError>>;
-
-/// A login under way.
-#[derive(Clone)]
-pub(crate) struct Flight {
-    request: LoginRequest,
-    outcome: watch::Receiver<Outcome>,
+/// Runs work in a task of its own: callers may come and go, and none of them cancels it.
+pub(crate) struct SingleFlight<R, T> {
+    running: Slot<R, T>,
 }
 
-impl Flight {
-    /// The login under way, or a new one. It is a task of its own: callers may come and go.
-    pub(crate) async fn fly(
-        inner: &Arc<Inner>,
-        request: LoginRequest,
-    ) -> Result<Session, MfaError> {
+type Slot<R, T> = Arc<Mutex<Option<Running<R, T>>>>;
+
+/// A run that has not ended, and what it was asked for.
+struct Running<R, T> {
+    request: R,
+    outcome: watch::Receiver<Option<T>>,
+}
+
+impl<R, T> SingleFlight<R, T>
+where
+    R: Copy + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    pub(crate) fn new() -> Self {
+        Self {
+            running: Arc::default(),
+        }
+    }
+
+    /// The outcome of the run in progress if it `serves` this caller, given its request, or else of
+    /// one that is started for it. `None` when the run's task was dropped together with its runtime.
+    pub(crate) async fn run<F>(
+        &self,
+        request: R,
+        serves: impl Fn(R, &T) -> bool,
+        start: impl Fn() -> F,
+    ) -> Option<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
         loop {
-            let mut flight = Self::join(inner, request);
-            let landed = flight.outcome.wait_for(Option::is_some).await;
-            let outcome = match landed.as_deref() {
-                Ok(Some(outcome)) => outcome.clone(),
-                _ => Err(MfaError::Interrupted),
-            };
-            drop(landed);
-            // One that may not ask, for example, does not serve somebody who may.
-            if flight.request.serves(request) {
-                return outcome;
-            }
-            if let (Ok(session), false) = (outcome, request.force_new) {
-                return Ok(session);
+            let (mut running, started_here) = self.join(request, &start);
+            let ended = running.outcome.wait_for(Option::is_some).await;
+            let outcome = ended.ok()?.clone()?;
+            if started_here || serves(running.request, &outcome) {
+                return Some(outcome);
             }
         }
     }
 
-    fn join(inner: &Arc<Inner>, request: LoginRequest) -> Self {
-        let mut state = inner.lock();
-        if let Some(flight) = &state.flight {
-            return flight.clone();
+    /// The run in progress, or a new one; and whether it is a new one.
+    fn join<F>(&self, request: R, start: impl Fn() -> F) -> (Running<R, T>, bool)
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut slot = lock(&self.running);
+        if let Some(running) = &*slot {
+            return (running.clone(), false);
         }
         let (sender, outcome) = watch::channel(None);
-        let flight = Self { request, outcome };
-        state.flight = Some(flight.clone());
-        drop(state);
-        let landing = Landing {
-            inner: inner.clone(),
-            sender,
-        };
+        let running = Running { request, outcome };
+        *slot = Some(running.clone());
+        drop(slot);
+        let vacate = Vacate(self.running.clone());
+        let work = start();
         tokio::spawn(async move {
-            let outcome = match ssm_aws::caught(landing.inner.obtain(request)).await {
-                Ok(outcome) => outcome,
-                Err(panicked) => Err(MfaError::Sdk {
-                    given: landing.inner.sts.given(),
-                    reason: panicked.to_string(),
-                }),
-            };
-            landing.land(outcome);
+            let outcome = work.await;
+            // Whoever comes now starts a run of its own, rather than get an outcome of the past.
+            drop(vacate);
+            sender.send_replace(Some(outcome));
         });
-        flight
+        (running, true)
     }
 }
 
-/// Ends a flight, even when its task is dropped with its runtime.
-struct Landing {
-    inner: Arc<Inner>,
-    sender: watch::Sender<Outcome>,
-}
-
-impl Landing {
-    fn land(&self, outcome: Result<Session, MfaError>) {
-        let mut state = self.inner.lock();
-        state.flight = None;
-        if let Ok(session) = &outcome {
-            state.session = Some(session.clone());
+impl<R: Copy, T> Clone for Running<R, T> {
+    fn clone(&self) -> Self {
+        Self {
+            request: self.request,
+            outcome: self.outcome.clone(),
         }
-        drop(state);
-        self.sender.send_replace(Some(outcome));
     }
 }
 
-impl Drop for Landing {
+/// Empties the slot when the run ends, even when its task is dropped.
+struct Vacate<R, T>(Slot<R, T>);
+
+impl<R, T> Drop for Vacate<R, T> {
     fn drop(&mut self) {
-        if self.sender.borrow().is_none() {
-            self.land(Err(MfaError::Interrupted));
+        *lock(&self.0) = None;
+    }
+}
+
+fn lock<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Numbers its runs; each takes a second.
+    struct Work {
+        flight: SingleFlight<u32, u32>,
+        runs: Arc<AtomicU32>,
+    }
+
+    impl Work {
+        fn new() -> Arc<Self> {
+            Arc::new(Self {
+                flight: SingleFlight::new(),
+                runs: Arc::default(),
+            })
         }
+
+        /// A run serves requests that are not larger than its own.
+        async fn run(&self, request: u32) -> Option<u32> {
+            let runs = self.runs.clone();
+            let start = move || {
+                let runs = runs.clone();
+                async move {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    runs.fetch_add(1, Ordering::SeqCst) + 1
+                }
+            };
+            let serves = |ran, _: &u32| ran >= request;
+            self.flight.run(request, serves, start).await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn concurrent_callers_share_one_run() {
+        let work = Work::new();
+        let (a, b, c) = tokio::join!(work.run(1), work.run(1), work.run(0));
+        assert_eq!((a, b, c), (Some(1), Some(1), Some(1)));
+        assert_eq!(work.run(1).await, Some(2), "a later caller starts another");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn caller_that_is_not_served_starts_another_run() {
+        let work = Work::new();
+        let (small, large) = tokio::join!(work.run(1), work.run(2));
+        assert_eq!((small, large), (Some(1), Some(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dropped_caller_does_not_stop_the_run() {
+        let work = Work::new();
+        let half = Duration::from_millis(500);
+        let dropped = tokio::time::timeout(half, work.run(1)).await;
+        assert!(dropped.is_err());
+        assert_eq!(work.run(1).await, Some(1), "it joins the first run");
+    }
+
+    #[test]
+    fn run_that_ends_with_its_runtime_has_no_outcome() {
+        let work = Work::new();
+        let runtime = || {
+            let builder = &mut tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_time().start_paused(true).build();
+            runtime.expect("a runtime")
+        };
+        let (first, second) = (runtime(), runtime());
+        let half = Duration::from_millis(500);
+        let cut = first.block_on(async { tokio::time::timeout(half, work.run(1)).await });
+        assert!(cut.is_err());
+        let waiting = {
+            let work = work.clone();
+            second.spawn(async move { work.run(1).await })
+        };
+        second.block_on(tokio::task::yield_now());
+        drop(first);
+        assert_eq!(second.block_on(waiting).expect("it ends"), None);
+        assert_eq!(second.block_on(work.run(1)), Some(1));
     }
 }

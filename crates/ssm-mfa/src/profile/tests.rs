@@ -34,7 +34,7 @@ async fn resolved(name: Option<&str>, variables: &[(&str, &str)]) -> Result<Foun
     let found = resolve(&settings)?;
     let aws = AwsConfig::new(settings).await.map_err(refused)?;
     Ok(Found {
-        own: base(&aws, name.is_some()).is_some(),
+        own: source_credentials(&aws, name.is_some()).is_some(),
         source: aws.settings().source().clone(),
         resolved: found,
     })
@@ -69,15 +69,15 @@ fn told(found: &Found) -> String {
         other => format!("{other:?}"),
     };
     let roles: Vec<_> = found.roles.iter().map(|role| role.arn.as_str()).collect();
-    let device = match &found.serial {
+    let device = match &found.device {
         None => "none".to_owned(),
-        Some((serial, of)) => format!("{} of {of:?}", serial.as_str()),
+        Some(device) => format!("{} of {:?}", device.serial.as_str(), device.named_by),
     };
     format!("{base} | {} | {device}", roles.join(" > "))
 }
 
 #[tokio::test]
-async fn every_profile_comes_to_its_base_its_roles_and_its_device() {
+async fn profile_resolves_to_source_roles_and_device() {
     let taro = "arn:aws:iam::123456789012:mfa/taro";
     let role = |name: &str| format!("arn:aws:iam::123456789012:role/{name}");
     for (name, base, roles, device) in [
@@ -178,7 +178,7 @@ async fn every_profile_comes_to_its_base_its_roles_and_its_device() {
 }
 
 #[tokio::test]
-async fn a_roles_settings_are_all_taken_over() {
+async fn role_keeps_all_settings_of_its_profile() {
     let found = resolved(Some("dev"), &[]).await.expect("complete");
     let role = &found.roles[0];
     assert_eq!(role.external_id.as_deref(), Some("ext/1"));
@@ -193,7 +193,7 @@ async fn a_roles_settings_are_all_taken_over() {
 }
 
 #[tokio::test]
-async fn what_cannot_work_is_named_with_profile_key_and_value() {
+async fn invalid_value_names_profile_key_and_value() {
     for (name, at, key, value, says) in [
         ("both", "both", "source_profile", "keys", "one or the other"),
         (
@@ -244,7 +244,7 @@ async fn what_cannot_work_is_named_with_profile_key_and_value() {
             "no-role",
             "role_arn",
             "dev",
-            "looks like arn:aws:iam",
+            "expected something like arn:aws:iam",
         ),
         (
             "no-name",
@@ -301,7 +301,7 @@ async fn what_cannot_work_is_named_with_profile_key_and_value() {
 }
 
 #[tokio::test]
-async fn the_environment_is_heeded_as_by_every_aws_tool() {
+async fn environment_is_read_as_in_every_aws_tool() {
     let keys = [
         ("AWS_ACCESS_KEY_ID", "AKIAENV"),
         ("AWS_SECRET_ACCESS_KEY", "env-secret"),
@@ -372,7 +372,7 @@ async fn the_environment_is_heeded_as_by_every_aws_tool() {
 
 #[cfg(feature = "cli-cache")]
 #[tokio::test]
-async fn the_clis_cache_is_left_alone_where_the_cli_mixes_up_two_users() {
+async fn aws_cli_cache_is_unused_where_the_cli_mixes_up_users() {
     let shared = [("AWS_CONFIG_FILE", "/shared")];
     for (name, used) in [
         ("dev", false),

@@ -1,4 +1,4 @@
-//! The calls.
+//! The calls that logins make.
 
 use std::time::{Duration, SystemTime};
 
@@ -29,18 +29,32 @@ pub(crate) struct Sts {
     once: Client,
     /// Retries as configured: for calls without a code.
     retrying: Client,
-    base: SharedCredentialsProvider,
+    source: SharedCredentialsProvider,
     endpoint: Option<String>,
     region: String,
     profile: Option<String>,
     clock: SharedTimeSource,
 }
 
-/// What the chain of sessions begins with.
+/// The credentials that every login begins with.
 #[derive(Debug, Clone)]
 pub(crate) struct SourceCredentials {
     pub(crate) credentials: Credentials,
-    pub(crate) temporary: bool,
+    /// They are those of a session.
+    pub(crate) is_temporary: bool,
+}
+
+/// The arguments of AssumeRole.
+pub(crate) struct AssumeRole<'a> {
+    /// Sign the call.
+    pub(crate) credentials: &'a Credentials,
+    /// They are those of an MFA session, or of a role assumed from one.
+    pub(crate) over_mfa: bool,
+    pub(crate) role: &'a RoleSpec,
+    /// The role's own, or less.
+    pub(crate) duration: Option<Duration>,
+    /// The MFA device and its code.
+    pub(crate) device: Option<(&'a MfaSerial, &'a MfaCode)>,
 }
 
 /// Credentials that STS issued.
@@ -53,11 +67,13 @@ pub(crate) struct Issued {
 }
 
 impl Sts {
+    /// Clients of this configuration.
+    ///
     /// # Errors
-    /// When credentials or codes would travel unprotected.
+    /// When credentials or codes would be sent unprotected.
     pub(crate) fn new(
         config: &SdkConfig,
-        base: SharedCredentialsProvider,
+        source: SharedCredentialsProvider,
         profile: Option<String>,
         clock: SharedTimeSource,
     ) -> Result<Self, MfaError> {
@@ -93,7 +109,7 @@ impl Sts {
         Ok(Self {
             once: Client::from_conf(builder().retry_config(RetryConfig::disabled()).build()),
             retrying: Client::from_conf(builder().build()),
-            base,
+            source,
             endpoint,
             region,
             profile,
@@ -101,7 +117,7 @@ impl Sts {
         })
     }
 
-    /// What calls are made with, for errors.
+    /// The settings of the calls, for errors.
     pub(crate) fn given(&self) -> String {
         let profile = self.profile.as_deref().unwrap_or("none");
         let endpoint = self.endpoint.as_deref().unwrap_or("AWS's own");
@@ -111,7 +127,7 @@ impl Sts {
         )
     }
 
-    /// Custom URL of STS, if there is one.
+    /// The custom URL of STS, if one is set.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
@@ -120,22 +136,22 @@ impl Sts {
         Box::new(CallContext {
             profile: self.profile.clone(),
             serial: serial.cloned(),
-            endpoint: self.endpoint.clone().unwrap_or_else(|| self.region.clone()),
+            endpoint: self.endpoint.clone().or_else(|| Some(self.region.clone())),
             request_id: None,
         })
     }
 
-    /// The credentials that everything begins with.
-    pub(crate) async fn base(&self) -> Result<SourceCredentials, MfaError> {
-        let base = self.base.provide_credentials().await;
-        let credentials = base.map_err(|error| MfaError::NoBase(chain(&error)))?;
+    /// The credentials that every login begins with.
+    pub(crate) async fn source_credentials(&self) -> Result<SourceCredentials, MfaError> {
+        let provided = self.source.provide_credentials().await;
+        let credentials = provided.map_err(|error| MfaError::NoSourceCredentials(chain(&error)))?;
         Ok(SourceCredentials {
-            temporary: credentials.session_token().is_some(),
+            is_temporary: credentials.session_token().is_some(),
             credentials,
         })
     }
 
-    /// An MFA session of the user that the credentials belong to.
+    /// Starts an MFA session of the user that the credentials belong to.
     pub(crate) async fn get_session_token(
         &self,
         credentials: &Credentials,
@@ -164,7 +180,7 @@ impl Sts {
         };
         let mut outcome = send().await.map_err(|error| Failure::of(&error));
         if matches!(&outcome, Err(failure) if failure.was_not_sent()) {
-            // Nothing left this machine, so the code is as good as before.
+            // Nothing left this machine, so the code is still good.
             outcome = send().await.map_err(|error| Failure::of(&error));
         }
         let answer = match outcome {
@@ -175,15 +191,15 @@ impl Sts {
         issue(issued, None, &call)
     }
 
-    /// A session of a role, with or without a code.
-    pub(crate) async fn assume_role(
-        &self,
-        credentials: &Credentials,
-        over_mfa: bool,
-        role: &RoleSpec,
-        duration: Option<Duration>,
-        device: Option<(&MfaSerial, &MfaCode)>,
-    ) -> Result<Issued, MfaError> {
+    /// Starts a session of a role, with or without a code.
+    pub(crate) async fn assume_role(&self, request: AssumeRole<'_>) -> Result<Issued, MfaError> {
+        let AssumeRole {
+            credentials,
+            over_mfa,
+            role,
+            duration,
+            device,
+        } = request;
         let call = Call {
             context: self.context(device.map(|(serial, _)| serial)),
             access_key_id: credentials.access_key_id(),
@@ -228,16 +244,16 @@ impl Sts {
         issue(issued, arn, &call)
     }
 
-    /// Whose keys they are: the one thing that the error about a foreign device lacks.
+    /// Adds whose keys they are, which the error about another user's device needs.
     async fn explain(&self, mut error: MfaError, credentials: &Credentials) -> MfaError {
         if let MfaError::WrongDevice { caller, .. } = &mut error {
-            *caller = self.who(credentials).await;
+            *caller = self.caller_arn(credentials).await;
         }
         error
     }
 
-    /// ARN of whom the credentials belong to, where STS tells.
-    pub(crate) async fn who(&self, credentials: &Credentials) -> Option<String> {
+    /// ARN of the user or role that the credentials belong to, if STS reports it.
+    pub(crate) async fn caller_arn(&self, credentials: &Credentials) -> Option<String> {
         let request = self.once.get_caller_identity().customize();
         let answer = request
             .config_override(Builder::default().credentials_provider(credentials.clone()))
@@ -246,7 +262,7 @@ impl Sts {
         answer.ok().and_then(|identity| identity.arn)
     }
 
-    /// As botocore names its sessions: by the time.
+    /// Named after the time, as botocore does.
     fn session_name(&self) -> String {
         let now = self.clock.now().duration_since(SystemTime::UNIX_EPOCH);
         format!("ssm-mfa-{}", now.unwrap_or_default().as_secs())
@@ -278,7 +294,7 @@ fn issue(
 
 fn unreadable(call: &Call<'_>) -> MfaError {
     MfaError::Network {
-        reason: "the answer holds no credentials".to_owned(),
+        reason: "the answer contains no credentials".to_owned(),
         code: if call.with_code {
             CodeFate::MaybeUsed
         } else {
@@ -295,9 +311,9 @@ mod tests {
 
     use super::*;
 
-    /// In virtual time: nobody listens behind the connection, so that only a deadline ends the call.
+    /// In virtual time: nothing answers on the connection, so only a deadline ends the call.
     #[tokio::test(start_paused = true)]
-    async fn a_call_ends_by_the_operation_timeout_of_the_configuration() {
+    async fn call_ends_by_the_configurations_operation_timeout() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("loopback");
         let address = listener.local_addr().expect("bound");
@@ -310,12 +326,19 @@ mod tests {
             .timeout_config(timeouts.build())
             .build();
         let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
-        let base = SharedCredentialsProvider::new(keys.clone());
+        let source = SharedCredentialsProvider::new(keys.clone());
         let clock = SharedTimeSource::new(SystemTimeSource::new());
-        let sts = Sts::new(&config, base, None, clock).expect("complete");
+        let sts = Sts::new(&config, source, None, clock).expect("complete");
         let role = RoleSpec::new("arn:aws:iam::123456789012:role/r");
         let start = tokio::time::Instant::now();
-        let error = sts.assume_role(&keys, false, &role, None, None).await;
+        let call = sts.assume_role(AssumeRole {
+            credentials: &keys,
+            over_mfa: false,
+            role: &role,
+            duration: None,
+            device: None,
+        });
+        let error = call.await;
         let error = error.expect_err("no answer");
         assert!(error.to_string().contains("no answer"), "{error}");
         assert_eq!(start.elapsed().as_secs(), limit.as_secs());

@@ -1,4 +1,4 @@
-//! What the errors of STS mean. No SDK error is kept, or formatted by `Debug`: one about an answer
+//! What the errors of STS mean. No SDK error is kept or formatted by `Debug`: an error about an answer
 //! that does not parse would show the secret key in it.
 
 use std::error::Error as StdError;
@@ -14,7 +14,8 @@ use aws_types::sdk_config::SharedTimeSource;
 
 use crate::error::{CallContext, CodeFate, MfaError};
 
-/// A clock this far off makes codes wrong: a code is good for its 30 s step and one around it.
+/// A clock that is further off makes codes invalid: a code is accepted in its 30 s step and one step
+/// around it.
 const SKEW: Duration = Duration::from_secs(30);
 
 /// The call that failed.
@@ -29,7 +30,7 @@ pub(super) struct Call<'a> {
     pub(super) clock: &'a SharedTimeSource,
 }
 
-/// What may be kept of an SDK error.
+/// The parts of an SDK error that are safe to keep.
 #[derive(Debug, Default)]
 pub(super) struct Failure {
     /// The service's error code, if it is an answer of the service.
@@ -87,7 +88,7 @@ impl Failure {
         };
         let Some(code) = self.code.as_deref() else {
             if self.no_credentials {
-                return MfaError::NoBase(self.reason);
+                return MfaError::NoSourceCredentials(self.reason);
             }
             return MfaError::Network {
                 reason: self.reason,
@@ -160,7 +161,7 @@ impl Failure {
         }
     }
 
-    /// AWS has one code for all of these, and tells them apart by its texts.
+    /// AWS has one code for all of these; only the texts differ.
     fn denial(&self, words: &str, call: &Call<'_>, context: Box<CallContext>) -> MfaError {
         let message = self.message.clone();
         let role = call.role.unwrap_or("the session").to_owned();
@@ -183,7 +184,7 @@ impl Failure {
                 context,
             }
         } else if words.contains("Cannot call GetSessionToken with session credentials") {
-            MfaError::BaseIsTemporary { context }
+            MfaError::SourceIsTemporary { context }
         } else if call.role.is_some() && !call.with_code && !call.over_mfa {
             MfaError::MfaRequired {
                 role,
@@ -203,7 +204,7 @@ fn shown(access_key_id: &str) -> String {
     format!("...{last}")
 }
 
-/// The most that STS allows, where it says.
+/// The maximum that STS allows, if it states one.
 fn limit(words: &str) -> Option<Duration> {
     if words.contains("1 hour session limit") {
         return Some(Duration::from_secs(3600));
@@ -222,8 +223,8 @@ fn unsent<E>(error: &SdkError<E, HttpResponse>) -> bool {
     };
     sources(connector).any(|error| {
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        // The HTTP client's types are not ours to name; if these texts of its change, a code is
-        // taken for used that is not.
+        // The HTTP client's error types are private. If these texts change, a code that was not sent
+        // counts as used.
         let text = error.to_string();
         kind == Some(io::ErrorKind::ConnectionRefused)
             || text.contains("client error (Connect)")
@@ -280,7 +281,7 @@ mod tests {
             context: Box::new(CallContext {
                 profile: Some("dev".to_owned()),
                 serial: "arn:aws:iam::123456789012:mfa/taro".parse().ok(),
-                endpoint: "us-east-1".to_owned(),
+                endpoint: Some("us-east-1".to_owned()),
                 request_id: None,
             }),
             access_key_id: "AKIAIOSFODNN7EXAMPLE",
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_texts_of_sts_are_told_apart() {
+    fn denial_is_classified_by_its_text() {
         // As measured, with the trailing space and the two spaces.
         let invalid = "MultiFactorAuthentication failed with invalid MFA one time pass code. ";
         let device = "MultiFactorAuthentication failed, unable to validate MFA code.  Please verify your MFA serial number is valid and associated with this user.";
@@ -305,7 +306,7 @@ mod tests {
             assert!(matches!(says(invalid), MfaError::InvalidCode { .. }));
             assert!(matches!(says(device), MfaError::WrongDevice { .. }));
             assert!(matches!(says(missing), MfaError::MfaRequired { .. }));
-            assert!(matches!(says(session), MfaError::BaseIsTemporary { .. }));
+            assert!(matches!(says(session), MfaError::SourceIsTemporary { .. }));
             assert!(matches!(says(denied), MfaError::Denied { .. }));
         }
         let denied =
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn other_codes_name_their_cause() {
+    fn error_code_is_classified_by_its_cause() {
         let says = |code, text| meaning(code, text, true, true, false);
         let chained = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.";
         let too_long =
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_of_a_call_names_profile_device_endpoint_and_request() {
+    fn call_error_names_profile_device_endpoint_and_request() {
         for code in [
             "AccessDenied",
             "InvalidClientTokenId",
@@ -384,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_off_when_it_is_more_than_a_step_off() {
+    fn clock_is_wrong_when_more_than_one_step_off() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let secs = Duration::from_secs;
         assert_eq!(skew(now + secs(30), now), None);

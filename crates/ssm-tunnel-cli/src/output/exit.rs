@@ -56,12 +56,12 @@ pub fn code(error: &anyhow::Error) -> u8 {
     1
 }
 
-/// Which option sets what is missing: the libraries know no options.
+/// Which option or command gives what is missing: the libraries know neither.
 pub fn hint(error: &anyhow::Error) -> Option<&'static str> {
     error.chain().find_map(|cause| {
         let kind = match (cause.downcast_ref::<Error>(), cause.downcast_ref()) {
             (Some(error), _) => error.kind(),
-            (None, Some(MfaError::NoRegion)) => ErrorKind::NoRegion,
+            (None, Some(error)) => return hint_for_mfa(error),
             _ => return None,
         };
         hint_for(kind)
@@ -87,6 +87,20 @@ fn of_kind(kind: ErrorKind) -> u8 {
 fn hint_for(kind: ErrorKind) -> Option<&'static str> {
     match kind {
         ErrorKind::NoRegion => Some("--region REGION gives one, such as --region eu-west-1"),
+        _ => None,
+    }
+}
+
+/// The option or command that gives what an MFA login lacks.
+fn hint_for_mfa(error: &MfaError) -> Option<&'static str> {
+    match error {
+        MfaError::NoRegion => hint_for(ErrorKind::NoRegion),
+        MfaError::NoTerminal { .. } => Some(
+            "--mfa-code CODE gives the code; `ssm-tunnel mfa login`, in a terminal, starts the session for all programs",
+        ),
+        MfaError::WrongDevice { .. } => {
+            Some("`ssm-tunnel mfa --list-devices` lists the user's MFA devices")
+        }
         _ => None,
     }
 }

@@ -138,7 +138,7 @@ fn assume(
 ) -> anyhow::Result<MfaProvider> {
     let mut builder = MfaProviderBuilder::default()
         .sts_config(aws.sdk_config())
-        .base(aws.source_credentials().clone())
+        .source_credentials(aws.source_credentials().clone())
         .interaction(Interaction::Never)
         .cli_cache(CliCache::Read);
     let mut roles: Vec<RoleSpec> = aws.settings().roles().iter().map(spec).collect();

@@ -28,16 +28,16 @@ pub(super) struct Entries {
     store: Arc<CredentialStore>,
     /// Bytes in one entry.
     limit: usize,
-    /// What each entry is made with.
+    /// Attributes of each entry.
     modifiers: Modifiers,
 }
 
-/// Names and values that one kind of keyring knows.
+/// Names and values specific to one kind of keyring.
 pub(super) type Modifiers = &'static [(&'static str, &'static str)];
 
 pub(super) enum Found {
     Nothing,
-    /// As good as nothing.
+    /// Counts as nothing.
     Damaged,
     Body(Zeroizing<Vec<u8>>),
 }
@@ -58,7 +58,7 @@ impl Entries {
     }
 
     pub(super) fn load(&self, key: &str) -> Result<Found, Error> {
-        // Another program may replace it between two entries: then the next reading is whole.
+        // Another program may replace it between two entries: then the second read is complete.
         for _ in 0..2 {
             let Some(first) = self.get(key)? else {
                 return Ok(Found::Nothing);
@@ -77,7 +77,7 @@ impl Entries {
         if usize::from(header.count) > self.most() || beginning.len() > MAX_BODY {
             return Ok(None);
         }
-        // Room for all of it, so that growing leaves no copies behind.
+        // Room for all of it: a growing buffer would leave copies behind.
         let mut body = Zeroizing::new(Vec::with_capacity(MAX_BODY));
         body.extend_from_slice(beginning);
         for number in 1..header.count {
@@ -122,7 +122,7 @@ impl Entries {
         self.forget(key, 1)
     }
 
-    /// Removes a set of further entries, whatever there is of it: a damaged header cannot say.
+    /// Removes all possible entries of a set: a damaged header does not tell which exist.
     fn forget(&self, key: &str, set: u8) -> Result<(), Error> {
         for number in 1..u8::try_from(self.most()).unwrap_or(u8::MAX) {
             self.delete(&further(key, set, number))?;
@@ -130,7 +130,7 @@ impl Entries {
         Ok(())
     }
 
-    /// How many entries the largest body takes.
+    /// Number of entries that the largest body takes.
     fn most(&self) -> usize {
         (MAX_BODY + HEADER).div_ceil(self.limit)
     }
@@ -157,7 +157,7 @@ impl Entries {
     fn put(&self, name: &str, secret: &[u8]) -> Result<(), Error> {
         let entry = self.entry(name)?;
         match entry.set_secret(secret) {
-            // One name, several entries: some other program made them.
+            // One name, several entries: another program created them.
             Err(Error::Ambiguous(several)) => {
                 delete_all(several)?;
                 entry.set_secret(secret)
@@ -201,7 +201,7 @@ impl Header {
     }
 }
 
-/// What an error says, without what the library may quote of an entry.
+/// An error's text, without the contents that the library may quote.
 pub(super) fn told(error: Error) -> String {
     match error {
         Error::PlatformFailure(error) | Error::NoStorageAccess(error) => error.to_string(),
@@ -212,6 +212,6 @@ pub(super) fn told(error: Error) -> String {
         Error::TooLong(_, limit) => format!("the session is longer than {limit} bytes"),
         Error::NoEntry => "an entry was removed meanwhile".to_owned(),
         Error::NoDefaultStore => "there is none on this system".to_owned(),
-        _ => "it does not do what is asked of it".to_owned(),
+        _ => "it failed for an unknown reason".to_owned(),
     }
 }

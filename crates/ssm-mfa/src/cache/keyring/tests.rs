@@ -75,7 +75,7 @@ fn broken() -> Error {
 }
 
 #[test]
-fn a_body_of_any_size_is_kept_in_entries_below_the_limit() {
+fn body_of_any_size_is_stored_in_entries_below_the_limit() {
     let first = LIMIT - entries::HEADER;
     for (size, count) in [
         (0, 1),
@@ -107,7 +107,7 @@ fn a_body_of_any_size_is_kept_in_entries_below_the_limit() {
 }
 
 #[test]
-fn what_replaces_leaves_nothing_of_the_old_and_what_is_cut_short_leaves_the_old() {
+fn replacement_is_complete_or_leaves_the_old_session() {
     let place = place();
     for size in [10_000, 1, 2401, 9_999, 0] {
         place.store.save(KEY, &body(size)).expect("kept");
@@ -139,7 +139,7 @@ fn what_replaces_leaves_nothing_of_the_old_and_what_is_cut_short_leaves_the_old(
 type Damage<'a> = &'a dyn Fn(&Place);
 
 #[test]
-fn whatever_is_damaged_is_not_used_but_replaced() {
+fn damaged_entry_is_not_used_but_replaced() {
     let damage: [(&str, Damage); 8] = [
         ("count, too few", &|place| set_byte(place, KEY, 9, 4)),
         ("count, too many", &|place| set_byte(place, KEY, 9, 6)),
@@ -187,7 +187,7 @@ fn whatever_is_damaged_is_not_used_but_replaced() {
 }
 
 #[test]
-fn several_entries_of_one_name_are_replaced_by_one() {
+fn duplicate_entries_of_a_name_are_replaced_by_one() {
     let place = place();
     let twin = place.entry("twin");
     twin.set_secret(b"another's").expect("written");
@@ -206,7 +206,7 @@ fn several_entries_of_one_name_are_replaced_by_one() {
 }
 
 #[test]
-fn without_a_keyring_the_files_keep_everything_and_one_warning_says_so() {
+fn missing_keyring_warns_once_and_leaves_sessions_to_files() {
     let directory = tempfile::tempdir().expect("a place for temporary files");
     let files = FileStore::at(directory.path());
     let openings = Arc::new(AtomicUsize::new(0));
@@ -229,7 +229,7 @@ fn without_a_keyring_the_files_keep_everything_and_one_warning_says_so() {
 }
 
 #[test]
-fn a_keyring_that_fails_later_is_given_up_and_logout_says_what_may_stay() {
+fn failed_keyring_is_abandoned_and_logout_reports_it() {
     let place = place();
     place.store.save(KEY, b"one").expect("kept");
     let log = logged(|| {
@@ -245,7 +245,7 @@ fn a_keyring_that_fails_later_is_given_up_and_logout_says_what_may_stay() {
 }
 
 #[test]
-fn a_keyring_that_never_answers_or_panics_is_given_up() {
+fn keyring_that_hangs_or_panics_is_abandoned() {
     let (never, dialog) = channel::<()>();
     let dialog = Mutex::new(dialog);
     let hangs = move || {
@@ -269,7 +269,7 @@ fn a_keyring_that_never_answers_or_panics_is_given_up() {
 }
 
 #[test]
-fn a_session_in_a_file_is_used_until_the_keyring_has_one() {
+fn file_session_is_used_until_the_keyring_has_one() {
     let place = place();
     place.files.save(KEY, b"file").expect("kept");
     assert_eq!(kept(&place.store), Some(b"file".to_vec()));
@@ -279,15 +279,18 @@ fn a_session_in_a_file_is_used_until_the_keyring_has_one() {
 }
 
 #[test]
-fn locks_are_those_of_the_files() {
+fn locks_are_those_of_the_file_store() {
     let place = place();
     let held = place.store.try_lock("name");
-    assert!(matches!(held, Lock::Taken(_)), "{held:?}");
-    assert!(matches!(place.files.try_lock("name"), Lock::Busy { .. }));
+    assert!(matches!(held, LockAttempt::Taken(_)), "{held:?}");
+    assert!(matches!(
+        place.files.try_lock("name"),
+        LockAttempt::Busy { .. }
+    ));
 }
 
 #[test]
-fn nothing_that_is_kept_is_told() {
+fn stored_contents_reach_no_log_error_or_debug_output() {
     const MARKER: &str = "pl4nted";
     let place = place();
     let log = logged(|| {
@@ -312,7 +315,7 @@ fn nothing_that_is_kept_is_told() {
 
 #[test]
 #[ignore = "needs a keyring: tests/keyring.sh"]
-fn the_systems_own_keyring_keeps_sessions() {
+fn system_keyring_keeps_sessions() {
     let directory = tempfile::tempdir().expect("a place for temporary files");
     let files = FileStore::at(directory.path());
     let another = |limit| KeyringStore::with(files.clone(), system::open, limit, LONG);
@@ -332,7 +335,7 @@ fn the_systems_own_keyring_keeps_sessions() {
 
 #[test]
 #[ignore = "needs a system without a keyring: tests/keyring.sh"]
-fn a_system_without_a_keyring_has_files() {
+fn system_without_a_keyring_uses_files() {
     let directory = tempfile::tempdir().expect("a place for temporary files");
     let files = FileStore::at(directory.path());
     let store = KeyringStore::new(files.clone());

@@ -1,3 +1,5 @@
+//! A program that asks for the code in a window.
+
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -6,18 +8,18 @@ use crate::code::mfa_code::MfaCode;
 use crate::code::source::{BoxFuture, Challenge, CodeError, MfaCodeSource};
 use crate::code::terminal::prompt;
 
-/// Longer than any provider waits.
+/// The provider's prompt timeout is shorter.
 const TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// A program that asks in a window, as ssh's: its argument is the prompt, its first line of output
-/// the code, and it fails when the person cancels.
+/// A program that asks in a window, like ssh's: its argument is the prompt, its first line of output
+/// the code; it fails when the person cancels.
 #[derive(Debug, Clone)]
 pub struct Askpass {
     program: OsString,
 }
 
 impl Askpass {
-    /// Asks by this program.
+    /// A source that runs this program.
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
             program: program.into(),

@@ -1,3 +1,5 @@
+//! Runs a program without a shell, and reads its output.
+
 use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,9 +12,9 @@ use zeroize::Zeroizing;
 use crate::code::source::CodeError;
 use crate::code::terminal;
 
-/// More than a code or a seed; what a program prints beyond it is an error.
+/// Longest output, more than a code or a seed takes; more is an error.
 const MAX_OUTPUT: usize = 4096;
-/// Of what a program says on its standard error, this much of the first line is repeated.
+/// Bytes of the first line of standard error that an error repeats.
 const MAX_COMPLAINT: usize = 200;
 
 /// A program and its arguments, run without a shell.
@@ -26,10 +28,10 @@ pub(crate) struct Command {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum InvalidCommand {
-    /// There is no program.
-    #[error("a command names a program")]
+    /// The text names no program.
+    #[error("the command is empty: name a program")]
     Empty,
-    /// A quotation mark has no partner.
+    /// A quotation mark is not closed.
     #[error("a quotation mark ({0}) is not closed")]
     Unclosed(char),
 }
@@ -39,8 +41,8 @@ impl Command {
         Self { program, args }
     }
 
-    /// Splits a text at white space. `"…"` and `'…'` keep what is in them together; nothing is
-    /// escaped, so that a backslash is one on every system.
+    /// Splits a text at white space, except within `"…"` and `'…'`. There are no escapes: a
+    /// backslash has no special meaning, on any system.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidCommand> {
         let mut words = Vec::new();
         let mut word: Option<String> = None;
@@ -69,9 +71,8 @@ impl Command {
         ))
     }
 
-    /// What the program prints on standard output. Its standard input is the terminal's, and what
-    /// it says on standard error is shown there. It is killed when it takes too long, or nobody
-    /// waits for it any more.
+    /// The program's standard output. Its standard input is the terminal, and its standard error is
+    /// shown there. The program is killed when it takes too long, or when this future is dropped.
     pub(crate) async fn output(
         &self,
         environment: &[(&str, &str)],
@@ -152,7 +153,7 @@ async fn run(child: &mut Child) -> std::io::Result<Ran> {
 }
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    // At its full size from the start: a vector that grows leaves copies behind.
+    // At its full size from the start: a growing vector leaves copies behind.
     let mut output = Zeroizing::new(Vec::with_capacity(MAX_OUTPUT + 1));
     if let Some(pipe) = pipe {
         let mut pipe = pipe.take(MAX_OUTPUT as u64 + 1);
@@ -161,7 +162,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Zeroizing
     Ok(output)
 }
 
-/// Passes on to the terminal what a program says, and keeps its beginning.
+/// Shows a program's standard error on the terminal, and keeps its beginning.
 async fn show(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = [0; 1024];
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_split_at_white_space_and_quotes_keep_it_together() {
+    fn command_is_split_at_white_space_outside_quotes() {
         for (text, expected) in [
             ("ykman  oath\taccounts ", vec!["ykman", "oath", "accounts"]),
             (r#"code "AWS: taro" '' "#, vec!["code", "AWS: taro", ""]),

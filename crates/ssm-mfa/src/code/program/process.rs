@@ -1,3 +1,5 @@
+//! A program that prints the code.
+
 use std::ffi::OsString;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,13 +14,13 @@ use crate::code::source::{BoxFuture, Challenge, CodeError, MfaCodeSource};
 /// A program that prints the code, such as `ykman oath accounts code --single AWS`: the profile's
 /// `mfa_process`.
 ///
-/// It is run without a shell. Its standard input is the terminal, what it says on standard error
-/// appears there, and its standard output is the code and nothing else. `SSM_MFA_SERIAL` in its
-/// environment is the device. After a code was used it is run in the next 30 s step only, with a
-/// countdown on the terminal.
+/// The program runs without a shell. Its standard input is the terminal, its standard error is shown
+/// there, and its standard output is the code and nothing else. `SSM_MFA_SERIAL` in its environment
+/// names the device. Once a code has been used, the program is not run before the next 30 s step;
+/// the terminal shows a countdown.
 ///
-/// Read from a text, it is split at white space; `"…"` and `'…'` keep together what is in them,
-/// and a backslash is a backslash, on every system.
+/// A text is split at white space, except within `"…"` and `'…'`. A backslash has no special
+/// meaning, on any system.
 #[derive(Debug, Clone)]
 pub struct ProcessCode {
     command: Command,
@@ -44,7 +46,7 @@ impl ProcessCode {
         }
     }
 
-    /// How long it may take. Default 2 minutes; the provider's prompt timeout holds too.
+    /// Time allowed for the program. Default 2 minutes; the provider's prompt timeout applies too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -79,7 +81,7 @@ impl MfaCodeSource for ProcessCode {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::code::source::Reason;
+    use crate::code::source::ChallengeReason;
 
     fn challenge() -> Challenge {
         Challenge {
@@ -88,7 +90,7 @@ mod tests {
                 .expect("a serial"),
             profile: None,
             attempt: 1,
-            reason: Reason::NoSession,
+            reason: ChallengeReason::NoSession,
             not_before: None,
         }
     }
@@ -102,14 +104,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_code_is_what_the_program_prints_for_the_device() {
+    async fn process_prints_the_code_of_the_device() {
         let script = r#"case $SSM_MFA_SERIAL in *:mfa/taro) echo " 123456 ";; esac"#;
         let code = ask(shell(script)).await.expect("a code");
         assert_eq!(code.expose(), "123456");
     }
 
     #[tokio::test]
-    async fn a_program_that_fails_is_named_with_its_status_and_what_it_said_first() {
+    async fn process_failure_names_program_status_and_first_line() {
         let script = "echo 918273; echo 'no YubiKey' >&2; echo 'more' >&2; exit 3";
         let error = ask(shell(script)).await.expect_err("fails");
         let text = "no MFA code: /bin/sh failed (exit status: 3): no YubiKey";
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_a_code_is_not_repeated() {
+    async fn process_output_that_is_no_code_is_not_repeated() {
         for script in ["echo AWS:taro 918273", "head -c 100000 /dev/zero", "true"] {
             let error = ask(shell(script)).await.expect_err("no code").to_string();
             assert!(!error.contains("918273"), "{error}");
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_takes_too_long_is_given_up() {
+    async fn process_that_takes_too_long_is_killed() {
         let script = "echo $$ >&2; exec sleep 1000";
         let source = shell(script).timeout(Duration::from_millis(1));
         let error = ask(source).await.expect_err("is too slow");

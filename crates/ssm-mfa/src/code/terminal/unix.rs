@@ -1,4 +1,4 @@
-//! `/dev/tty`: reading a line that can be given up, and leaving the terminal as it was.
+//! `/dev/tty`: reads a line, cancellably, and leaves the terminal as it was.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -31,7 +31,7 @@ pub(super) fn say(text: &str) -> io::Result<()> {
     open()?.1.write_all(text.as_bytes())
 }
 
-/// Ends the reading thread when dropped, and restores the terminal before anything else happens.
+/// Ends the reading thread when dropped, after restoring the terminal.
 pub(super) struct Guard {
     _open: UnixStream,
     echo: Arc<Echo>,
@@ -92,7 +92,7 @@ pub(super) fn read_line(
     let failed = |error: io::Error| CodeError::Other(error.to_string());
     let (mut input, mut output) = open().map_err(|_| CodeError::NoTerminal)?;
     let signals = Signals::watch(options).map_err(failed)?;
-    /// Whatever ends the function, a panic too.
+    /// However the function ends, even by a panic.
     struct Restore<'a>(&'a Echo);
     impl Drop for Restore<'_> {
         fn drop(&mut self) {
@@ -104,7 +104,7 @@ pub(super) fn read_line(
         cancel.echo.switch_off(&input).map_err(failed)?;
     }
     if retry && let Err(error) = tcflush(&input, QueueSelector::IFlush) {
-        // What was typed before the question is no answer to it.
+        // Characters typed before the question are no answer to it.
         tracing::debug!(%error, "typed characters not discarded");
     }
     output.write_all(text.as_bytes()).map_err(failed)?;
@@ -129,11 +129,11 @@ pub(super) fn read_line(
     };
     drop(restore);
     if options.hide || outcome.is_err() {
-        // The line that was not ended on the screen.
+        // The cursor is still on the prompt's line.
         output.write_all(b"\n").unwrap_or_default();
     }
     match outcome {
-        // Bytes that are no UTF-8 are no digits either.
+        // Bytes that are not UTF-8 are not digits either.
         Ok(()) => Ok(Zeroizing::new(String::from_utf8_lossy(&line).into_owned())),
         Err(signal) => {
             drop(signals);
@@ -182,12 +182,12 @@ fn wait(terminal: &File, closed: &UnixStream, signals: &Signals) -> io::Result<W
 /// Signals that end a prompt.
 struct Signals {
     watched: Vec<(i32, SigId, UnixStream)>,
-    /// By default they end the program; not while this prompt is open.
+    /// While this prompt is open, they do not end the program.
     default_is_off: bool,
 }
 
-/// Whether the signals that a prompt took over end the program, as they would without it. A signal
-/// that was taken over cannot be given back.
+/// Whether the signals that a prompt handles end the program, as they would by default. A handler
+/// cannot be taken back, only switched.
 static DEFAULT: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 impl Signals {

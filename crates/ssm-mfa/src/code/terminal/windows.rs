@@ -1,4 +1,4 @@
-//! `CONIN$` and `CONOUT$`: reading a line that can be given up.
+//! `CONIN$` and `CONOUT$`: reads a line, cancellably.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -22,8 +22,8 @@ pub(super) fn say(text: &str) -> io::Result<()> {
     open()?.1.write_all(text.as_bytes())
 }
 
-/// Ends the reading thread when dropped, as far as that is possible: the console's read cannot be
-/// given up, so what is typed afterwards goes nowhere.
+/// Ends the reading thread when dropped, as far as possible: a read of the console cannot be
+/// cancelled, so the next line typed is discarded.
 pub(super) struct Guard(Arc<AtomicBool>);
 
 /// The thread's end of a [`Guard`].
@@ -40,7 +40,7 @@ impl Drop for Guard {
     }
 }
 
-/// The console hands over whole lines, so there is nothing typed ahead to be discarded.
+/// The console delivers whole lines, so there is no type-ahead to discard.
 pub(super) fn read_line(
     text: &str,
     options: Options,
@@ -51,7 +51,7 @@ pub(super) fn read_line(
     let (mut input, mut output) = open().map_err(|_| CodeError::NoTerminal)?;
     output.write_all(text.as_bytes()).map_err(failed)?;
     if options.hide {
-        // It reads the console with its echo off, and restores it.
+        // It switches the console's echo off, and restores it.
         return rpassword::read_password()
             .map(Zeroizing::new)
             .map_err(failed);
@@ -70,6 +70,6 @@ pub(super) fn read_line(
             Err(error) => return Err(failed(error)),
         }
     }
-    // Bytes that are no UTF-8 are no digits either.
+    // Bytes that are not UTF-8 are not digits either.
     Ok(Zeroizing::new(String::from_utf8_lossy(&line).into_owned()))
 }

@@ -1,4 +1,4 @@
-//! The role session that the AWS CLI used for a session of Session Manager.
+//! The role session with which the AWS CLI started a session of Session Manager.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -8,22 +8,22 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future::ProvideCredentials as ProvideCredentialsFuture;
 use aws_credential_types::provider::{self, ProvideCredentials};
 
-use crate::cache::cli_cache::{self, directory, key};
+use crate::cache::aws_cli::entry::{directory, key, read};
 use crate::role::RoleSpec;
 use crate::serial::MfaSerial;
 
-/// Credentials that end sooner are of no use: a call may take this long.
+/// Credentials with less left are useless: a call may take this long.
 const MARGIN: Duration = Duration::from_secs(30);
 
-/// The role session with which the AWS CLI started a session of Session Manager, for a program that
-/// the CLI hands that session to: it acts as the same caller, and asks for no MFA code again.
+/// The role session with which the AWS CLI started a session of Session Manager, for a program to
+/// which the CLI hands that session: it acts as the same caller, without another MFA code.
 ///
-/// The CLI passes no credentials on, but keeps role sessions in its cache. The entry for the
-/// profile's role counts only if its role session name is that of the Session Manager session,
-/// whose id begins with it (`NAME-0123456789abcdef0`). So it is known to have been used for exactly
-/// this session, which is why STS's endpoint and other profiles with the same role do not matter
-/// here, unlike for [`CliCache`](crate::CliCache). Nothing is ever written. Send its credentials
-/// only where the CLI sent them: to the endpoint that it called, and to the stream URL of that
+/// The CLI passes no credentials on, but keeps role sessions in its cache. The entry of the
+/// profile's role is used only if its role session name is that of the Session Manager session,
+/// whose id begins with it (`NAME-0123456789abcdef0`). It is then known to have started exactly this
+/// session; therefore STS's endpoint and other profiles with the same role do not matter here,
+/// unlike for [`CliCache`](crate::CliCache). Nothing is ever written. Send its credentials only
+/// where the CLI sent them: to the endpoint that it called, and to the stream URL in that
 /// endpoint's answer.
 #[derive(Debug, Clone)]
 pub struct CliRoleSession {
@@ -34,8 +34,8 @@ pub struct CliRoleSession {
 }
 
 impl CliRoleSession {
-    /// For the role as the profile has it, with the `mfa_serial` of the same profile. `None` when
-    /// the id has no caller's name, or there is no home directory.
+    /// For this role of a profile, with the `mfa_serial` of the same profile. `None` if the id contains
+    /// no caller's name, or there is no home directory.
     pub fn new(role: &RoleSpec, serial: Option<&MfaSerial>, session_id: &str) -> Option<Self> {
         Some(Self {
             directory: directory()?,
@@ -45,14 +45,14 @@ impl CliRoleSession {
         })
     }
 
-    /// The name of the role session that started a session of Session Manager with this id.
+    /// The name of the role session that started the Session Manager session with this id.
     pub fn name_in(session_id: &str) -> Option<&str> {
         caller_name(session_id)
     }
 
     async fn load(&self) -> provider::Result {
         let this = self.clone();
-        let read = move || cli_cache::read(&this.directory, &this.key, &this.role);
+        let read = move || read(&this.directory, &this.key, &this.role);
         let found = tokio::task::spawn_blocking(read).await;
         let session = found
             .map_err(CredentialsError::provider_error)?
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_session_of_the_same_name_is_used_and_no_other() {
+    async fn cli_session_is_used_only_under_the_callers_name() {
         let place = tempfile::tempdir().expect("a place");
         let at = place.path().join("cache");
         let dev = RoleSpec::new(DEV);
@@ -140,7 +140,7 @@ mod tests {
                 "{other}"
             );
         }
-        // The CLI keeps it for another role, or other arguments.
+        // The CLI stored it for another role, or for other arguments.
         for role in [
             RoleSpec::new("arn:aws:iam::123456789012:role/ops"),
             dev.clone().session_name("jo"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_without_a_name_has_no_caller() {
+    fn session_id_without_a_name_has_no_caller() {
         for id in ["", "0a1", "-0a1", "jo-"] {
             assert_eq!(caller_name(id), None, "{id}");
         }

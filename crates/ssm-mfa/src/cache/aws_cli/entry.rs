@@ -1,7 +1,7 @@
 //! The AWS CLI's cache of role sessions: `~/.aws/cli/cache/<sha1>.json`.
 //!
-//! Its key forgets whose keys the session was taken on with, so that a second profile with the same
-//! role and device gets the first one's session in the CLI. Such entries are left alone here.
+//! Its key leaves out the source credentials, so that in the CLI a second profile with the same role
+//! and device gets the first one's session. Such entries are not used here.
 //!
 //! Source: botocore, `credentials.py` (`CachedCredentialFetcher`, `AssumeRoleCredentialFetcher`)
 //! and `utils.py` (`JSONFileCache`), and files that AWS CLI 1.45 wrote.
@@ -23,18 +23,18 @@ use crate::time::{parse, rfc3339};
 
 const PROVIDER: &str = "ssm-mfa AWS CLI cache";
 
-/// How the AWS CLI's cache is used, for a role that a profile names together with its device and
-/// that is taken on with keys.
+/// How the AWS CLI's cache is used, for a role that is assumed with keys and whose profile names the
+/// device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CliCache {
     /// Not at all.
     #[default]
     Off,
-    /// A session that the CLI started is used before anybody is asked for a code.
+    /// A session that the CLI started is used in preference to asking for a code.
     Read,
-    /// Sessions that were started with exactly the CLI's arguments ([`Strategy::Direct`]) are put
-    /// there too. The CLI uses one until 15 minutes before its end.
+    /// In addition, sessions started with exactly the CLI's arguments ([`Strategy::Direct`]) are
+    /// stored there. The CLI uses a session until 15 minutes before its end.
     ///
     /// [`Strategy::Direct`]: crate::Strategy::Direct
     ReadWrite,
@@ -87,21 +87,21 @@ fn python_string(text: &str) -> String {
     json
 }
 
-/// Where the CLI keeps it: no variable moves it but the home's.
+/// The CLI's directory; only the home directory's variable moves it.
 pub(crate) fn directory() -> Option<PathBuf> {
     Some(std::env::home_dir()?.join(".aws").join("cli").join("cache"))
 }
 
 /// The place of one session in the cache.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct CliCacheEntry {
     directory: PathBuf,
     key: String,
     role: RoleSpec,
     writes: bool,
 }
 
-impl Place {
+impl CliCacheEntry {
     /// `None` when the cache is not used.
     pub(crate) fn new(use_: CliCache, key: String, role: RoleSpec) -> Option<Self> {
         Some(Self {
@@ -116,14 +116,14 @@ impl Place {
         })
     }
 
-    /// What the CLI keeps there.
+    /// The session that the CLI stored.
     pub(crate) async fn load(&self) -> Option<Session> {
         let place = self.clone();
         let read = move || read(&place.directory, &place.key, &place.role);
         tokio::task::spawn_blocking(read).await.ok()?
     }
 
-    /// Puts it there, if that is allowed.
+    /// Stores a session for the CLI, if that is allowed.
     pub(crate) async fn save(&self, session: &Session) {
         if !self.writes {
             return;
@@ -181,7 +181,7 @@ struct WrittenUser<'a> {
     arn: &'a str,
 }
 
-/// What the CLI keeps for this role, if it is this role's and nobody else could have written it.
+/// The session in the CLI's cache, if it is this role's and no other user could have written it.
 pub(crate) fn read(directory: &Path, key: &str, role: &RoleSpec) -> Option<Session> {
     let path = directory.join(format!("{key}.json"));
     let body = match file::read_private(&path) {
@@ -193,7 +193,7 @@ pub(crate) fn read(directory: &Path, key: &str, role: &RoleSpec) -> Option<Sessi
     };
     let entry: Entry = serde_json::from_slice(&body).ok()?;
     let expiry = parse(&entry.credentials.expiration)?;
-    // Whose session it is cannot be told without.
+    // The only evidence of whose session it is.
     let arn = entry.assumed_role_user?.arn;
     if !role.is_role_of(&arn) {
         return None;
@@ -215,7 +215,7 @@ pub(crate) fn read(directory: &Path, key: &str, role: &RoleSpec) -> Option<Sessi
     })
 }
 
-/// Puts a session there, unless the one that is there lasts longer.
+/// Stores a session, unless the stored one lasts longer.
 pub(crate) fn write(
     directory: &Path,
     key: &str,
@@ -266,7 +266,7 @@ mod tests {
 
     /// Measured with AWS CLI 1.45.11.
     #[test]
-    fn keys_are_those_of_the_aws_cli() {
+    fn key_is_that_of_the_aws_cli() {
         let seconds = Duration::from_secs;
         for (expected, role, serial) in [
             (
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_written_as_python_writes_them() {
+    fn string_is_escaped_as_in_python() {
         for (text, json) in [
             ("plain", r#""plain""#),
             ("a\"b\\c/d", r#""a\"b\\c/d""#),
@@ -310,9 +310,9 @@ mod tests {
         }
     }
 
-    /// Generated live where there is a Python: the CLI's own way of making keys.
+    /// Computed by Python, if there is one, as the CLI does.
     #[test]
-    fn keys_are_those_of_python() {
+    fn key_is_that_of_python() {
         let program = "import hashlib,json,sys\n\
             args={'RoleArn':sys.argv[1],'ExternalId':sys.argv[2],'DurationSeconds':int(sys.argv[3])}\n\
             print(hashlib.sha1(json.dumps(args,sort_keys=True).encode()).hexdigest())";
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_shared_but_never_shortened() {
+    fn cli_session_is_never_replaced_by_a_shorter_one() {
         let place = tempfile::tempdir().expect("a place");
         let at = place.path().join("cache");
         let dev = role(DEV);
@@ -370,7 +370,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_damaged_exposed_or_another_roles_is_not_used() {
+    fn damaged_exposed_or_foreign_cli_session_is_not_used() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let place = tempfile::tempdir().expect("a place");
