@@ -52,10 +52,7 @@ async fn an_upload_arrives_once_when_the_agents_websocket_breaks() {
         ("3.0.655.0", true),
         ("3.0.654.0", false),
     ] {
-        let faults = Faults {
-            agent_breaks_after: Some(700),
-            ..Faults::default()
-        };
+        let faults = Faults::default().agent_breaks_after(700);
         let sandbox = breaking(digester().await, version, faults).await;
         let tunnel = open(tunnel(&sandbox).local_port(0)).await;
         let uploads = async { tokio::join!(upload(&tunnel, 1), upload(&tunnel, 2)) };

@@ -77,14 +77,9 @@ async fn carry(durations: Durations) {
     let instance = instance(echo().await)
         .dial_delay(durations.dial_delay)
         .handshake_timeout(durations.handshake_timeout);
-    let faults = Faults {
-        to_client: Lossy {
-            delay: durations.delay,
-            ..Lossy::default()
-        },
-        bye_after: Some(durations.bye_after),
-        ..Faults::default()
-    };
+    let faults = Faults::default()
+        .to_client(Lossy::default().delay(durations.delay))
+        .bye_after(durations.bye_after);
     let builder = Sandbox::builder().enforce_mfa(false).instance(instance);
     let sandbox = builder.faults(faults).start().await.expect("loopback");
     let opening = tunnel(&sandbox)

@@ -98,15 +98,10 @@ async fn data_in_flight_at_the_ssh_sessions_end_arrives() {
             let _ = tcp.write_all(&answer).await;
         }
     });
-    let late = Lossy {
-        delay: Duration::from_millis(200),
-        reorder: 0.1,
-        ..Lossy::default()
-    };
-    let faults = Faults {
-        to_client: late,
-        ..Faults::default()
-    };
+    let late = Lossy::default()
+        .delay(Duration::from_millis(200))
+        .reorder(0.1);
+    let faults = Faults::default().to_client(late);
     let builder = Sandbox::builder().enforce_mfa(false).faults(faults);
     let instance = instance(goodbye.await);
     let sandbox = builder.instance(instance).start().await.expect("starts");
@@ -258,14 +253,9 @@ async fn an_upload_survives_cuts_when_agents_acknowledge_once() {
                 let _ = tcp.read(&mut [0]).await;
             }
         });
-        let faults = Faults {
-            seed: 5,
-            to_client: Lossy {
-                drop: 0.05,
-                ..Lossy::default()
-            },
-            ..Faults::default()
-        };
+        let faults = Faults::default()
+            .seed(5)
+            .to_client(Lossy::default().drop(0.05));
         let builder = Sandbox::builder().enforce_mfa(false).faults(faults);
         let instance = instance(uploads.await).agent_version(version);
         let sandbox = builder.instance(instance).start().await.expect("starts");

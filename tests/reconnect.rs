@@ -55,10 +55,7 @@ async fn the_hourly_close_is_resumed() {
 /// As the service does about every hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn websockets_closed_for_age_are_resumed_every_time() {
-    let faults = Faults {
-        bye_after: Some(Duration::from_millis(100)),
-        ..Faults::default()
-    };
+    let faults = Faults::default().bye_after(Duration::from_millis(100));
     let sandbox = faulty(faults).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
@@ -97,11 +94,7 @@ async fn a_silent_service_is_detected_by_its_missing_pong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_across_many_cuts_arrives_unchanged() {
     // The agent sends what was lost again one message at a time, so its pace keeps that short.
-    let faults = Faults {
-        seed: 3,
-        cut_after: Some(300),
-        ..Faults::default()
-    };
+    let faults = Faults::default().seed(3).cut_after(300);
     let builder = Sandbox::builder().enforce_mfa(false).faults(faults);
     let instance = instance(echo().await).paced(true);
     let sandbox = builder.instance(instance).start().await.expect("starts");
@@ -134,18 +127,8 @@ async fn a_transfer_across_many_cuts_arrives_unchanged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drops_duplicates_and_reordering_lose_nothing() {
-    let lossy = Lossy {
-        drop: 0.02,
-        duplicate: 0.05,
-        reorder: 0.05,
-        ..Lossy::default()
-    };
-    let faults = Faults {
-        seed: 11,
-        to_client: lossy,
-        to_agent: lossy,
-        ..Faults::default()
-    };
+    let lossy = Lossy::default().drop(0.02).duplicate(0.05).reorder(0.05);
+    let faults = Faults::default().seed(11).to_client(lossy).to_agent(lossy);
     let sandbox = faulty(faults).await;
     let tunnel = open(tunnel(&sandbox)).await;
     for seed in 0..3 {

@@ -66,22 +66,20 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         instance = instance.agent_version(version);
     }
     let network = &options.network;
-    let lossy = Lossy {
-        drop: network.drop,
-        duplicate: network.duplicate,
-        reorder: network.reorder,
-        delay: Duration::from_millis(network.delay),
-    };
+    let lossy = Lossy::default()
+        .drop(network.drop)
+        .duplicate(network.duplicate)
+        .reorder(network.reorder)
+        .delay(Duration::from_millis(network.delay));
+    let mut faults = Faults::default()
+        .seed(network.seed)
+        .to_client(lossy)
+        .to_agent(lossy);
+    faults.cut_after = options.cut_after;
     let sandbox = Sandbox::builder()
         .enforce_mfa(false)
         .instance(instance)
-        .faults(Faults {
-            seed: network.seed,
-            to_client: lossy,
-            to_agent: lossy,
-            cut_after: options.cut_after,
-            ..Faults::default()
-        })
+        .faults(faults)
         .start()
         .await?;
     tell(&Address {

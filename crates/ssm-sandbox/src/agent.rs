@@ -49,7 +49,7 @@ mod connection;
 pub(crate) mod deadline;
 mod denylist;
 mod mux;
-mod port;
+mod plugin;
 mod shell;
 mod smux;
 #[cfg(test)]
@@ -60,6 +60,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ssm_protocol::payload::Flag;
+use ssm_protocol::wire::PayloadType;
 
 use basic::Basic;
 use channel::Channel;
@@ -68,7 +69,7 @@ pub use config::{AgentConfig, SessionType};
 pub use connection::{ConnectionId, ToDestination};
 pub use denylist::Vpc;
 use mux::MuxPort;
-use port::{Plugin, Port};
+use plugin::{Plugin, Served};
 use shell::Shell;
 
 /// Largest payload of an agent's message.
@@ -88,7 +89,7 @@ const LAST_KEEPALIVE_CLIENT: [u32; 4] = [1, 2, 331, 0];
 pub struct Agent {
     config: AgentConfig,
     channel: Channel,
-    port: Port,
+    plugin: Plugin,
     /// Something arrived, so the client is connected, or was.
     client_seen: bool,
     next_send: Instant,
@@ -102,7 +103,7 @@ impl Agent {
         Self {
             config,
             channel,
-            port: Port::NotYet,
+            plugin: Plugin::NotStarted,
             client_seen: false,
             next_send: now,
             ended: None,
@@ -111,36 +112,36 @@ impl Agent {
 
     /// The text that ended the session; `None` while it runs.
     pub fn ended(&self) -> Option<&str> {
-        self.ended.as_deref().or_else(|| self.port.ended())
+        self.ended.as_deref().or_else(|| self.plugin.ended())
     }
 
     /// Whether it is busy with its destination; if so, do not call [`handle`](Self::handle).
     pub fn is_blocked(&self) -> bool {
-        self.port.is_blocked()
+        self.plugin.is_blocked()
     }
 
     /// In basic mode, bytes that it acknowledged and that are on their way to the destination, as in
     /// a socket's buffer.
     pub fn unwritten(&self) -> usize {
-        self.port.unwritten()
+        self.plugin.unwritten()
     }
 
     /// Takes one websocket message.
     pub fn handle(&mut self, frame: Bytes, now: Instant) {
         self.client_seen = true;
-        self.start_port(now);
-        let mut plugin = Plugin {
-            port: &mut self.port,
+        self.start_plugin(now);
+        let mut served = Served {
+            plugin: &mut self.plugin,
             terminated: false,
         };
-        self.channel.handle(frame, now, &mut plugin);
-        if plugin.terminated {
+        self.channel.handle(frame, now, &mut served);
+        if served.terminated {
             self.ended.get_or_insert_default();
         }
         if let Some(text) = self.channel.failed() {
             self.ended.get_or_insert_with(|| text.to_owned());
         }
-        self.start_port(now);
+        self.start_plugin(now);
         self.end_shell(now);
     }
 
@@ -154,11 +155,11 @@ impl Agent {
 
     /// Whether this message carries port data, has the expected number, and the port accepts it.
     pub fn processes(&mut self, frame: &Bytes, now: Instant) -> bool {
-        let port = Plugin {
-            port: &mut self.port,
+        let served = Served {
+            plugin: &mut self.plugin,
             terminated: false,
         };
-        self.channel.processes(frame, now, &port)
+        self.channel.processes(frame, now, &served)
     }
 
     /// How many messages it processed more than once.
@@ -169,20 +170,20 @@ impl Agent {
     /// Sends HandshakeComplete if it was held back.
     pub fn release_handshake(&mut self, now: Instant) {
         self.channel.release(now);
-        self.start_port(now);
+        self.start_plugin(now);
     }
 
     /// Once the handshake, if the session has one, is complete, the agent starts its plugin. A shell
     /// without a handshake waits for its client here, so that a slow client sees its output too.
-    fn start_port(&mut self, now: Instant) {
-        if !matches!(self.port, Port::NotYet) || self.ended.is_some() {
+    fn start_plugin(&mut self, now: Instant) {
+        if !matches!(self.plugin, Plugin::NotStarted) || self.ended.is_some() {
             return;
         }
         if self.client_seen
             && self.channel.is_open(now)
             && let Some(shell) = Shell::new(&self.config, now)
         {
-            self.port = Port::Shell(shell);
+            self.plugin = Plugin::Shell(shell);
             return;
         }
         let Some(client_version) = self.channel.client_version(now) else {
@@ -199,18 +200,18 @@ impl Agent {
             return;
         }
         let forwarding = properties.is_local_port_forwarding();
-        self.port = if forwarding && agent > [3, 0, 196, 0] && client >= FIRST_MUX_CLIENT {
+        self.plugin = if forwarding && agent > [3, 0, 196, 0] && client >= FIRST_MUX_CLIENT {
             let keepalive = client <= LAST_KEEPALIVE_CLIENT || agent <= [3, 1, 1511, 0];
-            Port::Mux(MuxPort::new(keepalive, self.config.receive_buffer, now))
+            Plugin::Mux(MuxPort::new(keepalive, self.config.receive_buffer, now))
         } else {
-            Port::Basic(Basic::new(!forwarding))
+            Plugin::Basic(Basic::new(!forwarding))
         };
     }
 
     /// A shell that has printed everything ends its session.
     fn end_shell(&mut self, now: Instant) {
         if self.ended.is_none()
-            && let Port::Shell(shell) = &self.port
+            && let Plugin::Shell(shell) = &self.plugin
             && let Some(text) = shell.end(self.channel.is_acknowledged(), now)
         {
             let text = text.to_owned();
@@ -221,19 +222,20 @@ impl Agent {
 
     /// The next connection to make; report the outcome with [`dialled`](Self::dialled).
     pub fn poll_dial(&mut self) -> Option<ConnectionId> {
-        self.port.poll_dial()
+        self.plugin.poll_dial()
     }
 
     /// The outcome of a dial.
     pub fn dialled(&mut self, id: ConnectionId, outcome: Result<(), String>, now: Instant) {
-        if self.port.dialled(id, outcome) {
-            self.channel.send_flag(Flag::ConnectToPortError, now);
+        if self.plugin.dialled(id, outcome) {
+            let flag = Flag::ConnectToPortError.to_bytes();
+            self.channel.send(PayloadType::Flag, &flag, now);
         }
     }
 
     /// The next connection that has something for its destination.
     pub fn poll_ready(&mut self) -> Option<ConnectionId> {
-        self.port.poll_ready()
+        self.plugin.poll_ready()
     }
 
     /// The next thing to do for a connection's destination.
@@ -241,31 +243,31 @@ impl Agent {
         if self.ended().is_some() {
             return ToDestination::Close;
         }
-        self.port.next_for_destination(id)
+        self.plugin.next_for_destination(id)
     }
 
     /// How many bytes to read from the destination now; `None` once the agent takes no more.
     pub fn room(&self, id: ConnectionId) -> Option<usize> {
-        self.port.room(id)
+        self.plugin.room(id)
     }
 
     /// The destination's bytes, at most [`room`](Self::room).
     pub fn destination_sent(&mut self, id: ConnectionId, data: &[u8]) {
-        self.port.destination_sent(id, data);
+        self.plugin.destination_sent(id, data);
     }
 
     /// The connection is closed, on either side's initiative.
     pub fn closed(&mut self, id: ConnectionId) {
-        self.port.closed(id);
+        self.plugin.closed(id);
     }
 
     /// Sends port data that came from no destination.
     pub(crate) fn send_raw(&mut self, bytes: &[u8], now: Instant) {
-        self.channel.send_output(bytes, now);
+        self.channel.send(PayloadType::Output, bytes, now);
     }
 
     /// The next message for the websocket. Without `more`, or while the websocket is broken, no new
-    /// port data is sent.
+    /// data of the plugin is sent.
     pub fn poll_transmit(&mut self, now: Instant, more: bool) -> Option<Bytes> {
         if let Some(message) = self.channel.poll_transmit() {
             return Some(message);
@@ -273,8 +275,8 @@ impl Agent {
         if !more || self.channel.is_broken() || !self.has_output() || now < self.next_send {
             return None;
         }
-        let payload = self.port.transmit(MAX_PAYLOAD, now);
-        self.channel.send_output(&payload, now);
+        let (kind, payload) = self.plugin.transmit(MAX_PAYLOAD, now);
+        self.channel.send(kind, &payload, now);
         if self.config.paced {
             // Timers are coarser than the pace, so it is kept on average.
             let due = now
@@ -285,18 +287,18 @@ impl Agent {
         self.channel.poll_transmit()
     }
 
-    /// Nothing is read from the port while publication is paused.
+    /// Nothing is read from the plugin while publication is paused.
     fn has_output(&self) -> bool {
-        self.channel.is_active() && self.port.wants_transmit()
+        self.channel.is_active() && self.plugin.wants_transmit()
     }
 
     /// When to call [`handle_timeout`](Self::handle_timeout) and
     /// [`poll_transmit`](Self::poll_transmit) again.
     pub fn poll_timeout(&self, now: Instant) -> Instant {
         let send = (self.has_output() && self.next_send > now).then_some(self.next_send);
-        let waits = matches!(self.port, Port::NotYet) && self.ended.is_none();
-        let start = self.channel.port_due().filter(|_| waits);
-        [self.port.poll_timeout(), send, start]
+        let waits = matches!(self.plugin, Plugin::NotStarted) && self.ended.is_none();
+        let start = self.channel.plugin_due().filter(|_| waits);
+        [self.plugin.poll_timeout(), send, start]
             .into_iter()
             .flatten()
             .fold(self.channel.poll_timeout(), Instant::min)
@@ -305,8 +307,8 @@ impl Agent {
     /// Runs the timers that are due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.channel.handle_timeout(now);
-        self.start_port(now);
-        self.port.handle_timeout(now);
+        self.start_plugin(now);
+        self.plugin.handle_timeout(now);
         self.end_shell(now);
         if self.channel.has_timed_out(now) {
             self.ended = Some("The handshake timed out.".to_owned());

@@ -10,14 +10,9 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> std::io::Result<()> {
-//! let mut lossy = Lossy::default();
-//! lossy.drop = 0.01;
-//! lossy.delay = Duration::from_millis(20);
-//! // The same seed loses the same messages.
-//! let mut faults = Faults::default();
-//! faults.seed = 7;
-//! faults.to_client = lossy;
-//! faults.cut_after = Some(500); // messages; then the websocket's connection breaks
+//! let lossy = Lossy::default().drop(0.01).delay(Duration::from_millis(20));
+//! // The same seed loses the same messages. After 500 messages the connection breaks, each time.
+//! let faults = Faults::default().seed(7).to_client(lossy).cut_after(500);
 //! let sandbox = Sandbox::builder()
 //!     // Port 3389 of this instance is really port 5900 of this machine.
 //!     .instance(Instance::new("i-0123456789abcdef0").destination(([127, 0, 0, 1], 5900).into()))

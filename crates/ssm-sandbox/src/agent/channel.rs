@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::json;
 use ssm_protocol::payload::{
-    Acknowledge, ActionStatus, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse,
+    Acknowledge, ActionStatus, HandshakeComplete, HandshakeRequest, HandshakeResponse,
     RequestedAction,
 };
 use ssm_protocol::wire::{Message, MessageType, PayloadType};
@@ -82,12 +82,11 @@ enum Taken {
     NotReady,
 }
 
-/// Where the port's bytes go.
+/// What stream data of the client goes to.
 pub(super) trait Handler {
-    /// Whether the port is connected: before that it takes no message of any kind.
+    /// Whether messages are accepted: a port that is not connected accepts none of any kind.
     fn is_ready(&self) -> bool;
-    fn output(&mut self, payload: Bytes);
-    fn flag(&mut self, flag: Flag);
+    fn handle(&mut self, kind: PayloadType, payload: Bytes);
 }
 
 impl Channel {
@@ -275,15 +274,7 @@ impl Channel {
                 Taken::Yes
             };
         }
-        match incoming.kind {
-            PayloadType::Output => handler.output(incoming.payload),
-            PayloadType::Flag => {
-                if let Some(flag) = Flag::read(&incoming.payload) {
-                    handler.flag(flag);
-                }
-            }
-            _ => {}
-        }
+        handler.handle(incoming.kind, incoming.payload);
         Taken::Yes
     }
 
@@ -330,13 +321,9 @@ impl Channel {
         self.noticed_at = after(now, self.notices_after);
     }
 
-    /// Sends port data, at most 1024 bytes per message.
-    pub(super) fn send_output(&mut self, payload: &[u8], now: Instant) {
-        self.outgoing.send(PayloadType::Output, payload, now);
-    }
-
-    pub(super) fn send_flag(&mut self, flag: Flag, now: Instant) {
-        self.outgoing.send(PayloadType::Flag, &flag.to_bytes(), now);
+    /// Sends the plugin's data, at most 1024 bytes per message.
+    pub(super) fn send(&mut self, kind: PayloadType, payload: &[u8], now: Instant) {
+        self.outgoing.send(kind, payload, now);
     }
 
     /// The plugin is done; the service ends the session.
@@ -358,8 +345,8 @@ impl Channel {
         }
     }
 
-    /// When the port may start.
-    pub(super) fn port_due(&self) -> Option<Instant> {
+    /// When the plugin may start.
+    pub(super) fn plugin_due(&self) -> Option<Instant> {
         matches!(self.state, Handshake::Complete { .. }).then_some(self.noticed_at)
     }
 

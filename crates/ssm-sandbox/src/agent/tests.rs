@@ -31,12 +31,12 @@ impl Handler for Port {
         !self.not_ready
     }
 
-    fn output(&mut self, payload: Bytes) {
-        self.received.extend_from_slice(&payload);
-    }
-
-    fn flag(&mut self, flag: Flag) {
-        self.flags.push(flag);
+    fn handle(&mut self, kind: PayloadType, payload: Bytes) {
+        match kind {
+            PayloadType::Output => self.received.extend_from_slice(&payload),
+            PayloadType::Flag => self.flags.extend(Flag::read(&payload)),
+            _ => {}
+        }
     }
 }
 
@@ -338,7 +338,7 @@ fn digests_are_not_verified() {
 fn only_the_oldest_message_is_repeated_every_100_ms() {
     let mut agent = Agent::ready();
     for byte in [b"a", b"b", b"c"] {
-        agent.channel.send_output(byte, agent.now);
+        agent.channel.send(PayloadType::Output, byte, agent.now);
     }
     assert_eq!(agent.written().len(), 3);
     let mut again = Vec::new();
@@ -358,7 +358,7 @@ fn only_the_oldest_message_is_repeated_every_100_ms() {
 #[test]
 fn a_pause_keeps_messages_and_stops_repetition() {
     let mut agent = Agent::ready();
-    agent.channel.send_output(b"a", agent.now);
+    agent.channel.send(PayloadType::Output, b"a", agent.now);
     agent.written();
     agent.handle(message(
         MessageType::PausePublication,
@@ -464,7 +464,7 @@ fn messages_match_those_recorded_from_the_real_agent() {
             if *by_agent {
                 // The port's bytes come from the destination; the rest comes by itself.
                 if message.header.payload_type == PayloadType::Output {
-                    channel.send_output(&message.payload, now);
+                    channel.send(PayloadType::Output, &message.payload, now);
                 }
                 expected.push(essence(message));
             } else {

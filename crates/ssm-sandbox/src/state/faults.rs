@@ -67,6 +67,8 @@ impl ResumeUrl {
 /// Faults between the gateway and the client. The same seed makes the same choices for the
 /// same messages.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+#[must_use]
 pub struct Faults {
     /// Seed of all choices.
     pub seed: u64,
@@ -87,8 +89,48 @@ pub struct Faults {
     pub agent_breaks_after: Option<u64>,
 }
 
+impl Faults {
+    /// Sets [`seed`](Self::seed).
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets [`to_client`](Self::to_client).
+    pub fn to_client(mut self, faults: Lossy) -> Self {
+        self.to_client = faults;
+        self
+    }
+
+    /// Sets [`to_agent`](Self::to_agent).
+    pub fn to_agent(mut self, faults: Lossy) -> Self {
+        self.to_agent = faults;
+        self
+    }
+
+    /// Sets [`cut_after`](Self::cut_after).
+    pub fn cut_after(mut self, messages: u64) -> Self {
+        self.cut_after = Some(messages);
+        self
+    }
+
+    /// Sets [`bye_after`](Self::bye_after).
+    pub fn bye_after(mut self, age: Duration) -> Self {
+        self.bye_after = Some(age);
+        self
+    }
+
+    /// Sets [`agent_breaks_after`](Self::agent_breaks_after).
+    pub fn agent_breaks_after(mut self, messages: u64) -> Self {
+        self.agent_breaks_after = Some(messages);
+        self
+    }
+}
+
 /// Faults of one direction. Probabilities are 0 to 1, for each message.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+#[must_use]
 pub struct Lossy {
     /// The message is dropped.
     pub drop: f64,
@@ -98,6 +140,32 @@ pub struct Lossy {
     pub reorder: f64,
     /// Every message takes this long, up to a day. Order and throughput are not changed.
     pub delay: Duration,
+}
+
+impl Lossy {
+    /// Sets the probability that a message is [dropped](Self::drop).
+    pub fn drop(mut self, probability: f64) -> Self {
+        self.drop = probability;
+        self
+    }
+
+    /// Sets the probability that a message [arrives twice](Self::duplicate).
+    pub fn duplicate(mut self, probability: f64) -> Self {
+        self.duplicate = probability;
+        self
+    }
+
+    /// Sets the probability that a message [arrives late](Self::reorder).
+    pub fn reorder(mut self, probability: f64) -> Self {
+        self.reorder = probability;
+        self
+    }
+
+    /// Sets the [delay](Self::delay) of every message.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
 }
 
 /// How much later a reordered message arrives.

@@ -137,20 +137,18 @@ async fn serve(options: Options, output: Output) -> anyhow::Result<()> {
     if let Some(version) = options.agent_version {
         instance = instance.agent_version(version);
     }
-    let lossy = Lossy {
-        drop: options.drop,
-        duplicate: options.duplicate,
-        reorder: options.reorder,
-        delay: Duration::from_millis(options.delay),
-    };
-    let faults = Faults {
-        seed: options.seed,
-        to_client: lossy,
-        to_agent: lossy,
-        cut_after: options.cut_after,
-        bye_after: options.bye_after.map(Duration::from_secs),
-        agent_breaks_after: options.agent_breaks_after,
-    };
+    let lossy = Lossy::default()
+        .drop(options.drop)
+        .duplicate(options.duplicate)
+        .reorder(options.reorder)
+        .delay(Duration::from_millis(options.delay));
+    let mut faults = Faults::default()
+        .seed(options.seed)
+        .to_client(lossy)
+        .to_agent(lossy);
+    faults.cut_after = options.cut_after;
+    faults.bye_after = options.bye_after.map(Duration::from_secs);
+    faults.agent_breaks_after = options.agent_breaks_after;
     let mut builder = Sandbox::builder();
     let users = if options.user.is_empty() {
         vec![User::from("taro")]

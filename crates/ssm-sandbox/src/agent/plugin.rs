@@ -1,10 +1,11 @@
-//! The agent's port plugin: it carries the data channel's bytes to and from the connections that
-//! the agent's driver makes.
+//! The plugin that serves a session: a port, whose bytes it carries to and from the connections that
+//! the agent's driver makes, or a shell.
 
 use std::time::Instant;
 
 use bytes::Bytes;
 use ssm_protocol::payload::Flag;
+use ssm_protocol::wire::PayloadType;
 
 use super::basic::Basic;
 use super::channel::Handler;
@@ -12,19 +13,19 @@ use super::connection::{ConnectionId, ToDestination};
 use super::mux::MuxPort;
 use super::shell::Shell;
 
-/// Chosen once the client's version is known.
+/// Chosen once the handshake, if there is one, is complete.
 #[derive(Debug)]
-pub(super) enum Port {
-    NotYet,
+pub(super) enum Plugin {
+    NotStarted,
     Mux(MuxPort),
     Basic(Basic),
     Shell(Shell),
 }
 
-impl Port {
+impl Plugin {
     pub(super) fn is_blocked(&self) -> bool {
         match self {
-            Self::NotYet | Self::Shell(_) => false,
+            Self::NotStarted | Self::Shell(_) => false,
             Self::Mux(mux) => mux.is_blocked(),
             Self::Basic(basic) => basic.is_blocked(),
         }
@@ -33,7 +34,7 @@ impl Port {
     /// The session's end, with a text for the user.
     pub(super) fn ended(&self) -> Option<&str> {
         match self {
-            Self::NotYet | Self::Shell(_) => None,
+            Self::NotStarted | Self::Shell(_) => None,
             Self::Mux(mux) => mux.is_dead().then_some(""),
             Self::Basic(basic) => basic.ended(),
         }
@@ -41,14 +42,14 @@ impl Port {
 
     pub(super) fn unwritten(&self) -> usize {
         match self {
-            Self::NotYet | Self::Mux(_) | Self::Shell(_) => 0,
+            Self::NotStarted | Self::Mux(_) | Self::Shell(_) => 0,
             Self::Basic(basic) => basic.unwritten(),
         }
     }
 
     pub(super) fn poll_dial(&mut self) -> Option<ConnectionId> {
         match self {
-            Self::NotYet | Self::Shell(_) => None,
+            Self::NotStarted | Self::Shell(_) => None,
             Self::Mux(mux) => mux.poll_dial(),
             Self::Basic(basic) => basic.poll_dial(),
         }
@@ -57,7 +58,7 @@ impl Port {
     /// Whether to report a failure to the client.
     pub(super) fn dialled(&mut self, id: ConnectionId, outcome: Result<(), String>) -> bool {
         match self {
-            Self::NotYet | Self::Shell(_) => false,
+            Self::NotStarted | Self::Shell(_) => false,
             Self::Mux(mux) => mux.dialled(id, outcome.is_ok()),
             Self::Basic(basic) => {
                 basic.dialled(id, outcome);
@@ -68,7 +69,7 @@ impl Port {
 
     pub(super) fn poll_ready(&mut self) -> Option<ConnectionId> {
         match self {
-            Self::NotYet | Self::Shell(_) => None,
+            Self::NotStarted | Self::Shell(_) => None,
             Self::Mux(mux) => mux.poll_ready(),
             Self::Basic(basic) => basic.poll_ready(),
         }
@@ -76,7 +77,7 @@ impl Port {
 
     pub(super) fn next_for_destination(&mut self, id: ConnectionId) -> ToDestination {
         match self {
-            Self::NotYet | Self::Shell(_) => ToDestination::Close,
+            Self::NotStarted | Self::Shell(_) => ToDestination::Close,
             Self::Mux(mux) => mux.next_for_destination(id),
             Self::Basic(basic) => basic.next_for_destination(id),
         }
@@ -84,7 +85,7 @@ impl Port {
 
     pub(super) fn room(&self, id: ConnectionId) -> Option<usize> {
         match self {
-            Self::NotYet | Self::Shell(_) => None,
+            Self::NotStarted | Self::Shell(_) => None,
             Self::Mux(mux) => mux.room(id),
             Self::Basic(basic) => basic.room(id),
         }
@@ -92,7 +93,7 @@ impl Port {
 
     pub(super) fn destination_sent(&mut self, id: ConnectionId, data: &[u8]) {
         match self {
-            Self::NotYet | Self::Shell(_) => {}
+            Self::NotStarted | Self::Shell(_) => {}
             Self::Mux(mux) => mux.destination_sent(id, data),
             Self::Basic(basic) => basic.destination_sent(id, data),
         }
@@ -100,7 +101,7 @@ impl Port {
 
     pub(super) fn closed(&mut self, id: ConnectionId) {
         match self {
-            Self::NotYet | Self::Shell(_) => {}
+            Self::NotStarted | Self::Shell(_) => {}
             Self::Mux(mux) => mux.closed(id),
             Self::Basic(basic) => basic.closed(id),
         }
@@ -108,27 +109,29 @@ impl Port {
 
     pub(super) fn wants_transmit(&self) -> bool {
         match self {
-            Self::NotYet => false,
+            Self::NotStarted => false,
             Self::Mux(mux) => mux.wants_transmit(),
             Self::Basic(basic) => basic.wants_transmit(),
             Self::Shell(shell) => shell.wants_transmit(),
         }
     }
 
-    pub(super) fn transmit(&mut self, max: usize, now: Instant) -> Bytes {
-        match self {
-            Self::NotYet => Bytes::new(),
+    /// The next stream data, at most `max` bytes.
+    pub(super) fn transmit(&mut self, max: usize, now: Instant) -> (PayloadType, Bytes) {
+        let data = match self {
+            Self::NotStarted => Bytes::new(),
             Self::Mux(mux) => mux.transmit(max),
             Self::Basic(basic) => basic.transmit(max),
             Self::Shell(shell) => shell.transmit(max, now),
-        }
+        };
+        (PayloadType::Output, data)
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         match self {
             Self::Mux(mux) => mux.poll_timeout(),
             Self::Shell(shell) => shell.poll_timeout(),
-            Self::NotYet | Self::Basic(_) => None,
+            Self::NotStarted | Self::Basic(_) => None,
         }
     }
 
@@ -136,39 +139,37 @@ impl Port {
         match self {
             Self::Mux(mux) => mux.handle_timeout(now),
             Self::Shell(shell) => shell.handle_timeout(now),
-            Self::NotYet | Self::Basic(_) => {}
+            Self::NotStarted | Self::Basic(_) => {}
         }
     }
 }
 
-/// The port as the data channel sees it.
-pub(super) struct Plugin<'a> {
-    pub(super) port: &'a mut Port,
+/// The plugin as the data channel sees it.
+pub(super) struct Served<'a> {
+    pub(super) plugin: &'a mut Plugin,
+    /// The client sent TerminateSession.
     pub(super) terminated: bool,
 }
 
-impl Handler for Plugin<'_> {
+impl Handler for Served<'_> {
     fn is_ready(&self) -> bool {
-        match &*self.port {
-            Port::NotYet => false,
-            Port::Mux(_) => true,
-            Port::Basic(basic) => basic.is_ready(),
-            Port::Shell(shell) => shell.is_ready(),
+        match &*self.plugin {
+            Plugin::NotStarted => false,
+            Plugin::Mux(_) => true,
+            Plugin::Basic(basic) => basic.is_ready(),
+            Plugin::Shell(shell) => shell.is_ready(),
         }
     }
 
-    fn output(&mut self, payload: Bytes) {
-        match self.port {
-            Port::NotYet | Port::Shell(_) => {}
-            Port::Mux(mux) => mux.output(&payload),
-            Port::Basic(basic) => basic.output(payload),
-        }
-    }
-
-    fn flag(&mut self, flag: Flag) {
-        match (flag, &mut *self.port) {
-            (Flag::TerminateSession, _) => self.terminated = true,
-            (Flag::DisconnectToPort, Port::Basic(basic)) => basic.disconnect(),
+    fn handle(&mut self, kind: PayloadType, payload: Bytes) {
+        match (kind, &mut *self.plugin) {
+            (PayloadType::Output, Plugin::Mux(mux)) => mux.output(&payload),
+            (PayloadType::Output, Plugin::Basic(basic)) => basic.output(payload),
+            (PayloadType::Flag, plugin) => match (Flag::read(&payload), plugin) {
+                (Some(Flag::TerminateSession), _) => self.terminated = true,
+                (Some(Flag::DisconnectToPort), Plugin::Basic(basic)) => basic.disconnect(),
+                _ => {}
+            },
             _ => {}
         }
     }
