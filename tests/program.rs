@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use e2e::peers::{command, output, printed, ssm_tunnel, succeed};
-use e2e::{TARGET, echo, instance, no_sessions, sandbox, service, soon};
+use e2e::{TARGET, echo, instance, no_sessions, open, sandbox, service, soon, tunnel};
 use ssm_sandbox::{Instance, Sandbox};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
@@ -24,11 +24,13 @@ async fn printed_by(arguments: &[&str]) -> String {
     String::from_utf8(out).expect("text")
 }
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 11] = [
     "rdp",
     "forward",
     "ssh-proxy",
     "mfa",
+    "targets",
+    "sessions",
     "doctor",
     "plugin",
     "sandbox",
@@ -213,6 +215,65 @@ async fn mfa_login_is_what_status_export_and_logout_speak_of() {
     assert!(logout.status.success(), "{}", printed(&logout));
     let none = with(&["mfa", "status"]).await;
     assert_eq!(none.status.code(), Some(1), "{}", printed(&none));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built program"]
+async fn targets_are_found_by_a_pattern_or_a_whole_name_tag() {
+    let sandbox = Sandbox::builder()
+        .enforce_mfa(false)
+        .instance(instance(echo().await).name("My Box"))
+        .instance(Instance::new("mi-0a1b2c").computer_name("WIN-7"))
+        .instance(Instance::new("mi-0d4e5f").online(false))
+        .start()
+        .await
+        .expect("starts");
+    let home = tempfile::tempdir().expect("a folder");
+    for (pattern, code, found) in [
+        (&[][..], 0, &[TARGET, "mi-0a1b2c", "mi-0d4e5f"][..]),
+        (&["My Box"], 0, &[TARGET]),
+        (&["win-7"], 0, &["mi-0a1b2c"]),
+        (&["MI-0"], 0, &["mi-0a1b2c", "mi-0d4e5f"]),
+        (&["nothing"], 5, &[]),
+    ] {
+        let mut command = run(&sandbox, home.path(), &["targets", "--output", "json"]).await;
+        let ended = output("targets", command.args(pattern)).await;
+        assert_eq!(ended.status.code(), Some(code), "{}", printed(&ended));
+        let lines = String::from_utf8(ended.stdout).expect("text");
+        let objects = lines.lines().map(|line| {
+            let object = serde_json::from_str::<serde_json::Value>(line);
+            object.expect("JSON")
+        });
+        let listed: std::collections::BTreeSet<_> = objects
+            .filter(|object| object["event"] == "target")
+            .map(|object| object["id"].as_str().expect("an id").to_owned())
+            .collect();
+        let found = found.iter().map(|id| (*id).to_owned()).collect();
+        assert_eq!(listed, found, "{pattern:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs the built program"]
+async fn sessions_lists_ones_own_and_ends_them() {
+    let sandbox = sandbox(instance(echo().await)).await;
+    let home = tempfile::tempdir().expect("a folder");
+    let listed = async || {
+        let mut command = run(&sandbox, home.path(), &["sessions"]).await;
+        let out = succeed("sessions", &mut command).await;
+        String::from_utf8(out).expect("text")
+    };
+    assert_eq!(listed().await, "You have no open sessions.\n");
+    let left_over = open(tunnel(&sandbox)).await;
+    let id = left_over.session_id();
+    let text = listed().await;
+    assert!(text.starts_with(&format!("{id}: {TARGET}, ")), "{text}");
+    let mut end = run(&sandbox, home.path(), &["sessions", "end", &id]).await;
+    let text = succeed("sessions end", &mut end).await;
+    assert_eq!(text, format!("{id} is terminated.\n").as_bytes());
+    no_sessions(&sandbox).await;
+    assert_eq!(listed().await, "You have no open sessions.\n");
+    let _ = left_over.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

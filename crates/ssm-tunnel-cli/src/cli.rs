@@ -14,7 +14,7 @@ use clap::FromArgMatches as _;
 use clap::error::ErrorKind;
 
 use self::options::{Cli, Command, PluginCommand};
-use crate::commands::{self, doctor, mfa, plugin, rdp, sandbox, ssh_proxy};
+use crate::commands::{self, doctor, mfa, plugin, rdp, sandbox, sessions, ssh_proxy, targets};
 use crate::output::{Format, Output};
 use crate::plugin::install::install;
 
@@ -67,6 +67,8 @@ fn run(command: Command) -> ExitCode {
         },
         Command::SshProxy(options) => return ssh_proxy::run(*options),
         Command::Mfa(options) => return mfa::run(*options, "ssm-tunnel mfa"),
+        Command::Targets(options) => return targets::run(*options),
+        Command::Sessions(options) => return sessions::run(*options),
         Command::Doctor(options) => return doctor::run(*options),
         Command::Sandbox(options) => return sandbox::run(*options),
         Command::Plugin(options) => match options.command {

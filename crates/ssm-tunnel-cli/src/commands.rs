@@ -6,4 +6,6 @@ pub mod mfa;
 pub mod plugin;
 pub mod rdp;
 pub mod sandbox;
+pub mod sessions;
 pub mod ssh_proxy;
+pub mod targets;

@@ -5,9 +5,11 @@ mod call;
 #[cfg(feature = "doctor")]
 pub(crate) mod endpoints;
 mod failure;
-#[cfg(feature = "doctor")]
+#[cfg(any(feature = "doctor", feature = "inventory"))]
 pub(crate) mod identity;
 pub(crate) mod nodes;
+#[cfg(feature = "inventory")]
+pub(crate) mod sessions;
 mod systems_manager;
 #[cfg(test)]
 mod tests;

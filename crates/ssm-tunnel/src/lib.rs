@@ -194,6 +194,7 @@
 //! # }
 //! ```
 //!
+//! `Inventory` (feature `inventory`) lists managed nodes and one's own open sessions.
 //! `ssm_tunnel::doctor` (feature `doctor`) examines everything between this machine and the target:
 //! credentials, MFA, clock, proxy, endpoints, instance, agent, permission.
 //!
@@ -212,6 +213,8 @@ mod connector;
 #[cfg(feature = "doctor")]
 pub mod doctor;
 mod error;
+#[cfg(feature = "inventory")]
+mod inventory;
 mod network;
 mod node;
 #[cfg(feature = "windows-password")]
@@ -232,6 +235,8 @@ pub use connector::{HyperConnector, HyperStream};
 pub use error::{
     Denial, DenialCause, End, Error, ErrorKind, PolicyType, ServiceError, TargetError,
 };
+#[cfg(feature = "inventory")]
+pub use inventory::{Inventory, NodeList, OpenSession};
 pub use network::{
     CaBundle, CaBundleError, Proxy, ProxyError, aws_loader_through, loader_through,
     sdk_config_through,

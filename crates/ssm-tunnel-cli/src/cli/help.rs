@@ -8,7 +8,7 @@ use crate::output::exit;
 use crate::process::command;
 
 /// Two examples for each command.
-const EXAMPLES: [(&str, [&str; 2]); 9] = [
+const EXAMPLES: [(&str, [&str; 2]); 11] = [
     (
         "rdp",
         [
@@ -35,6 +35,14 @@ const EXAMPLES: [(&str, [&str; 2]); 9] = [
         [
             "mfa login --profile work",
             "mfa export --profile work          # for credential_process",
+        ],
+    ),
+    ("targets", ["targets", "targets windows --output json"]),
+    (
+        "sessions",
+        [
+            "sessions --profile work",
+            "sessions end taro-0a1b2c3d4e5f67890",
         ],
     ),
     (

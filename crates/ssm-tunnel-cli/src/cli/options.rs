@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::forward::ForwardOptions;
-use crate::commands::{doctor, mfa, rdp, sandbox, ssh_proxy};
+use crate::commands::{doctor, mfa, rdp, sandbox, sessions, ssh_proxy, targets};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -30,6 +30,10 @@ pub(super) enum Command {
     SshProxy(Box<ssh_proxy::Options>),
     /// Keep one MFA session a day for every program on this machine
     Mfa(Box<mfa::Options>),
+    /// List the machines that a tunnel can lead to
+    Targets(Box<targets::Options>),
+    /// List your open sessions, or end one
+    Sessions(Box<sessions::Options>),
     /// Find out why a tunnel does not open
     Doctor(Box<doctor::Options>),
     /// Take the place of AWS's session-manager-plugin under the AWS CLI

@@ -28,6 +28,9 @@ Exit codes:
 /// Exit code of an interrupted program, by the convention of shells.
 pub const INTERRUPTED: u8 = 130;
 
+/// Exit code when no machine goes by that name.
+pub const UNKNOWN_TARGET: u8 = 5;
+
 /// The exit code for an error.
 pub fn code(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
