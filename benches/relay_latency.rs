@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench_support::{Bare, Curve, Mode, PAYLOAD, Peer, draw, echo, is_full_run, relay};
+use bench_support::{Bare, Curve, Error, Mode, PAYLOAD, Peer, draw, echo, is_full_run, relay};
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group};
 use e2e::{connect, instance, open, sandbox, service, tunnel};
@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 
 const KEYSTROKE: usize = 64;
 
-async fn local(peer: &Peer) -> (TcpStream, Relay) {
+async fn local(peer: &Peer) -> (TcpStream, Relay<Error>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("bound");
     let relay = relay(&peer.url(), Limits::default(), Some(listener)).await;

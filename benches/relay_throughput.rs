@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use bench_support::{Bare, Mode, PAYLOAD, Peer, relay};
+use bench_support::{Bare, Error, Mode, PAYLOAD, Peer, relay};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use e2e::{connect, instance, open, sandbox, service, tunnel};
 use ssm_relay::Limits;
@@ -27,7 +27,7 @@ fn limits(payload: usize) -> Limits {
 }
 
 /// A local program connected through the relay, and what must stay alive.
-async fn local(peer: &Peer, payload: usize) -> (TcpStream, ssm_relay::Relay) {
+async fn local(peer: &Peer, payload: usize) -> (TcpStream, ssm_relay::Relay<Error>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("bound");
     let relay = relay(&peer.url(), limits(payload), Some(listener)).await;

@@ -122,7 +122,7 @@ async fn a_refused_port_resets_only_its_connection() {
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
     let mut events = tunnel.events();
     let refused = event(&mut events, "the refusal", |event| match event {
-        Event::DestinationRefused { message } => Some(message.clone()),
+        Event::DestinationRefused { message, .. } => Some(message.clone()),
         _ => None,
     });
     let message = refused.await;

@@ -266,10 +266,12 @@ async fn events_report_a_tunnels_life_in_order() {
             ..
         },
         Event::ConnectionOpened {
+            session_id: opened_in,
             connection: 1,
             peer: Some(opened),
         },
         Event::ConnectionClosed {
+            session_id: closed_in,
             connection: 1,
             sent: 5,
             received: 5,
@@ -281,6 +283,7 @@ async fn events_report_a_tunnels_life_in_order() {
         panic!("another story: {story:#?}");
     };
     assert_eq!((started, *listening, *opened), (&session_id, address, peer));
+    assert_eq!((opened_in, closed_in), (&session_id, &session_id));
     assert_eq!(agent_version, "3.3.5068.0");
 }
 

@@ -1,9 +1,13 @@
 use std::sync::Arc;
 
 use ssm_relay::{
-    ApiError, BoxFuture, Limits, Relay, RelayConfig, SessionApi, StreamEndpoint, Ticket, Token,
+    ApiError, BoxFuture, Limits, Relay, RelayConfig, SessionApi, SessionConnection, StreamEndpoint,
+    Token,
 };
 use tokio::net::TcpListener;
+
+/// No call here fails.
+pub type Error = Arc<std::io::Error>;
 
 /// StartSession that always answers with the same URL.
 struct Api {
@@ -11,26 +15,31 @@ struct Api {
 }
 
 impl SessionApi for Api {
-    fn start(&self) -> BoxFuture<'_, Result<Ticket, ApiError>> {
-        let ticket = Ticket {
+    type Error = Error;
+
+    fn start(&self) -> BoxFuture<'_, Result<SessionConnection, ApiError<Error>>> {
+        let connection = SessionConnection {
             session_id: "bench-0".to_owned(),
             stream_url: self.url.clone(),
             token: Token::new("token"),
         };
-        Box::pin(async move { Ok(ticket) })
+        Box::pin(async move { Ok(connection) })
     }
 
-    fn resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
+    fn resume<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<SessionConnection>, ApiError<Error>>> {
         Box::pin(async { Ok(None) })
     }
 
-    fn terminate<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+    fn terminate<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ApiError<Error>>> {
         Box::pin(async { Ok(()) })
     }
 }
 
 /// A relay whose session is at `url`, ready.
-pub async fn relay(url: &str, limits: Limits, listener: Option<TcpListener>) -> Relay {
+pub async fn relay(url: &str, limits: Limits, listener: Option<TcpListener>) -> Relay<Error> {
     let config = RelayConfig {
         endpoint: StreamEndpoint::aws().or_loopback(),
         limits,

@@ -8,7 +8,7 @@ mod pairs;
 mod peer;
 mod plot;
 
-pub use api::relay;
+pub use api::{Error, relay};
 pub use bare::{Bare, echo};
 pub use pairs::{Channels, Muxes};
 pub use peer::{Mode, Peer, serve_all};

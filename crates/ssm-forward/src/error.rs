@@ -16,6 +16,22 @@ pub enum ForwardError {
     Smux(#[from] SmuxError),
 }
 
+impl ForwardError {
+    /// Whether the session turned out to be a shell or a command: the agent named such a session type,
+    /// asked for the encryption that only those have, or sent output without a handshake, as it does for
+    /// them.
+    pub fn is_shell(&self) -> bool {
+        matches!(
+            self,
+            Self::Session(
+                SessionError::DataBeforeHandshake
+                    | SessionError::SessionType(_)
+                    | SessionError::EncryptionRequested
+            )
+        )
+    }
+}
+
 /// Why [`PortForward::write`](crate::PortForward::write) took nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -26,4 +42,25 @@ pub enum StreamWriteError {
     /// The stream was finished or has ended.
     #[error("the stream is closed")]
     Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn shells_show_by_type_encryption_or_early_output() {
+        for error in [
+            SessionError::DataBeforeHandshake,
+            SessionError::SessionType("Standard_Stream".to_owned()),
+            SessionError::EncryptionRequested,
+        ] {
+            let text = error.to_string();
+            assert!(ForwardError::Session(error).is_shell(), "{text}");
+        }
+        let after = Duration::from_secs(15);
+        assert!(!ForwardError::Session(SessionError::HandshakeTimeout { after }).is_shell());
+    }
 }

@@ -1,6 +1,9 @@
+//! Limits and times of a relay.
+
 use std::time::Duration;
 
 use ssm_forward::ForwardConfig;
+use ssm_session::Timeouts;
 
 /// Limits and times of a relay. Every wait and every buffer has one.
 ///
@@ -12,9 +15,9 @@ use ssm_forward::ForwardConfig;
 /// | what | limit | default |
 /// |---|---|---|
 /// | sent and not acknowledged, a session | [`max_unacknowledged`](Self::max_unacknowledged) | 4 MiB; in memory at most twice that and 256 KiB |
-/// | received ahead of a missing message, a session | [`ssm_protocol::SessionConfig::reorder_bytes`] | 64 MiB, nothing while none is missing |
+/// | received ahead of a missing message, a session | fixed | 64 MiB, nothing while none is missing |
 /// | received and not taken by local readers, a session | [`session_receive_budget`](Self::session_receive_budget) | 4 MiB; in memory at most about twice that |
-/// | acknowledgements that the websocket does not take, a session | fixed | 192 KiB, then the websocket is not read ([`ssm_protocol::Session::receive_paused`]) |
+/// | acknowledgements that the websocket does not take, a session | fixed | 192 KiB, then the websocket is not read |
 /// | written and not sent, a stream | [`stream_send_buffer`](Self::stream_send_buffer) | 64 KiB |
 /// | read from a local socket, a connection | fixed | 64 KiB, none while it is idle |
 /// | on its way to a local socket, a connection | fixed | 64 KiB |
@@ -45,10 +48,10 @@ pub struct Limits {
     /// from the last byte received, or from when the last byte sent was acknowledged; not while the
     /// network is down or local readers are behind. The protocol has no half-close: ending the
     /// stream any sooner would cut off the answer. Default 10 s. Where a session carries one
-    /// connection and no other session can be started ([`SessionApi::starts_more`]), a quiet second
+    /// connection and no other session can be started ([`SessionApi::can_start_more`]), a quiet second
     /// is enough once another connection waits; the old one is reset then.
     ///
-    /// [`SessionApi::starts_more`]: crate::SessionApi::starts_more
+    /// [`SessionApi::can_start_more`]: crate::SessionApi::can_start_more
     pub half_close_quiet: Duration,
     /// How long the agent may take to complete the handshake, and how long a data channel that was
     /// never open is tried. Default 60 s.
@@ -141,6 +144,18 @@ impl Limits {
             ));
         }
         Ok(())
+    }
+
+    /// The part of a session.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let mut timeouts = Timeouts::default();
+        timeouts.connect = self.connect_timeout;
+        timeouts.handshake = self.handshake_timeout;
+        timeouts.resume_budget = self.resume_budget;
+        timeouts.close = self.close_timeout;
+        timeouts.ping_interval = self.ping_interval;
+        timeouts.pong = self.pong_timeout;
+        timeouts
     }
 
     /// As the state machine takes them.

@@ -1,16 +1,17 @@
+//! Events of a tunnel.
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+use ssm_session::EndKind;
 use tokio::sync::broadcast;
 
-use crate::error::EndKind;
 use crate::stats::Counters;
 
-/// What happens in a tunnel, for programs that follow it. Serialises as one object with `event`
-/// first.
+/// What happens in a tunnel. Serialises as one object with `event` first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -30,13 +31,13 @@ pub enum Event {
         /// The socket's file.
         path: PathBuf,
     },
-    /// The agent completed the handshake: data flows.
+    /// The handshake with the agent is complete: data flows.
     Ready {
         /// The session's id.
         session_id: String,
         /// The agent's version.
         agent_version: String,
-        /// Whether connections share the session. Otherwise each has its own.
+        /// Whether connections share the session. Otherwise each has a session of its own.
         multiplexed: bool,
         /// The account's text for its users; may be empty.
         #[serde(skip_serializing_if = "String::is_empty")]
@@ -44,30 +45,33 @@ pub enum Event {
     },
     /// A local connection, or an in-process stream, was opened.
     ConnectionOpened {
-        /// Counts from 1.
+        /// The id of the session that carries it.
+        session_id: String,
+        /// Its number, from 1.
         connection: u64,
-        /// Where the local connection comes from; `None` on a Unix socket, and for an in-process
-        /// stream.
+        /// The address of the local program; `None` on a Unix socket, and for an in-process stream.
         peer: Option<SocketAddr>,
     },
     /// A local connection could not be carried and was reset.
     ConnectionFailed {
-        /// Where it comes from; `None` on a Unix socket.
+        /// The address of the local program; `None` on a Unix socket.
         peer: Option<SocketAddr>,
         /// Why.
         reason: String,
     },
-    /// A local connection was reset because the system does not say whose it is, and only this
-    /// user's are admitted. Usually its program had closed it already.
+    /// A local connection was reset because only this user's are admitted and the system does not show
+    /// whose it is. Usually its program had closed it already.
     ConnectionUnidentified {
-        /// Where it comes from; `None` on a Unix socket.
+        /// The address of the local program; `None` on a Unix socket.
         peer: Option<SocketAddr>,
-        /// What is known of it.
+        /// Why its owner is unknown.
         reason: String,
     },
-    /// It ended.
+    /// A connection ended.
     ConnectionClosed {
-        /// As when it was opened.
+        /// The id of the session that carried it.
+        session_id: String,
+        /// Its number in [`ConnectionOpened`](Self::ConnectionOpened).
         connection: u64,
         /// Bytes from the local side to the destination.
         sent: u64,
@@ -83,7 +87,7 @@ pub enum Event {
         /// What happened to the websocket.
         reason: String,
     },
-    /// The session goes on over a new websocket, and the service was heard on it; nothing was lost.
+    /// The session goes on over a new websocket, on which the service was heard. Nothing was lost.
     Resumed {
         /// The session's id.
         session_id: String,
@@ -91,22 +95,23 @@ pub enum Event {
         #[serde(rename = "after_seconds", serialize_with = "seconds")]
         after: Duration,
     },
-    /// The agent could not connect to the destination. The tunnel lives.
+    /// The agent could not connect to the destination. The tunnel stays open.
     DestinationRefused {
-        /// What the agent said; may be empty.
+        /// The id of the session whose agent it is.
+        session_id: String,
+        /// The agent's text; may be empty.
         message: String,
     },
-    /// The credentials end soon, and their provider has no newer ones: a websocket lost after that
-    /// cannot be resumed. Log in again in time.
+    /// The credentials expire soon, and their provider has no newer ones: a websocket lost after that
+    /// cannot be resumed. Log in again before.
     CredentialsExpiring {
         /// When, in seconds since the Unix epoch.
         expires_at: u64,
         /// How many seconds that is from now.
         in_seconds: u64,
     },
-    /// A session ended for good and its connections were reset; the tunnel stays, as asked
-    /// ([`OnSessionEnd::Restart`](crate::OnSessionEnd::Restart)): the next connection gets a new
-    /// session.
+    /// A session ended for good and its connections were reset. The tunnel stays, because of
+    /// [`OnSessionEnd::Restart`](crate::OnSessionEnd::Restart): the next connection gets a new session.
     SessionEnded {
         /// The session's id.
         session_id: String,
@@ -121,10 +126,10 @@ pub enum Event {
         end: EndKind,
         /// Why.
         reason: String,
-        /// Whether it ended as asked.
+        /// Whether it ended in order.
         clean: bool,
     },
-    /// The receiver was too slow and missed this many events.
+    /// The receiver was too slow and missed events.
     Missed {
         /// How many.
         count: u64,
@@ -138,13 +143,13 @@ pub enum Event {
 pub enum Outcome {
     /// In order, after everything was delivered.
     Finished,
-    /// The local side gave up.
+    /// The local side failed or reset it.
     LocalReset,
     /// The destination refused it.
     Refused,
     /// The agent's own websocket broke while bytes were on their way, and the agent may have passed
     /// some of them on twice: the local side was reset. Only with session documents that carry one
-    /// connection a session, and not with SSH, which notices that itself.
+    /// connection per session, and not with SSH, which detects that itself.
     Doubled,
     /// The session, or the agent, cut it off: the local side was reset.
     Reset,
@@ -154,17 +159,8 @@ fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S
     serializer.serialize_f64(duration.as_secs_f64())
 }
 
-/// Events kept for a receiver that is behind. Their places are allocated at once, in every tunnel.
+/// Events kept for a receiver that is behind. The memory for them is allocated at once, per tunnel.
 const BACKLOG: usize = 256;
-
-pub(crate) fn seconds_if_any<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    duration
-        .map(|duration| duration.as_secs_f64())
-        .serialize(serializer)
-}
 
 #[derive(Debug, Clone)]
 pub(crate) struct EventSender {
@@ -180,12 +176,22 @@ impl EventSender {
     }
 
     pub(crate) fn send(&self, event: Event) {
-        self.counters.record(&event);
-        // Nobody listening is fine.
+        self.count(&event);
+        // It fails when there is no receiver.
         let _ = self.sender.send(Arc::new(event));
     }
 
-    /// What was counted of the events, and counts bytes.
+    fn count(&self, event: &Event) {
+        match event {
+            Event::SessionStarted { .. } => self.counters.session_started(),
+            Event::ConnectionOpened { .. } => self.counters.connection_opened(),
+            Event::ConnectionClosed { .. } => self.counters.connection_closed(),
+            Event::Resumed { .. } => self.counters.session_resumed(),
+            _ => {}
+        }
+    }
+
+    /// The totals, to which streams add bytes.
     pub(crate) fn counters(&self) -> Arc<Counters> {
         self.counters.clone()
     }
@@ -200,8 +206,8 @@ impl EventSender {
 pub struct Events(broadcast::Receiver<Arc<Event>>);
 
 impl Events {
-    /// The next event; `None` after the last. One that is more than 256 events behind gets
-    /// [`Event::Missed`] and goes on with the oldest kept. Cancel safe.
+    /// The next event; `None` after the last. A receiver that is more than 256 events behind gets
+    /// [`Event::Missed`] and goes on with the oldest event that is kept. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
         match self.0.recv().await {
             Ok(event) => Some(Arc::unwrap_or_clone(event)),

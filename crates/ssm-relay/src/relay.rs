@@ -1,40 +1,34 @@
-mod connection;
-mod session;
-mod sessions;
+//! A relay: a tunnel and the listeners whose connections it carries.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::api::{ApiError, SessionApi};
-use crate::clock::Clock;
+use ssm_session::{
+    CaBundle, CallError, Proxy, SessionApi, SessionContext, SessionOptions, Signer, StartError,
+    StreamEndpoint,
+};
+use tokio::task::JoinSet;
+
+use crate::accept::Acceptors;
 use crate::config::Limits;
 use crate::error::{End, OpenError};
-use crate::event::{Event, EventSender, Events};
-use crate::listener::Listener;
-use crate::net::proxy::Proxy;
-use crate::net::signer::Signer;
-use crate::net::stream_url::StreamEndpoint;
-use crate::net::tls::CaBundle;
-use crate::net::websocket::Connector;
+use crate::event::{EventSender, Events};
+use crate::local::Listener;
 use crate::stats::Stats;
-use crate::stream::TunnelStream;
-use crate::supervisor::{Supervisor, begin};
-pub(crate) use connection::Connection;
-pub(crate) use session::SessionHandle;
-pub(crate) use sessions::Sessions;
+use crate::tunnel::{self, OnSessionEnd, Supervisor, TunnelContext, TunnelStream};
 
-/// A port-forward over one session, or over one session a connection where the agent is old.
+/// A port forward over one session, or over one session per connection where the agent is old.
 ///
-/// Dropping it ends it in the background: TerminateSession is called even when the runtime goes
+/// Dropping it closes it in the background: TerminateSession is called even when the runtime shuts
 /// down at the same time.
 #[derive(Debug)]
-pub struct Relay {
-    tunnel: Arc<Supervisor>,
-    /// What happened before anybody asked for events.
+pub struct Relay<A: CallError> {
+    tunnel: Arc<Supervisor<A>>,
+    acceptors: Arc<Acceptors>,
+    /// What happened before events were asked for.
     first_events: Mutex<Option<Events>>,
 }
 
-/// What a [`Relay`] is made of besides its session.
+/// What a [`Relay`] needs besides the API.
 #[derive(Debug, Clone, Default)]
 pub struct RelayConfig {
     /// Limits and times.
@@ -43,7 +37,7 @@ pub struct RelayConfig {
     pub endpoint: StreamEndpoint,
     /// Signs the websocket's request. Without one only presigned URLs work with the real service.
     pub signer: Option<Signer>,
-    /// The way through a proxy. Default: as the environment says.
+    /// The proxy. Default: as the environment says.
     pub proxy: Proxy,
     /// Root certificates to trust instead of the system's.
     pub ca_bundle: Option<CaBundle>,
@@ -51,83 +45,52 @@ pub struct RelayConfig {
     pub on_session_end: OnSessionEnd,
 }
 
-/// What becomes of a tunnel when its session ends for good: it timed out, was terminated, could not
-/// be resumed in time, or the agent broke the protocol.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnSessionEnd {
-    /// The tunnel ends too, and says why.
-    #[default]
-    Stop,
-    /// The session's connections are reset, and the next one gets a new session. Until it comes
-    /// there is none, so that an account's idle time-out keeps its meaning. Not before the tunnel
-    /// was ready once; and where no session can be started within
-    /// [`Limits::resume_budget`], or none may be ([`SessionApi::starts_more`]), the tunnel ends.
-    Restart,
-}
-
-/// What all sessions of a tunnel share.
-#[derive(Clone)]
-pub(crate) struct Parts {
-    pub(crate) api: Arc<dyn SessionApi>,
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) connector: Arc<Connector>,
-    pub(crate) events: EventSender,
-    pub(crate) clock: Arc<Clock>,
-    next_connection: Arc<AtomicU64>,
-}
-
-impl Relay {
+impl<A: CallError> Relay<A> {
     /// Starts a session and, if there is a listener, accepts local connections.
     ///
-    /// Returns as soon as StartSession answered; the websocket and the handshake go on meanwhile,
-    /// and connections made before they are through are held. [`ready`](Self::ready) waits for
-    /// them.
+    /// Returns as soon as StartSession answered; the websocket and the handshake follow in the
+    /// background, and connections made before they are complete are held. [`ready`](Self::ready) waits
+    /// for them.
     ///
     /// # Errors
-    /// When StartSession failed, or [`Limits::max_payload`] is too small; then nothing was started.
+    /// When StartSession failed, or a limit is invalid; then nothing was started.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
     pub async fn open(
         config: RelayConfig,
-        api: Arc<dyn SessionApi>,
+        api: Arc<dyn SessionApi<Error = A>>,
         listener: Option<Listener>,
-    ) -> Result<Self, ApiError> {
-        config.limits.check().map_err(ApiError::fatal)?;
-        let limits = Arc::new(config.limits);
-        let (events, first_events) = EventSender::new();
-        let parts = Parts {
-            api,
-            connector: Arc::new(Connector::new(
-                config.endpoint,
-                config.signer,
-                limits.connect_timeout,
-                config.proxy,
-                config.ca_bundle,
-            )),
-            limits,
-            events,
-            clock: Arc::new(Clock::new()),
-            next_connection: Arc::new(AtomicU64::new(1)),
+    ) -> Result<Self, OpenError<A>> {
+        config.limits.check().map_err(OpenError::InvalidLimits)?;
+        let options = SessionOptions {
+            endpoint: config.endpoint,
+            signer: config.signer,
+            proxy: config.proxy,
+            ca_bundle: config.ca_bundle,
+            timeouts: config.limits.timeouts(),
         };
-        let (ticket, guard) = begin(&parts).await?;
-        parts.events.send(Event::SessionStarted {
-            session_id: ticket.session_id.clone(),
-        });
-        // Before the driver has anything to tell.
+        let (events, first_events) = EventSender::new();
+        let session = SessionContext::new(api, options);
+        let context = Arc::new(TunnelContext::new(session, config.limits, events));
+        let started = context.start_session().await.map_err(|error| match error {
+            StartError::Api(error) => OpenError::Start(error.into_cause()),
+            _ => OpenError::Ended(End::Aborted),
+        })?;
+        // Before the session reports anything.
         if let Some(listening) = listener.as_ref().and_then(Listener::event) {
-            parts.events.send(listening);
+            context.events.send(listening);
         }
-        let first = Sessions::start(&parts, ticket, guard, false);
-        let tunnel = Supervisor::new(parts, config.on_session_end, first);
-        if let Some(listener) = listener {
-            tunnel.accept(listener);
-        }
-        tokio::spawn(tunnel.clone().run());
-        Ok(Self {
-            tunnel,
+        let relay = Self {
+            tunnel: Supervisor::new(context, config.on_session_end, started),
+            acceptors: Acceptors::new(),
             first_events: Mutex::new(Some(first_events)),
-        })
+        };
+        if let Some(listener) = listener {
+            relay.acceptors.add(listener, relay.tunnel.clone());
+        }
+        tokio::spawn(run(relay.tunnel.clone(), relay.acceptors.clone()));
+        Ok(relay)
     }
 
     /// The id of the session that was started first, or last after a restart.
@@ -139,7 +102,7 @@ impl Relay {
     ///
     /// # Errors
     /// Why the session ended instead.
-    pub async fn ready(&self) -> Result<(), End> {
+    pub async fn ready(&self) -> Result<(), End<A>> {
         self.tunnel.ready().await
     }
 
@@ -147,7 +110,7 @@ impl Relay {
     ///
     /// # Errors
     /// When the session ended, or no session could be started for it.
-    pub async fn connect(&self) -> Result<TunnelStream, OpenError> {
+    pub async fn connect(&self) -> Result<TunnelStream<A>, OpenError<A>> {
         let connection = self.tunnel.connect(None).await?;
         connection.stream.announce_soon();
         Ok(TunnelStream::new(connection))
@@ -155,9 +118,11 @@ impl Relay {
 
     /// The tunnel's events: at the first call everything since it was opened, later from now on.
     pub fn events(&self) -> Events {
-        lock(&self.first_events)
+        self.first_events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
             .take()
-            .unwrap_or_else(|| self.tunnel.parts().events.subscribe())
+            .unwrap_or_else(|| self.context().events.subscribe())
     }
 
     /// Accepts local connections on a further listener, until the relay is over.
@@ -166,42 +131,62 @@ impl Relay {
     /// Outside a tokio runtime.
     pub fn listen(&self, listener: Listener) {
         if let Some(listening) = listener.event() {
-            self.tunnel.parts().events.send(listening);
+            self.context().events.send(listening);
         }
-        self.tunnel.accept(listener);
+        self.acceptors.add(listener, self.tunnel.clone());
     }
 
-    /// A property of the session document, such as `portNumber`, as the agent's handshake brought
-    /// it; `None` before the handshake.
+    /// A property of the session document, such as `portNumber`, from the agent's handshake; `None`
+    /// before the handshake.
     pub fn property(&self, name: &str) -> Option<String> {
         self.tunnel.current().property(name)
     }
 
-    /// What went through it so far.
+    /// Bytes, connections, sessions and the round trip so far.
     pub fn stats(&self) -> Stats {
         let round_trip = self.tunnel.current().round_trip();
-        self.tunnel.parts().events.counters().stats(round_trip)
+        self.context().events.counters().stats(round_trip)
     }
 
-    /// Waits for the end and says why.
-    pub async fn closed(&self) -> End {
-        self.tunnel.closed().await
+    /// Waits for the end and returns why.
+    pub async fn closed(&self) -> End<A> {
+        self.context().ended().await
     }
 
-    /// Ends it: what is on its way is delivered, the session is terminated. Takes at most three
-    /// times [`Limits::close_timeout`] and a second, whatever the network does.
-    pub async fn close(&self) -> End {
-        self.tunnel.close();
+    /// Closes it: queued data is delivered, the session is terminated. Takes at most three times
+    /// [`Limits::close_timeout`] and a second, whatever the network does.
+    pub async fn close(&self) -> End<A> {
+        self.context().closing.cancel();
         self.closed().await
     }
-}
 
-impl Drop for Relay {
-    fn drop(&mut self) {
-        self.tunnel.close();
+    fn context(&self) -> &TunnelContext<A> {
+        self.tunnel.context()
     }
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl<A: CallError> Drop for Relay<A> {
+    fn drop(&mut self) {
+        self.context().closing.cancel();
+    }
+}
+
+/// Ends the tunnel when its task is dropped with its runtime, or panics.
+struct EndGuard<A: CallError>(Arc<TunnelContext<A>>);
+
+impl<A: CallError> Drop for EndGuard<A> {
+    fn drop(&mut self) {
+        self.0.end(End::Aborted);
+    }
+}
+
+/// The tunnel's whole life.
+async fn run<A: CallError>(tunnel: Arc<Supervisor<A>>, acceptors: Arc<Acceptors>) {
+    let guard = EndGuard(tunnel.context().clone());
+    let mut watching = JoinSet::new();
+    watching.spawn(tunnel::watch(Arc::downgrade(&tunnel)));
+    let end = tunnel.run().await;
+    acceptors.shutdown().await;
+    watching.shutdown().await;
+    guard.0.end(end);
 }

@@ -1,25 +1,25 @@
+//! Totals of a relay.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::event::{Event, seconds_if_any};
-
-/// What went through a relay since it was opened.
+/// Totals of a relay since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Bytes from local programs and in-process streams that the tunnel took.
+    /// Bytes that the tunnel took from local programs and in-process streams.
     pub sent: u64,
-    /// Bytes of the destination that they took.
+    /// Bytes from the destination that these took.
     pub received: u64,
     /// Connections that were opened, local and in process.
     pub connections: u64,
-    /// Those of them that are open.
+    /// Connections that are open now.
     pub open_connections: u64,
     /// Sessions that were started.
     pub sessions: u64,
-    /// How often a session went on over a new websocket.
+    /// How often a session was resumed over a new websocket.
     pub resumes: u64,
     /// From a message's transmission to the agent's acknowledgement, smoothed; `None` before the
     /// first.
@@ -47,21 +47,25 @@ impl Counters {
         self.received.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts what an event tells.
-    pub(crate) fn record(&self, event: &Event) {
-        let counter = match event {
-            Event::SessionStarted { .. } => &self.sessions,
-            Event::ConnectionOpened { .. } => &self.opened,
-            Event::ConnectionClosed { .. } => &self.closed,
-            Event::Resumed { .. } => &self.resumes,
-            _ => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn connection_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection_closed(&self) {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_started(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn session_resumed(&self) {
+        self.resumes.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn stats(&self, round_trip: Option<Duration>) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        // Closed first: a connection that is opened and closed in between counts as open for now.
+        // Closed ones first: a connection opened and closed between the two reads counts as open.
         let closed = read(&self.closed);
         let connections = read(&self.opened);
         Stats {
@@ -74,4 +78,13 @@ impl Counters {
             round_trip,
         }
     }
+}
+
+fn seconds_if_any<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    duration
+        .map(|duration| duration.as_secs_f64())
+        .serialize(serializer)
 }

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use ssm_relay::{End, Relay, TunnelStream};
+use ssm_relay::End;
 use support::{Agent, config, relay_with, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
@@ -15,9 +15,9 @@ const BASIC: &str = "3.0.196.0";
 const FULL: [u8; 1024] = [7; 1024];
 
 struct Download {
-    relay: Relay,
+    relay: support::Relay,
     agent: Agent,
-    stream: TunnelStream,
+    stream: ssm_relay::TunnelStream<support::CallFailed>,
 }
 
 impl Download {

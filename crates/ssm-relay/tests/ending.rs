@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ssm_relay::{End, Event, Listener, OpenError, Relay, RelayConfig};
+use ssm_relay::{End, Event, Listener, OpenError, RelayConfig};
 use support::{
-    AGENT, Agent, accept, config, event, relay, relay_with, service, service_with, soon, within,
-    works,
+    AGENT, Agent, Relay, accept, config, event, relay, relay_with, service, service_with, soon,
+    within, works,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

@@ -12,8 +12,8 @@ use bytes::Bytes;
 use ssm_protocol::wire::{
     Flags, Header, Message, MessageId, MessageType, PayloadType, SequenceNumber,
 };
-use ssm_relay::{End, Event, Events, Relay};
-use support::{AGENT, Agent, config, event, relay_with, service_with, soon, works};
+use ssm_relay::{End, Event, Events};
+use support::{AGENT, Agent, Relay, config, event, relay_with, service_with, soon, works};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

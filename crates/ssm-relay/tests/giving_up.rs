@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ssm_relay::Relay;
-use support::{Api, config, service_with, soon, works};
+use support::{Api, Relay, config, service_with, soon, works};
 
 /// A service whose StartSession waits, and whose TerminateSession hangs.
 async fn slow_service() -> (tokio::net::TcpListener, Arc<Api>) {

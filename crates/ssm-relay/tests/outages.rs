@@ -502,7 +502,7 @@ impl ProvideCredentials for Expiring {
     }
 }
 
-async fn with_credentials(minutes: &[u64]) -> (TcpListener, ssm_relay::Relay) {
+async fn with_credentials(minutes: &[u64]) -> (TcpListener, support::Relay) {
     let (listener, api) = service_with(works).await;
     let provider = Expiring(SystemTime::now(), std::sync::Mutex::new(minutes.to_vec()));
     let config = RelayConfig {

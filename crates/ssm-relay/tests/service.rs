@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ssm_protocol::SessionEvent;
-use ssm_relay::{End, Relay};
-use support::{Agent, config, relay, service, soon};
+use ssm_relay::End;
+use support::{Agent, Relay, config, relay, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 

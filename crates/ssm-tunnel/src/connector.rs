@@ -9,11 +9,10 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use ssm_relay::TunnelStream;
 use tower_service::Service;
 
 use crate::error::Error;
-use crate::tunnel::Tunnel;
+use crate::tunnel::{Tunnel, TunnelStream};
 
 /// Connects an HTTP client through a tunnel: a [`Service`] of a [`Uri`], which `hyper-util`'s client
 /// takes, `hyper-rustls` wraps for `https`, and `tonic` takes for gRPC. There is no local port.

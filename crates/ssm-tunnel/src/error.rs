@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ssm_relay::{ApiError, OpenError};
+use ssm_relay::OpenError;
 use thiserror::Error;
 
 use crate::network::{CaBundleError, ProxyError};
@@ -101,19 +101,12 @@ impl From<ServiceError> for Error {
 
 impl Error {
     /// Why a connection could not be opened.
-    pub(crate) fn from_open(error: OpenError) -> Self {
+    pub(crate) fn from_open(error: OpenError<Arc<ServiceError>>) -> Self {
         match error {
+            OpenError::InvalidLimits(problem) => Self::Settings(problem),
             OpenError::Ended(end) => Self::Ended(End::new(end)),
-            OpenError::Start(error) => Self::from_api(error),
+            OpenError::Start(error) | OpenError::StartFurther(error) => Self::Service(error),
             _ => Self::TooManyConnections,
-        }
-    }
-
-    /// Why no session could be started.
-    pub(crate) fn from_api(error: Arc<ApiError>) -> Self {
-        match service::of_api(&error) {
-            Some(error) => Self::Service(error),
-            None => Self::Ended(End::new(ssm_relay::End::Api(error))),
         }
     }
 }

@@ -247,7 +247,5 @@ pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, adminis
 pub use settings::remote_host::is_target_itself;
 /// The version of session-manager-plugin that this crate announces to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
-pub use ssm_relay::{
-    EndKind, Event, Events, Limits, Listener, OnSessionEnd, Outcome, Stats, TunnelStream,
-};
-pub use tunnel::Tunnel;
+pub use ssm_relay::{EndKind, Event, Events, Limits, Listener, OnSessionEnd, Outcome, Stats};
+pub use tunnel::{Tunnel, TunnelStream};

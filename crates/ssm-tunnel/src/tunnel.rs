@@ -1,17 +1,22 @@
 //! A running tunnel.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use ssm_relay::{Events, Listener, Relay, Stats, TunnelStream};
+use ssm_relay::{Events, Listener, Relay, Stats};
 
 use crate::builder::started::StartedSession;
 use crate::builder::{AttachBuilder, TunnelBuilder};
-use crate::error::{End, Error};
+use crate::error::{End, Error, ServiceError};
+
+/// A connection to the destination, in process: no local port. It implements tokio's `AsyncRead` and
+/// `AsyncWrite`; see [`ssm_relay::TunnelStream`] for what dropping and shutting it down do.
+pub type TunnelStream = ssm_relay::TunnelStream<Arc<ServiceError>>;
 
 /// A running tunnel. Dropping it terminates its session in the background.
 #[derive(Debug)]
 pub struct Tunnel {
-    relay: Relay,
+    relay: Relay<Arc<ServiceError>>,
     local_addr: Option<SocketAddr>,
     destination: Destination,
 }
@@ -48,7 +53,7 @@ impl Tunnel {
     }
 
     pub(crate) fn new(
-        relay: Relay,
+        relay: Relay<Arc<ServiceError>>,
         local_addr: Option<SocketAddr>,
         destination: Destination,
     ) -> Self {
@@ -151,11 +156,11 @@ impl Tunnel {
     }
 }
 
-fn ended(end: ssm_relay::End) -> Error {
+fn ended(end: ssm_relay::End<Arc<ServiceError>>) -> Error {
     Error::Ended(End::new(end))
 }
 
-fn in_order(end: ssm_relay::End) -> Result<End, Error> {
+fn in_order(end: ssm_relay::End<Arc<ServiceError>>) -> Result<End, Error> {
     match end.is_clean() {
         true => Ok(End::new(end)),
         false => Err(ended(end)),

@@ -10,7 +10,7 @@
 mod code;
 #[path = "../../../crates/ssm-mfa/src/serial.rs"]
 mod serial;
-#[path = "../../../crates/ssm-relay/src/net/stream_url.rs"]
+#[path = "../../../crates/ssm-session/src/net/stream_url.rs"]
 mod stream_url;
 
 pub use code::MfaCode;

@@ -13,7 +13,7 @@ use ssm_protocol::wire::{
 };
 use ssm_protocol::{Session, SessionConfig, SessionEvent};
 use ssm_relay::{
-    ApiError, BoxFuture, Events, Relay, RelayConfig, SessionApi, StreamEndpoint, Ticket, Token,
+    ApiError, BoxFuture, Events, RelayConfig, SessionApi, SessionConnection, StreamEndpoint, Token,
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
@@ -22,16 +22,37 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const AGENT: &str = "3.3.4851.0";
 
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CallFailed(&'static str);
+
+impl From<&'static str> for CallFailed {
+    fn from(why: &'static str) -> Self {
+        Self(why)
+    }
+}
+
+impl std::fmt::Display for CallFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for CallFailed {}
+
+/// A relay whose calls fail so.
+pub(crate) type Relay = ssm_relay::Relay<CallFailed>;
+
 /// What ResumeSession answers to the call of this number, from 0.
 pub(crate) type Resume = fn(usize) -> BoxFuture<'static, Answer>;
-/// A new ticket, none, or an error.
-pub(crate) type Answer = Result<bool, ApiError>;
+/// A new connection, none, or an error.
+pub(crate) type Answer = Result<bool, ApiError<CallFailed>>;
 
 pub(crate) struct Api {
     pub(crate) url: String,
     /// The URL that ResumeSession answers with, where it is another.
     pub(crate) resume_url: std::sync::Mutex<Option<String>>,
-    pub(crate) starts_more: bool,
+    pub(crate) can_start_more: bool,
     pub(crate) resume: Resume,
     /// StartSession waits until it is allowed.
     pub(crate) start_held: AtomicBool,
@@ -46,8 +67,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    fn ticket(&self, number: usize) -> Ticket {
-        Ticket {
+    fn connection(&self, number: usize) -> SessionConnection {
+        SessionConnection {
             session_id: format!("session-{number}"),
             stream_url: self.url.clone(),
             token: Token::new("token"),
@@ -56,28 +77,33 @@ impl Api {
 }
 
 impl SessionApi for Api {
-    fn start(&self) -> BoxFuture<'_, Result<Ticket, ApiError>> {
+    type Error = CallFailed;
+
+    fn start(&self) -> BoxFuture<'_, Result<SessionConnection, ApiError<CallFailed>>> {
         let number = self.started.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
             if self.start_held.load(Ordering::SeqCst) {
                 self.allowed.notified().await;
             }
-            Ok(self.ticket(number))
+            Ok(self.connection(number))
         })
     }
 
-    fn resume<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
+    fn resume<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<SessionConnection>, ApiError<CallFailed>>> {
         let number = self.resumed.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
-            let mut ticket = self.ticket(0);
+            let mut connection = self.connection(0);
             if let Some(url) = self.resume_url.lock().expect("no panic").clone() {
-                ticket.stream_url = url;
+                connection.stream_url = url;
             }
-            Ok((self.resume)(number).await?.then_some(ticket))
+            Ok((self.resume)(number).await?.then_some(connection))
         })
     }
 
-    fn terminate<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+    fn terminate<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), ApiError<CallFailed>>> {
         self.terminated.fetch_add(1, Ordering::SeqCst);
         let thread = std::thread::current().name().map(str::to_owned);
         self.terminated_on.lock().expect("unpoisoned").push(thread);
@@ -89,8 +115,8 @@ impl SessionApi for Api {
         })
     }
 
-    fn starts_more(&self) -> bool {
-        self.starts_more
+    fn can_start_more(&self) -> bool {
+        self.can_start_more
     }
 }
 
@@ -102,9 +128,12 @@ pub(crate) fn works(_: usize) -> BoxFuture<'static, Answer> {
     Box::pin(async { Ok(true) })
 }
 
-pub(crate) async fn service(starts_more: bool) -> (TcpListener, Arc<Api>) {
+pub(crate) async fn service(can_start_more: bool) -> (TcpListener, Arc<Api>) {
     let (listener, api) = service_with(gone).await;
-    let api = Api { starts_more, ..api };
+    let api = Api {
+        can_start_more,
+        ..api
+    };
     (listener, Arc::new(api))
 }
 
@@ -114,7 +143,7 @@ pub(crate) async fn service_with(resume: Resume) -> (TcpListener, Api) {
     let api = Api {
         url: format!("ws://{address}/v1/data-channel/s"),
         resume_url: std::sync::Mutex::new(None),
-        starts_more: true,
+        can_start_more: true,
         resume,
         start_held: AtomicBool::new(false),
         allowed: tokio::sync::Notify::new(),

@@ -66,11 +66,11 @@ pub(super) fn text(event: &Event, session_id: &str) -> Option<String> {
         Event::ConnectionUnidentified { reason, .. } => {
             format!("Connection not admitted: {reason}")
         }
-        Event::DestinationRefused { message } if message.is_empty() => {
+        Event::DestinationRefused { message, .. } if message.is_empty() => {
             "The agent could not connect to the remote port: check that something listens there"
                 .to_owned()
         }
-        Event::DestinationRefused { message } => format!("The agent says: {message}"),
+        Event::DestinationRefused { message, .. } => format!("The agent says: {message}"),
         Event::Interrupted { reason, .. } => format!("Connection lost ({reason}), resuming..."),
         Event::CredentialsExpiring { in_seconds, .. } => format!(
             "The credentials end in {} min. What is open stays open, but a connection lost after that \

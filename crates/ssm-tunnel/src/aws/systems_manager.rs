@@ -7,7 +7,7 @@ use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::operation::RequestId;
 use aws_sdk_ssm::operation::start_session::StartSessionOutput;
-use ssm_relay::{ApiError, BoxFuture, SessionApi, Ticket, Token};
+use ssm_relay::{ApiError, BoxFuture, SessionApi, SessionConnection, Token};
 
 use super::Access;
 use super::call::{Call, client};
@@ -41,7 +41,7 @@ impl SystemsManager {
         }
     }
 
-    pub(crate) async fn start_session(&self) -> Result<Ticket, ServiceError> {
+    pub(crate) async fn start_session(&self) -> Result<SessionConnection, ServiceError> {
         started(self.ask_for_session().await?)
     }
 
@@ -57,11 +57,14 @@ impl SystemsManager {
         self.call(START, call.send()).await
     }
 
-    async fn resume_session(&self, session_id: &str) -> Result<Option<Ticket>, ServiceError> {
+    async fn resume_session(
+        &self,
+        session_id: &str,
+    ) -> Result<Option<SessionConnection>, ServiceError> {
         let call = self.client.resume_session().session_id(session_id);
         match self.call(RESUME, call.send()).await {
             // Without a URL the one before stays; the session's id is known.
-            Ok(answer) => ticket(
+            Ok(answer) => connection(
                 RESUME,
                 Some(session_id.to_owned()),
                 Some(answer.stream_url.unwrap_or_default()),
@@ -105,7 +108,9 @@ impl SystemsManager {
 }
 
 impl SessionApi for SystemsManager {
-    fn start(&self) -> BoxFuture<'_, Result<Ticket, ApiError>> {
+    type Error = Arc<ServiceError>;
+
+    fn start(&self) -> BoxFuture<'_, Result<SessionConnection, ApiError<Self::Error>>> {
         Box::pin(async {
             let answer = self.ask_for_session().await;
             let answer = answer.map_err(|error| match error {
@@ -122,15 +127,21 @@ impl SessionApi for SystemsManager {
     fn resume<'a>(
         &'a self,
         session_id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
+    ) -> BoxFuture<'a, Result<Option<SessionConnection>, ApiError<Self::Error>>> {
         Box::pin(async move { self.resume_session(session_id).await.map_err(carried) })
     }
 
-    fn terminate<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+    fn terminate<'a>(
+        &'a self,
+        session_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApiError<Self::Error>>> {
         Box::pin(async move { self.terminate_session(session_id).await.map_err(carried) })
     }
 
-    fn terminate_late<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+    fn terminate_late<'a>(
+        &'a self,
+        session_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApiError<Self::Error>>> {
         Box::pin(async move {
             // The idle connections of the old client belong to a runtime that no longer drives them.
             let client = client(&self.access);
@@ -140,43 +151,45 @@ impl SessionApi for SystemsManager {
     }
 }
 
-/// The error as the relay carries it; [`Error`](crate::Error) takes it out again.
-fn carried(error: ServiceError) -> ApiError {
+/// The error, and whether another attempt may succeed.
+fn carried(error: ServiceError) -> ApiError<Arc<ServiceError>> {
     match error.is_retryable() {
         true => ApiError::retryable(Arc::new(error)),
         false => ApiError::fatal(Arc::new(error)),
     }
 }
 
-fn started(answer: StartSessionOutput) -> Result<Ticket, ServiceError> {
-    let ticket = ticket(
+fn started(answer: StartSessionOutput) -> Result<SessionConnection, ServiceError> {
+    let connection = connection(
         START,
         answer.session_id,
         answer.stream_url,
         answer.token_value,
     )?;
-    ticket.ok_or(ServiceError::Unreadable {
+    connection.ok_or(ServiceError::Unreadable {
         action: START,
         request_id: None,
     })
 }
 
 /// `None` when there is no token: the session timed out and is gone.
-fn ticket(
+fn connection(
     action: &'static str,
     session_id: Option<String>,
     stream_url: Option<String>,
     token: Option<String>,
-) -> Result<Option<Ticket>, ServiceError> {
+) -> Result<Option<SessionConnection>, ServiceError> {
     let Some(token) = token.filter(|token| !token.is_empty()) else {
         return Ok(None);
     };
     match (session_id, stream_url) {
-        (Some(session_id), Some(stream_url)) if !session_id.is_empty() => Ok(Some(Ticket {
-            session_id,
-            stream_url,
-            token: Token::new(token),
-        })),
+        (Some(session_id), Some(stream_url)) if !session_id.is_empty() => {
+            Ok(Some(SessionConnection {
+                session_id,
+                stream_url,
+                token: Token::new(token),
+            }))
+        }
         _ => Err(ServiceError::Unreadable {
             action,
             request_id: None,

@@ -46,7 +46,7 @@ impl Start {
     pub(super) async fn tunnel(
         self,
         resolved: Resolved,
-        api: Arc<dyn SessionApi>,
+        api: Arc<dyn SessionApi<Error = Arc<ServiceError>>>,
         bound: Bound,
         on_session_end: OnSessionEnd,
         destination: Destination,
@@ -61,7 +61,7 @@ impl Start {
         };
         match Relay::open(config, api, bound.listener).await {
             Ok(relay) => Ok(Tunnel::new(relay, bound.address, destination)),
-            Err(error) => Err(Error::from_api(Arc::new(error))),
+            Err(error) => Err(Error::from_open(error)),
         }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use ssm_relay::{ApiError, BoxFuture, SessionApi, Ticket, Token};
+use ssm_relay::{ApiError, BoxFuture, SessionApi, SessionConnection, Token};
 use zeroize::Zeroizing;
 
 use crate::aws::SystemsManager;
-use crate::error::Error;
+use crate::error::{Error, ServiceError};
 
 /// The answer to a StartSession call that was made elsewhere, for [`Tunnel::attach`]; the AWS CLI
 /// passes it to session-manager-plugin. `Debug` does not show the token.
@@ -138,17 +138,17 @@ impl Attached {
 }
 
 impl SessionApi for Attached {
-    fn start(&self) -> BoxFuture<'_, Result<Ticket, ApiError>> {
+    type Error = Arc<ServiceError>;
+
+    fn start(&self) -> BoxFuture<'_, Result<SessionConnection, ApiError<Self::Error>>> {
         let started = self
             .started
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         Box::pin(async move {
-            let started = started.ok_or_else(|| {
-                ApiError::fatal("the session was started elsewhere, so no other can be started")
-            })?;
-            Ok(Ticket {
+            let started = started.ok_or_else(|| ApiError::fatal(ServiceError::StartedElsewhere))?;
+            Ok(SessionConnection {
                 session_id: started.session_id,
                 stream_url: started.stream_url,
                 token: started.token,
@@ -159,19 +159,25 @@ impl SessionApi for Attached {
     fn resume<'a>(
         &'a self,
         session_id: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Ticket>, ApiError>> {
+    ) -> BoxFuture<'a, Result<Option<SessionConnection>, ApiError<Self::Error>>> {
         self.service.resume(session_id)
     }
 
-    fn terminate<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+    fn terminate<'a>(
+        &'a self,
+        session_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApiError<Self::Error>>> {
         self.service.terminate(session_id)
     }
 
-    fn terminate_late<'a>(&'a self, session_id: &'a str) -> BoxFuture<'a, Result<(), ApiError>> {
+    fn terminate_late<'a>(
+        &'a self,
+        session_id: &'a str,
+    ) -> BoxFuture<'a, Result<(), ApiError<Self::Error>>> {
         self.service.terminate_late(session_id)
     }
 
-    fn starts_more(&self) -> bool {
+    fn can_start_more(&self) -> bool {
         false
     }
 }

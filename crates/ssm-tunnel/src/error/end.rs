@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use ssm_relay::{ConnectError, EndKind};
 
-use super::service::{self, ServiceError};
+use super::service::ServiceError;
 
 /// Why a tunnel ended: [`kind`](Self::kind), and a text that says who caused it and what to do next.
 #[derive(Clone)]
-pub struct End(ssm_relay::End);
+pub struct End(ssm_relay::End<Arc<ServiceError>>);
 
 impl End {
-    pub(crate) fn new(end: ssm_relay::End) -> Self {
+    pub(crate) fn new(end: ssm_relay::End<Arc<ServiceError>>) -> Self {
         Self(end)
     }
 
@@ -29,7 +29,7 @@ impl End {
 
     /// Whether the session turned out to be a shell or a command, which a tunnel does not carry.
     pub fn is_shell(&self) -> bool {
-        self.0.is_shell()
+        matches!(&self.0, ssm_relay::End::Protocol(error) if error.is_shell())
     }
 
     /// The service's own text where it ended the session ([`EndKind::ByService`]); may be empty.
@@ -44,7 +44,7 @@ impl End {
     /// ([`EndKind::Api`]).
     pub fn service_error(&self) -> Option<Arc<ServiceError>> {
         match &self.0 {
-            ssm_relay::End::Api(error) => service::of_api(error),
+            ssm_relay::End::Api(error) => Some(error.clone()),
             _ => None,
         }
     }

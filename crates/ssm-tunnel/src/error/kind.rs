@@ -107,11 +107,9 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use ssm_relay::ApiError;
-
     use super::*;
 
-    fn ended(end: ssm_relay::End) -> Error {
+    fn ended(end: ssm_relay::End<Arc<ServiceError>>) -> Error {
         Error::Ended(End::new(end))
     }
 
@@ -134,7 +132,7 @@ mod tests {
             within: Duration::ZERO,
             last: text(),
         };
-        let api = |error| ssm_relay::End::Api(Arc::new(error));
+        let elsewhere = Arc::new(ServiceError::StartedElsewhere);
         for (end, expected) in [
             (ssm_relay::End::Closed, ErrorKind::Closed),
             (by_service(""), ErrorKind::Closed),
@@ -144,8 +142,8 @@ mod tests {
             (ssm_relay::End::Aborted, ErrorKind::Aborted),
             (connect(refused(403)), ErrorKind::Denied),
             (connect(refused(500)), ErrorKind::Aws),
-            (api(ApiError::fatal(expired)), ErrorKind::Credentials),
-            (api(ApiError::fatal("x")), ErrorKind::Aws),
+            (ssm_relay::End::Api(expired), ErrorKind::Credentials),
+            (ssm_relay::End::Api(elsewhere), ErrorKind::Aws),
         ] {
             let error = ended(end);
             assert_eq!(error.kind(), expected, "{error}");

@@ -1,8 +1,5 @@
 //! What went wrong with a call to AWS.
 
-use std::sync::Arc;
-
-use ssm_relay::ApiError;
 use thiserror::Error;
 
 use super::denial::Denial;
@@ -83,6 +80,10 @@ pub enum ServiceError {
         /// For AWS support.
         request_id: Option<String>,
     },
+    /// The session was started elsewhere ([`Tunnel::attach`](crate::Tunnel::attach)), so that no further
+    /// one can be started.
+    #[error("the session was started elsewhere, so no other can be started")]
+    StartedElsewhere,
     /// The session does not exist, or no longer.
     #[error("there is no such session{}", id(.request_id))]
     NoSuchSession {
@@ -282,13 +283,6 @@ impl ServiceError {
             _ => false,
         }
     }
-}
-
-/// The failed call behind an error that the relay carried: [`SystemsManager`] puts it there.
-///
-/// [`SystemsManager`]: crate::aws::SystemsManager
-pub(super) fn of_api(error: &ApiError) -> Option<Arc<ServiceError>> {
-    error.cause().downcast_ref::<Arc<ServiceError>>().cloned()
 }
 
 /// The service's text, which may be empty.

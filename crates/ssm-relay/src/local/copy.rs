@@ -1,97 +1,50 @@
-//! Carries one local connection over one stream.
+//! Copies between a local connection and a stream, both ways.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
+use ssm_session::CallError;
+use tokio::io::AsyncWrite as _;
 
-use crate::event::Outcome;
-use crate::local::LocalStream;
-use crate::relay::Connection;
-use crate::shared::{StreamError, StreamHandle};
+use super::local_stream::{LocalStream, ResetOnDrop};
+use crate::stream::{StreamError, StreamHandle};
 
 /// Bytes read from the local socket at once, and while it always has as many.
 const READ_SIZE: usize = 16 << 10;
 const BULK_READ_SIZE: usize = 64 << 10;
 /// Bytes taken from the stream before the local socket took the last ones.
 const WRITE_SIZE: usize = 64 << 10;
-/// How long a local peer that still sends after the end may go on, so that what it has not read
-/// yet is not destroyed by a reset.
-const LINGER: Duration = Duration::from_secs(5);
-
-/// A local connection that is reset when it is dropped, unless its end was in order.
-pub(crate) struct ResetOnDrop {
-    local: LocalStream,
-    orderly: bool,
-}
-
-impl ResetOnDrop {
-    /// Takes a local connection.
-    pub(crate) fn new(local: LocalStream) -> Self {
-        local.set_nodelay();
-        Self {
-            local,
-            orderly: false,
-        }
-    }
-}
-
-impl Drop for ResetOnDrop {
-    fn drop(&mut self) {
-        if !self.orderly {
-            self.local.reset_on_close();
-        }
-    }
-}
-
-enum End {
+/// Why copying ended.
+pub(crate) enum CopyEnd<A> {
     /// The destination closed in order and everything was delivered.
-    Finished,
+    Finished {
+        /// The local peer's end-of-file was read before.
+        local_finished: bool,
+    },
     /// The local peer is gone.
     Local(io::Error),
-    Stream(StreamError),
+    /// The stream failed.
+    Stream(StreamError<A>),
 }
 
 /// Runs until either side ends.
-pub(crate) async fn run(mut local: ResetOnDrop, mut connection: Connection) {
-    let mut state = Pump::new();
-    match poll_fn(|cx| state.poll(cx, &mut local.local, &mut connection.stream)).await {
-        End::Finished => {
-            local.orderly = true;
-            connection.outcome = Outcome::Finished;
-            drop(connection);
-            linger(&mut local.local, state.local_finished).await;
-        }
-        End::Local(error) => {
-            tracing::debug!(%error, "local connection failed");
-            connection.outcome = Outcome::LocalReset;
-            connection.stream.reset();
-        }
-        End::Stream(error) => connection.failed(&error),
-    }
-}
-
-/// Ends the local connection so that its peer reads everything: a socket closed with unread bytes
-/// is reset, and the reset overtakes what was written.
-async fn linger(local: &mut LocalStream, local_finished: bool) {
-    if local.shutdown().await.is_err() || local_finished {
-        return;
-    }
-    let mut nowhere = tokio::io::sink();
-    let discard = tokio::io::copy(local, &mut nowhere);
-    let _ = tokio::time::timeout(LINGER, discard).await;
+pub(crate) async fn copy<A: CallError>(
+    local: &mut ResetOnDrop,
+    stream: &mut StreamHandle<A>,
+) -> CopyEnd<A> {
+    let mut state = Copy::new();
+    poll_fn(|cx| state.poll(cx, &mut local.local, stream)).await
 }
 
 /// Reads up to so many bytes of the local peer and says how many: none at its end-of-file.
 type ReadLocal<'a> =
     dyn FnMut(&mut Context<'_>, &mut BytesMut, usize) -> Poll<io::Result<usize>> + 'a;
 
-struct Pump {
+struct Copy {
     buffer: BytesMut,
     read_size: usize,
     local_finished: bool,
@@ -100,7 +53,7 @@ struct Pump {
     remote_finished: bool,
 }
 
-impl Pump {
+impl Copy {
     fn new() -> Self {
         Self {
             buffer: BytesMut::new(),
@@ -112,12 +65,12 @@ impl Pump {
         }
     }
 
-    fn poll(
+    fn poll<A: CallError>(
         &mut self,
         cx: &mut Context<'_>,
         local: &mut LocalStream,
-        stream: &mut StreamHandle,
-    ) -> Poll<End> {
+        stream: &mut StreamHandle<A>,
+    ) -> Poll<CopyEnd<A>> {
         let read = &mut |cx: &mut Context<'_>, to: &mut BytesMut, max| {
             local.poll_read_buf(cx, &mut to.limit(max))
         };
@@ -129,12 +82,12 @@ impl Pump {
         self.poll_download(cx, local, stream)
     }
 
-    fn poll_upload(
+    fn poll_upload<A: CallError>(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut StreamHandle,
+        stream: &mut StreamHandle<A>,
         read: &mut ReadLocal<'_>,
-    ) -> Poll<End> {
+    ) -> Poll<CopyEnd<A>> {
         while !self.local_finished && !self.remote_finished {
             let room = match stream.poll_writable(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -144,13 +97,13 @@ impl Pump {
             };
             match self.read_local(cx, read, room.min(self.read_size)) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(CopyEnd::Local(error)),
                 Poll::Ready(Ok(data)) if data.is_empty() => {
                     self.local_finished = true;
                     stream.finish();
                 }
                 Poll::Ready(Ok(data)) => {
-                    // It may have ended since it had room: the driver runs on another thread.
+                    // It may have ended since it had room: the session runs on another thread.
                     if stream.write(data).is_err() {
                         return Poll::Pending;
                     }
@@ -189,12 +142,12 @@ impl Pump {
         }
     }
 
-    fn poll_download(
+    fn poll_download<A: CallError>(
         &mut self,
         cx: &mut Context<'_>,
         local: &mut LocalStream,
-        stream: &mut StreamHandle,
-    ) -> Poll<End> {
+        stream: &mut StreamHandle<A>,
+    ) -> Poll<CopyEnd<A>> {
         loop {
             while !self.remote_finished && self.delivering_bytes < WRITE_SIZE {
                 let room = WRITE_SIZE - self.delivering_bytes;
@@ -203,19 +156,21 @@ impl Pump {
                     Poll::Pending => break,
                     Poll::Ready(Ok(0)) => self.remote_finished = true,
                     Poll::Ready(Ok(bytes)) => self.delivering_bytes += bytes,
-                    Poll::Ready(Err(error)) => return Poll::Ready(End::Stream(error)),
+                    Poll::Ready(Err(error)) => return Poll::Ready(CopyEnd::Stream(error)),
                 }
             }
             if self.delivering_bytes == 0 {
                 return if self.remote_finished {
-                    Poll::Ready(End::Finished)
+                    Poll::Ready(CopyEnd::Finished {
+                        local_finished: self.local_finished,
+                    })
                 } else {
                     Poll::Pending
                 };
             }
             match self.write_local(cx, local) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => return Poll::Ready(End::Local(error)),
+                Poll::Ready(Err(error)) => return Poll::Ready(CopyEnd::Local(error)),
                 Poll::Ready(Ok(())) => {}
             }
         }
@@ -261,51 +216,12 @@ mod tests {
     use ssm_forward::{ForwardConfig, PortForward};
     use ssm_protocol::payload::HandshakeRequest;
     use ssm_protocol::{Session, SessionConfig};
+    use ssm_session::{DataChannel as _, SessionState};
     use tokio::io::AsyncReadExt as _;
-    use tokio::net::{TcpListener, TcpStream};
 
+    use super::super::local_stream::tests::pair;
     use super::*;
-    use crate::clock::Clock;
-    use crate::shared::Shared;
-
-    async fn pair() -> (ResetOnDrop, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
-        let address = listener.local_addr().expect("bound");
-        let (ours, theirs) = tokio::join!(listener.accept(), TcpStream::connect(address));
-        (
-            ResetOnDrop::new(LocalStream::Tcp(ours.expect("accepted").0)),
-            theirs.expect("connected"),
-        )
-    }
-
-    #[tokio::test]
-    async fn small_messages_do_not_wait_on_a_local_connection() {
-        let (ours, _theirs) = pair().await;
-        match &ours.local {
-            LocalStream::Tcp(tcp) => assert!(tcp.nodelay().expect("a TCP socket")),
-            #[cfg(unix)]
-            LocalStream::Socket(_) => panic!("it is TCP"),
-        }
-    }
-
-    #[tokio::test]
-    async fn whoever_stops_halfway_resets_the_local_connection() {
-        let (ours, mut theirs) = pair().await;
-        drop(ours);
-        let error = theirs
-            .read(&mut [0])
-            .await
-            .expect_err("a reset, not an end-of-file");
-        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-    }
-
-    #[tokio::test]
-    async fn an_orderly_end_is_an_end_of_file() {
-        let (mut ours, mut theirs) = pair().await;
-        ours.orderly = true;
-        drop(ours);
-        assert_eq!(theirs.read(&mut [0]).await.expect("an end-of-file"), 0);
-    }
+    use crate::stream::ForwardChannel;
 
     /// A port forward and its agent after their handshake, and when that was.
     fn ready() -> (PortForward, Session, Instant) {
@@ -331,29 +247,30 @@ mod tests {
         (forward, agent, now)
     }
 
-    /// Where the driver runs on another thread, the end may come at any moment.
+    /// Where the session runs on another thread, the end may come at any moment.
     #[tokio::test]
-    async fn a_destination_that_ends_while_the_local_side_is_read_is_read_to_its_end() {
+    async fn a_destination_that_ends_during_an_upload_is_read_to_its_end() {
         let (forward, mut agent, now) = ready();
         // "enough" on the first stream, and its end.
         let bytes = b"\x01\x02\x06\x00\x03\x00\x00\x00enough\x01\x01\x00\x00\x03\x00\x00\x00";
         agent.send(bytes, now).expect("room");
-        let last_words = agent.poll_transmit(now).expect("a message");
-        let shared = Shared::new(forward, Arc::new(Clock::new()), Arc::default());
-        let mut stream = shared.open().expect("ready");
+        let last = agent.poll_transmit(now).expect("a message");
+        let session: Arc<SessionState<_, Arc<io::Error>>> =
+            SessionState::detached(ForwardChannel::new(forward, false));
+        let mut stream = StreamHandle::open(&session, Arc::default()).expect("ready");
         let mut read = |_: &mut Context<'_>, to: &mut BytesMut, _| {
-            let mut inner = shared.lock();
-            let handled = inner.forward.handle_message(last_words.clone(), now);
+            let mut channel = session.lock();
+            let handled = channel.handle_message(last.clone(), now);
             handled.expect("sound");
             to.put_slice(b"too late");
             Poll::Ready(Ok(8))
         };
-        let (mut ours, mut theirs) = self::pair().await;
-        let mut pump = Pump::new();
-        let upload = poll_fn(|cx| Poll::Ready(pump.poll_upload(cx, &mut stream, &mut read))).await;
-        assert!(upload.is_pending(), "what it said is still to be read");
-        let end = poll_fn(|cx| pump.poll(cx, &mut ours.local, &mut stream)).await;
-        assert!(matches!(end, End::Finished));
+        let (mut ours, mut theirs) = pair().await;
+        let mut copy = Copy::new();
+        let upload = poll_fn(|cx| Poll::Ready(copy.poll_upload(cx, &mut stream, &mut read))).await;
+        assert!(upload.is_pending(), "what it sent is still to be read");
+        let end = poll_fn(|cx| copy.poll(cx, &mut ours.local, &mut stream)).await;
+        assert!(matches!(end, CopyEnd::Finished { .. }));
         let mut answer = [0; 6];
         let read = theirs.read_exact(&mut answer).await;
         read.expect("it was delivered");

@@ -1,29 +1,29 @@
-//! Whose a local connection is.
+//! Which user a local connection belongs to.
 //!
-//! What the system cannot attribute to a user is never admitted: a connection whose program has
-//! closed it has no owner any more, only rows that the kernel shows as user 0.
+//! A connection that the system does not attribute to a user is never admitted: one that its program
+//! closed has no owner any more, only rows that the kernel shows as user 0.
 
 use std::io;
 use std::net::SocketAddr;
 
-use crate::local::LocalStream;
+use super::local_stream::LocalStream;
 
 /// How often the system's table is read for a connection that it does not show: a table that changes
 /// while it is read may leave a row out.
 const LOOKS: usize = 3;
 
-/// Whose a connection is.
+/// Which user a connection belongs to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Owner {
+pub(crate) enum Owner {
     /// This process's user.
     Us,
     /// Another user.
     Other,
-    /// The system does not say.
+    /// The system does not show it.
     Unknown(String),
 }
 
-/// Whether this system says whose a TCP connection is.
+/// Whether this system shows the owner of a TCP connection.
 pub(super) fn supported() -> io::Result<()> {
     if cfg!(any(target_os = "linux", target_os = "macos")) {
         return Ok(());
@@ -34,8 +34,14 @@ pub(super) fn supported() -> io::Result<()> {
     ))
 }
 
-/// The owner of the peer's end.
-pub(super) async fn owner(stream: &LocalStream) -> Owner {
+impl Owner {
+    /// The owner of the peer's end.
+    pub(crate) async fn of(stream: &LocalStream) -> Self {
+        owner(stream).await
+    }
+}
+
+async fn owner(stream: &LocalStream) -> Owner {
     match stream {
         LocalStream::Tcp(tcp) => {
             let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {

@@ -47,13 +47,13 @@ impl Signer {
         self
     }
 
-    /// When the credentials end that were used last; `None` where they do not.
-    pub(crate) fn expiry(&self) -> Option<SystemTime> {
+    /// When the credentials that were used last expire; `None` where they do not.
+    pub fn expiry(&self) -> Option<SystemTime> {
         *self.expiry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same of what the provider gives now.
-    pub(crate) async fn renewed_expiry(&self) -> Option<SystemTime> {
+    /// Asks the provider for credentials and returns when they expire.
+    pub async fn renewed_expiry(&self) -> Option<SystemTime> {
         let credentials = self.credentials.provide_credentials().await.ok()?;
         self.note(&credentials);
         credentials.expiry()

@@ -19,29 +19,29 @@ const LONGEST_CARRYING: Duration = Duration::from_millis(500);
 
 /// Websockets that break, from the first loss to the first websocket that lasts.
 #[derive(Debug)]
-pub(crate) struct Outage {
+pub(super) struct Outage {
     /// The budget counts from here.
     since: Instant,
     backoff: Backoff,
     /// The websocket lost last carried something.
     carried: bool,
     /// When the websocket was lost that the next resumption makes up for.
-    pub(crate) interrupted_at: Instant,
+    pub(super) interrupted_at: Instant,
     /// Why the last attempt failed.
-    pub(crate) reason: String,
+    pub(super) reason: String,
     /// The service was heard again.
-    pub(crate) resumed: bool,
+    pub(super) resumed: bool,
 }
 
 /// What a websocket was good for, once it is lost.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Served {
+pub(super) struct Served {
     /// From its opening to when the service was last heard on it.
-    pub(crate) lived: Duration,
+    pub(super) lived: Duration,
     /// Messages that got through for the first time, either way.
-    pub(crate) carried: u64,
+    pub(super) carried: u64,
     /// There was something to carry.
-    pub(crate) wanted: bool,
+    pub(super) wanted: bool,
 }
 
 impl Served {
@@ -52,7 +52,7 @@ impl Served {
 }
 
 impl Outage {
-    pub(crate) fn new(now: Instant, reason: String) -> Self {
+    pub(super) fn new(now: Instant, reason: String) -> Self {
         Self {
             since: now,
             backoff: Backoff::new(),
@@ -64,7 +64,7 @@ impl Outage {
     }
 
     /// The outage after a websocket was lost, `before` being the one that it was opened in.
-    pub(crate) fn after(
+    pub(super) fn after(
         before: Option<Self>,
         served: Served,
         now: Instant,
@@ -90,7 +90,7 @@ impl Outage {
 
     /// How long to wait before the next attempt; `None` when that is past the budget. `random` is in
     /// 0..=1.
-    pub(crate) fn next_wait(
+    pub(super) fn next_wait(
         &mut self,
         now: Instant,
         budget: Option<Duration>,
@@ -106,7 +106,7 @@ impl Outage {
     }
 
     /// The network may be another one now: the next attempts do not wait.
-    pub(crate) fn network_changed(&mut self) {
+    pub(super) fn network_changed(&mut self) {
         self.backoff = Backoff::new();
     }
 }

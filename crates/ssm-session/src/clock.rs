@@ -1,23 +1,21 @@
-//! The shell's clock, which stands still while the machine sleeps.
+//! A clock that stands still while the machine sleeps.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
-/// Somebody reads the clock at least this often.
-pub(crate) const TICK: Duration = Duration::from_secs(2);
-/// A process that did not read its clock for so long did not run.
+/// A process that did not read its clock for so long was not running.
 const ASLEEP: Duration = Duration::from_secs(10);
 
 /// Time as a running program sees it.
 ///
 /// A laptop that sleeps, or a process that is stopped, must not find on waking that every deadline
-/// has passed. Whether the system's monotonic clock went on meanwhile differs: on Windows and for
-/// stopped processes it does, on Linux and macOS it stands still while the machine sleeps, and only
-/// the wall clock tells. Either way [`wakes`](Self::wakes) counts it.
+/// has passed. Whether the system's monotonic clock advances meanwhile differs: on Windows and for
+/// stopped processes it does; on Linux and macOS it stands still while the machine sleeps, and only
+/// the wall clock shows the sleep. Either way [`wakes`](Self::wakes) counts it.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub struct Clock {
     state: Mutex<State>,
     wall: fn() -> SystemTime,
     wakes: watch::Sender<u64>,
@@ -31,6 +29,9 @@ struct State {
 }
 
 impl Clock {
+    /// [`now`](Self::now) must be called at least this often, or the time in between may count as sleep.
+    pub const TICK: Duration = Duration::from_secs(2);
+
     pub(crate) fn new() -> Self {
         Self::with_wall(SystemTime::now)
     }
@@ -48,7 +49,7 @@ impl Clock {
     }
 
     /// The time, without that for which nothing ran.
-    pub(crate) fn now(&self) -> Instant {
+    pub fn now(&self) -> Instant {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (last, last_wall) = (state.last, state.last_wall);
         // Read under the lock, so that it never goes back.
@@ -72,7 +73,7 @@ impl Clock {
     }
 
     /// How often the machine slept so far.
-    pub(crate) fn wakes(&self) -> u64 {
+    pub fn wakes(&self) -> u64 {
         *self.wakes.borrow()
     }
 
@@ -107,18 +108,18 @@ mod tests {
         let clock = Clock::new();
         let start = clock.now();
         for _ in 0..5 {
-            tokio::time::advance(TICK).await;
+            tokio::time::advance(Clock::TICK).await;
             clock.now();
         }
-        assert_eq!(clock.now() - start, 5 * TICK);
+        assert_eq!(clock.now() - start, 5 * Clock::TICK);
         assert_eq!(clock.wakes(), 0);
         tokio::time::advance(Duration::from_secs(8 * 3600)).await;
-        assert_eq!(clock.now() - start, 5 * TICK);
+        assert_eq!(clock.now() - start, 5 * Clock::TICK);
         assert_eq!(clock.wakes(), 1);
-        tokio::time::advance(TICK).await;
-        assert_eq!(clock.now() - start, 6 * TICK);
-        let alarm = clock.alarm(clock.now() + TICK);
-        assert_eq!(alarm - tokio::time::Instant::now(), TICK);
+        tokio::time::advance(Clock::TICK).await;
+        assert_eq!(clock.now() - start, 6 * Clock::TICK);
+        let alarm = clock.alarm(clock.now() + Clock::TICK);
+        assert_eq!(alarm - tokio::time::Instant::now(), Clock::TICK);
         assert_eq!(clock.wakes(), 1);
     }
 

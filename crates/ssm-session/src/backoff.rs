@@ -1,22 +1,25 @@
+//! Waits between attempts.
+
 use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(15);
 
-/// Waits between attempts: none before the first, then growing, with full jitter so that many
-/// tunnels cut at once do not come back at once.
-#[derive(Debug)]
-pub(crate) struct Backoff {
+/// Waits between attempts: none before the first, then growing from 250 ms to 15 s, with jitter so that
+/// many sessions that are cut off at once do not come back at once.
+#[derive(Debug, Default)]
+pub struct Backoff {
     attempt: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new() -> Self {
+    /// Begins without a wait.
+    pub fn new() -> Self {
         Self { attempt: 0 }
     }
 
     /// The wait before the next attempt; `random` is in 0..=1.
-    pub(crate) fn next(&mut self, random: f64) -> Duration {
+    pub fn next(&mut self, random: f64) -> Duration {
         let attempt = self.attempt;
         self.attempt = self.attempt.saturating_add(1);
         if attempt == 0 {

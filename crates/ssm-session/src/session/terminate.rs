@@ -1,35 +1,32 @@
+//! TerminateSession, also when the session's task or its runtime is gone.
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::api::{ApiError, BoxFuture, SessionApi};
+use crate::api::{ApiError, BoxFuture, CallError, SessionApi};
 
-/// How much longer than usual a late call may take.
+/// A late call may take this many times as long as usual.
 const LATE: u32 = 3;
 
-/// Terminates a session that its driver task could not: the caller gave up before there was one, or
-/// the task was dropped with its runtime.
-#[derive(Debug)]
-pub(crate) struct TerminateGuard {
-    armed: Option<Armed>,
+/// Terminates a session that its own task could not: the caller gave up before there was one, or the
+/// task was dropped with its runtime.
+pub(super) struct TerminateGuard<A: CallError> {
+    armed: Option<Armed<A>>,
 }
 
-struct Armed {
-    api: Arc<dyn SessionApi>,
+struct Armed<A> {
+    api: Arc<dyn SessionApi<Error = A>>,
     session_id: String,
     timeout: Duration,
 }
 
-impl std::fmt::Debug for Armed {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Armed")
-            .field("session_id", &self.session_id)
-            .finish_non_exhaustive()
-    }
-}
-
-impl TerminateGuard {
-    pub(crate) fn new(api: Arc<dyn SessionApi>, session_id: String, timeout: Duration) -> Self {
+impl<A: CallError> TerminateGuard<A> {
+    pub(super) fn new(
+        api: Arc<dyn SessionApi<Error = A>>,
+        session_id: String,
+        timeout: Duration,
+    ) -> Self {
         Self {
             armed: Some(Armed {
                 api,
@@ -40,12 +37,12 @@ impl TerminateGuard {
     }
 
     /// The session is over already.
-    pub(crate) fn disarm(mut self) {
+    pub(super) fn disarm(mut self) {
         self.armed = None;
     }
 
     /// Terminates it now.
-    pub(crate) async fn terminate(mut self) {
+    pub(super) async fn terminate(mut self) {
         if let Some(armed) = &self.armed {
             armed
                 .await_call(armed.api.terminate(&armed.session_id))
@@ -55,8 +52,8 @@ impl TerminateGuard {
     }
 }
 
-impl Armed {
-    async fn await_call(&self, call: BoxFuture<'_, Result<(), ApiError>>) {
+impl<A: CallError> Armed<A> {
+    async fn await_call(&self, call: BoxFuture<'_, Result<(), ApiError<A>>>) {
         match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(())) => tracing::info!(session = %self.session_id, "session terminated"),
             Ok(Err(error)) => {
@@ -67,9 +64,9 @@ impl Armed {
     }
 }
 
-/// Whoever drops the guard may be a task of the runtime, which must not block it: where there is a
-/// runtime, the call is a task of its own.
-impl Drop for TerminateGuard {
+/// The guard may be dropped by a task, which must not block its runtime: where there is a runtime, the
+/// call is a task of its own.
+impl<A: CallError> Drop for TerminateGuard<A> {
     fn drop(&mut self) {
         let Some(armed) = self.armed.take() else {
             return;
@@ -81,10 +78,11 @@ impl Drop for TerminateGuard {
     }
 }
 
-/// TerminateSession after the driver is gone. Dropped before it was answered, it is made all the same.
-struct LateCall(Option<Armed>);
+/// TerminateSession after the session's task is gone. If it is dropped before it was answered, it is
+/// made again by a thread.
+struct LateCall<A: CallError>(Option<Armed<A>>);
 
-impl LateCall {
+impl<A: CallError> LateCall<A> {
     async fn run(mut self) {
         if let Some(armed) = &self.0 {
             armed
@@ -95,13 +93,13 @@ impl LateCall {
     }
 }
 
-impl Drop for LateCall {
+impl<A: CallError> Drop for LateCall<A> {
     fn drop(&mut self) {
         let Some(armed) = self.0.take() else {
             return;
         };
-        // The runtime that drove the session is going down, so this takes one of its own, and
-        // connections of its own, which take their time to be opened.
+        // The runtime that drove the session is shutting down, so this takes one of its own, and
+        // connections of its own, which take time to be opened.
         let armed = Armed {
             timeout: armed.timeout.saturating_mul(LATE),
             ..armed

@@ -1,4 +1,4 @@
-//! One websocket of a session, from its opening to its loss.
+//! The loop of one websocket, from its opening to its loss.
 
 use std::collections::VecDeque;
 use std::future::{Future as _, poll_fn};
@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Sink as _, Stream as _};
-use ssm_forward::{ForwardEvent, PortForward};
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tokio_util::sync::WaitForCancellationFuture;
 
+use super::context::{SessionEvent, SessionTask};
+use crate::api::CallError;
 use crate::clock::after;
-use crate::driver::{Driver, Phase};
-use crate::error::End;
-use crate::event::Event;
+use crate::data_channel::{ChannelEvent, DataChannel};
+use crate::end::End;
 use crate::net::websocket::{WRITE_BUFFER, WebSocket};
 
 /// Messages of any kind, and bytes of them, read before the state machine gets them.
@@ -37,11 +38,12 @@ const PING: &[u8] = b"keepalive";
 /// How long the first pong after a sleep may take: most websockets did not survive it.
 const WAKING: Duration = Duration::from_secs(5);
 
-pub(crate) enum LinkEnd {
+/// Why the loop ended.
+pub(super) enum WebsocketEnd<P, A> {
     /// The websocket is gone, the session is not.
     Lost(String),
     /// The session is over.
-    Session(End),
+    Session(End<P, A>),
 }
 
 enum Round {
@@ -49,12 +51,12 @@ enum Round {
     Again,
     /// Nothing to do until woken.
     Wait,
-    /// The session's last word is written.
+    /// The session's last message is written.
     Over,
 }
 
-pub(crate) struct Link<'a, H> {
-    driver: &'a Driver,
+pub(super) struct WebsocketLoop<'a, C: DataChannel, A, H> {
+    task: &'a SessionTask<C, A>,
     websocket: WebSocket,
     /// Called whenever the service is heard.
     heard: H,
@@ -79,19 +81,21 @@ pub(crate) struct Link<'a, H> {
     /// Closing: when to stop waiting for data on its way.
     drain_until: Option<Instant>,
     /// The session's end, once the last message is written or this time has come.
-    ending: Option<(End, Instant)>,
+    ending: Option<(End<C::Error, A>, Instant)>,
     /// The last message is queued.
     said_all: bool,
     sleep: Pin<Box<Sleep>>,
+    /// Until the session is to be closed.
+    cancelled: Option<Pin<Box<WaitForCancellationFuture<'a>>>>,
 }
 
-impl<'a, H: FnMut() + Unpin> Link<'a, H> {
-    pub(crate) fn new(driver: &'a Driver, websocket: WebSocket, heard: H) -> Self {
-        let clock = driver.shared.clock();
+impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, A, H> {
+    pub(super) fn new(task: &'a SessionTask<C, A>, websocket: WebSocket, heard: H) -> Self {
+        let clock = task.state.clock();
         let started = clock.now();
-        driver.shared.lock().forward.connected(started);
+        task.state.lock().connected(started);
         Self {
-            driver,
+            task,
             websocket,
             heard,
             wakes: clock.wakes(),
@@ -110,11 +114,12 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             ending: None,
             said_all: false,
             sleep: Box::pin(tokio::time::sleep_until(clock.alarm(started))),
+            cancelled: Some(Box::pin(task.closing().cancelled())),
         }
     }
 
     /// Runs until the websocket or the session ends. A session's end leaves the websocket open.
-    pub(crate) async fn run(mut self) -> (LinkEnd, WebSocket) {
+    pub(super) async fn run(mut self) -> (WebsocketEnd<C::Error, A>, WebSocket) {
         loop {
             if let Some(end) = poll_fn(|cx| self.poll(cx)).await {
                 return (end, self.websocket);
@@ -125,7 +130,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
     }
 
     /// Ready without an end when there is more to do and other tasks must have their turn first.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<LinkEnd>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<WebsocketEnd<C::Error, A>>> {
         self.websocket.get_mut().renew(READ_QUOTA);
         for _ in 0..ROUNDS {
             let lost = match self.round(cx) {
@@ -136,8 +141,8 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
                 Err(reason) => reason,
             };
             return Poll::Ready(Some(match self.ending.take() {
-                Some((end, _)) => LinkEnd::Session(end),
-                None => LinkEnd::Lost(lost),
+                Some((end, _)) => WebsocketEnd::Session(end),
+                None => WebsocketEnd::Lost(lost),
             }));
         }
         Poll::Ready(None)
@@ -164,7 +169,7 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         if read_more || wrote || last_words {
             return Ok(Round::Again);
         }
-        let alarm = self.driver.shared.clock().alarm(deadline);
+        let alarm = self.task.state.clock().alarm(deadline);
         if self.sleep.deadline() != alarm {
             self.sleep.as_mut().reset(alarm);
         }
@@ -175,17 +180,17 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
     }
 
     fn now(&self) -> Instant {
-        self.driver.shared.now()
+        self.task.state.now()
     }
 
     /// After the machine slept, asks at once whether the websocket still works.
     fn check_sleep(&mut self) {
         let time = self.now();
-        let wakes = self.driver.shared.clock().wakes();
+        let wakes = self.task.state.clock().wakes();
         if self.wakes != wakes {
             self.wakes = wakes;
             self.ping_at = time;
-            let patience = WAKING.min(self.driver.limits.pong_timeout);
+            let patience = WAKING.min(self.task.context.timeouts.pong);
             self.pong_until = Some((after(time, patience), patience));
         }
     }
@@ -268,26 +273,29 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
 
     /// Gives the state machine what arrived, takes what it has to send, and returns when it wants
     /// to be woken.
-    fn step(&mut self, cx: &Context<'_>) -> Instant {
+    fn step(&mut self, cx: &mut Context<'_>) -> Instant {
         let time = self.now();
-        let driver = self.driver;
-        let mut inner = driver.shared.lock();
+        let task = self.task;
+        // Before the state machine is looked at: what cancels from now on wakes this task.
+        self.poll_cancelled(cx);
+        let mut channel = task.state.lock();
         let mut outcome = Ok(());
         if self.ending.is_none() {
             for message in self.inbound.drain(..) {
-                outcome = outcome.and_then(|()| inner.forward.handle_message(message, time));
+                outcome = outcome.and_then(|()| channel.handle_message(message, time));
             }
-            outcome = outcome.and_then(|()| inner.forward.handle_timeout(time));
+            outcome = outcome.and_then(|()| channel.handle_timeout(time));
         }
         self.inbound.clear();
 
-        let spent = inner.forward.is_spent() && !inner.has_streams();
-        inner.closing |= driver.one_connection && spent;
-        let give_up = after(time, driver.limits.close_timeout);
-        if inner.closing {
+        if channel.is_done() {
+            task.closing().cancel();
+        }
+        let give_up = after(time, task.context.timeouts.close);
+        if task.state.is_closing() {
             let drain_until = *self.drain_until.get_or_insert(give_up);
-            if self.ending.is_none() && (inner.forward.is_drained() || time >= drain_until) {
-                inner.forward.terminate(time);
+            if self.ending.is_none() && (channel.is_drained() || time >= drain_until) {
+                channel.terminate(time);
                 self.ending = Some((End::Closed, give_up));
             }
         }
@@ -298,28 +306,28 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
         if self.outbound.is_empty() {
             let mut bytes = 0;
             while bytes < WRITE_BATCH
-                && let Some(message) = inner.forward.poll_transmit(time)
+                && let Some(message) = channel.poll_transmit(time)
             {
                 bytes += message.len();
                 self.outbound.push_back(Message::Binary(message));
             }
             self.said_all = self.ending.is_some() && bytes < WRITE_BATCH;
         }
-        // The session's news first, so that what a stream makes of it is told after it.
-        let events: Vec<_> = std::iter::from_fn(|| inner.forward.poll_event()).collect();
-        for event in &events {
-            self.handle_event(event, &inner.forward, give_up);
+        while let Some(event) = channel.poll_event() {
+            match event {
+                ChannelEvent::Application(event) => task.report(SessionEvent::Channel(event)),
+                ChannelEvent::Closed { output } => {
+                    self.ending = Some((End::ByService { output }, give_up));
+                }
+            }
         }
-        inner.wake_streams(&events);
-        self.receive_paused = inner.forward.receive_paused();
-        self.acknowledgements_wait = inner.forward.acknowledgements_wait();
-        let wake = inner.forward.poll_timeout();
-        inner.park_driver(cx);
-        drop(inner);
+        task.update_stage(channel.is_ready());
+        self.receive_paused = channel.receive_paused();
+        self.acknowledgements_wait = channel.acknowledgements_wait();
+        let wake = channel.poll_timeout();
+        channel.park(cx);
+        drop(channel);
 
-        if spent {
-            driver.shared.free();
-        }
         let pong = self.pong_until.map(|(at, _)| at);
         let ending = self.ending.as_ref().map(|(_, give_up)| *give_up);
         let drain = self.drain_until.filter(|_| ending.is_none());
@@ -330,39 +338,11 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
             .fold(self.ping_at, Instant::min)
     }
 
-    fn handle_event(&mut self, event: &ForwardEvent, forward: &PortForward, give_up: Instant) {
-        let driver = self.driver;
-        match event {
-            ForwardEvent::Ready => {
-                let multiplexed = forward.is_multiplexed();
-                if let Some(ready) = forward.ready() {
-                    driver.events.send(Event::Ready {
-                        session_id: driver.session_id.clone(),
-                        agent_version: ready.peer_version.clone(),
-                        multiplexed,
-                        message: ready.customer_message.clone(),
-                    });
-                }
-                driver.phase.send_replace(Phase::Ready { multiplexed });
-            }
-            ForwardEvent::Refused => {
-                driver.events.send(Event::DestinationRefused {
-                    message: String::new(),
-                });
-            }
-            ForwardEvent::ChannelClosed { output } => {
-                self.ending = Some((
-                    End::ByService {
-                        output: output.clone(),
-                    },
-                    give_up,
-                ));
-            }
-            ForwardEvent::Paused(paused) => {
-                tracing::debug!(session = %driver.session_id, paused, "publication");
-            }
-            ForwardEvent::Readable(_) | ForwardEvent::Writable(_) => {}
-            other => tracing::debug!(event = ?other, "ignored"),
+    fn poll_cancelled(&mut self, cx: &mut Context<'_>) {
+        if let Some(cancelled) = &mut self.cancelled
+            && cancelled.as_mut().poll(cx).is_ready()
+        {
+            self.cancelled = None;
         }
     }
 
@@ -370,10 +350,10 @@ impl<'a, H: FnMut() + Unpin> Link<'a, H> {
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
         let time = self.now();
         if time >= self.ping_at {
-            let limits = &self.driver.limits;
-            self.ping_at = after(time, limits.ping_interval.max(SHORTEST_PING_INTERVAL));
+            let timeouts = &self.task.context.timeouts;
+            self.ping_at = after(time, timeouts.ping_interval.max(SHORTEST_PING_INTERVAL));
             if !self.receive_paused {
-                let patience = limits.pong_timeout;
+                let patience = timeouts.pong;
                 self.pong_until
                     .get_or_insert((after(time, patience), patience));
             }
