@@ -33,6 +33,7 @@
 
 #[cfg(feature = "config")]
 mod caught;
+mod causes;
 mod certificates;
 #[cfg(feature = "config")]
 mod config;
@@ -50,6 +51,7 @@ mod secret_variables;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use causes::{cause_chain, causes};
 pub use certificates::{CaBundleError, Certificates};
 pub use endpoint::{
     EndpointUrlError, InvalidRegion, Partition, check_endpoint_url, check_region, is_loopback_host,

@@ -4,4 +4,3 @@ mod client;
 mod failure;
 
 pub(crate) use client::{AssumeRole, Issued, SourceCredentials, Sts};
-pub(crate) use failure::chain;

@@ -10,6 +10,8 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use thiserror::Error;
 
+use crate::causes::cause_chain;
+
 /// A request as it will be sent.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestToSign<'a> {
@@ -53,13 +55,7 @@ pub struct SignError(String);
 
 impl SignError {
     fn new(error: &(dyn StdError + 'static)) -> Self {
-        let mut text = error.to_string();
-        let mut next = error.source();
-        while let Some(cause) = next {
-            text = format!("{text}: {cause}");
-            next = cause.source();
-        }
-        Self(text)
+        Self(cause_chain(error))
     }
 }
 

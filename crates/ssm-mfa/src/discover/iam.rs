@@ -4,10 +4,11 @@ use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
-use ssm_aws::{Partition, QueryCall, QueryError, check_endpoint_url, configured_endpoint};
+use ssm_aws::{
+    Partition, QueryCall, QueryError, cause_chain, check_endpoint_url, configured_endpoint,
+};
 
 use crate::error::MfaError;
-use crate::sts::chain;
 
 /// IAM's answer.
 pub(super) enum Answer {
@@ -40,7 +41,7 @@ pub(super) async fn list_mfa_devices(
     let call = QueryCall::new("iam", action, "2010-05-08", &url, partition.iam_region);
     let reply = call.send(config, keys, now).await.map_err(|error| {
         MfaError::Devices(match error {
-            QueryError::Send(error) => format!("no answer from IAM: {}", chain(&*error)),
+            QueryError::Send(error) => format!("no answer from IAM: {}", cause_chain(&*error)),
             error => format!("no answer from IAM: {error}"),
         })
     })?;

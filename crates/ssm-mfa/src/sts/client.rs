@@ -11,9 +11,9 @@ use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsP
 use aws_sdk_sts::Client;
 use aws_sdk_sts::config::Builder;
 use aws_types::sdk_config::SharedTimeSource;
-use ssm_aws::{check_endpoint_url, check_endpoint_variants, configured_endpoint};
+use ssm_aws::{cause_chain, check_endpoint_url, check_endpoint_variants, configured_endpoint};
 
-use super::failure::{Call, Failure, chain};
+use super::failure::{Call, Failure};
 use crate::code::mfa_code::MfaCode;
 use crate::error::{CallContext, CodeFate, MfaError};
 use crate::role::RoleSpec;
@@ -144,7 +144,8 @@ impl Sts {
     /// The credentials that every login begins with.
     pub(crate) async fn source_credentials(&self) -> Result<SourceCredentials, MfaError> {
         let provided = self.source.provide_credentials().await;
-        let credentials = provided.map_err(|error| MfaError::NoSourceCredentials(chain(&error)))?;
+        let credentials =
+            provided.map_err(|error| MfaError::NoSourceCredentials(cause_chain(&error)))?;
         Ok(SourceCredentials {
             is_temporary: credentials.session_token().is_some(),
             credentials,

@@ -11,6 +11,7 @@ use aws_sdk_sts::operation::RequestId;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_types::date_time::{DateTime, Format};
 use aws_types::sdk_config::SharedTimeSource;
+use ssm_aws::{cause_chain, causes};
 
 use crate::error::{CallContext, CodeFate, MfaError};
 
@@ -54,14 +55,14 @@ impl Failure {
     {
         let answered = matches!(error, SdkError::ServiceError(_));
         let no_credentials =
-            sources(error).any(|error| error.downcast_ref::<CredentialsError>().is_some());
+            causes(error).any(|error| error.downcast_ref::<CredentialsError>().is_some());
         let reason = match error {
             SdkError::TimeoutError(_) => "no answer in time".to_owned(),
             SdkError::ResponseError(_) => "the answer cannot be read".to_owned(),
             SdkError::ServiceError(context) => {
                 format!("HTTP status {}", context.raw().status().as_u16())
             }
-            error => chain(error),
+            error => cause_chain(error),
         };
         Self {
             code: error.code().filter(|_| answered).map(str::to_owned),
@@ -221,7 +222,7 @@ fn unsent<E>(error: &SdkError<E, HttpResponse>) -> bool {
     let Some(connector) = failure.as_connector_error() else {
         return false;
     };
-    sources(connector).any(|error| {
+    causes(connector).any(|error| {
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
         // The HTTP client's error types are private. If these texts change, a code that was not sent
         // counts as used.
@@ -243,24 +244,6 @@ fn skew(date: SystemTime, now: SystemTime) -> Option<Duration> {
         .or_else(|_| date.duration_since(now))
         .ok()?;
     (skew > SKEW).then_some(skew)
-}
-
-fn sources<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// The texts of an error and its causes, by `Display`.
-pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    for error in sources(error) {
-        let text = error.to_string();
-        if texts.last().is_none_or(|last| !last.contains(&text)) {
-            texts.push(text);
-        }
-    }
-    texts.join(": ")
 }
 
 #[cfg(test)]
