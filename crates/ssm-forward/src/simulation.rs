@@ -1,14 +1,18 @@
-//! Our client against a gateway and an agent, in virtual time: everything a seed can think of goes
-//! wrong, and nothing is lost, doubled, reordered or left hanging.
+//! The port forward against a gateway and an agent, in virtual time: whatever faults a seed produces,
+//! nothing is lost, duplicated, reordered or left hanging.
 //!
-//! The client is the real state machine, driven as `driver`, `link` and `StreamHandle` drive it. The
-//! agent is the sandbox's, which shares no reliability code with it. Between them lies a gateway
-//! that loses, doubles, reorders, delays and damages messages, pauses and falls silent, and whose
-//! two websockets break at any moment: the agent's also between a message and its acknowledgement,
-//! which it then processes again.
+//! The client is the state machine of this crate, driven as a shell drives it. The agent is the
+//! sandbox's, which shares no reliability code with it. The gateway between them loses, duplicates,
+//! reorders, delays and damages messages, pauses and falls silent. Either websocket breaks at any
+//! moment, the agent's also between a message and its acknowledgement; the agent then processes that
+//! message again.
 //!
-//! `SSM_SIM_SEED=7` replays one seed, `SSM_SIM_TRACE=1` shows its messages, `SSM_SIM_SEEDS=100000` asks for more than usual,
-//! `SSM_SIM_FROM=20000` for others: it is the first.
+//! | variable | meaning |
+//! |---|---|
+//! | `SSM_SIM_SEED=7` | run this seed alone |
+//! | `SSM_SIM_TRACE=1` | print every message |
+//! | `SSM_SIM_SEEDS=100000` | run this many seeds, instead of 20,000 |
+//! | `SSM_SIM_FROM=20000` | the first seed |
 
 mod flow;
 mod local_stream;
@@ -28,14 +32,14 @@ use world::World;
 
 const SEEDS: u64 = 20_000;
 
-/// What one seed saw.
+/// Runs one seed and returns what happened in it.
 fn simulate(seed: u64, began: Instant) -> BTreeSet<&'static str> {
     let mut dice = fastrand::Rng::with_seed(seed);
     let plan = Plan::new(&mut dice);
     World::new(plan, dice, began).run()
 }
 
-/// Names the seed, and stops the others, when a test fails while it lives.
+/// If the test panics while this value lives: prints the seed and its plan, and stops the other threads.
 struct Replayable<'a> {
     seed: u64,
     next: &'a AtomicU64,
@@ -79,12 +83,12 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
                     let replayable = Replayable { seed, next: &next };
                     let events = simulate(seed, began);
                     drop(replayable);
-                    seen.lock().expect("nobody panicked").extend(events);
+                    seen.lock().expect("no thread panicked").extend(events);
                 }
             });
         }
     });
-    let seen = seen.into_inner().expect("nobody panicked");
+    let seen = seen.into_inner().expect("no thread panicked");
     // A simulation in which nothing happens proves nothing.
     for event in [
         "agent blocked",
@@ -100,6 +104,6 @@ fn nothing_is_lost_and_nothing_hangs_whatever_goes_wrong() {
         "receiving paused",
         "refused",
     ] {
-        assert!(seen.contains(event), "no seed saw: {event}");
+        assert!(seen.contains(event), "in no seed: {event}");
     }
 }

@@ -1,4 +1,4 @@
-//! The state machine against `ssm-protocol`'s agent, one thing at a time.
+//! The state machine against the agent's role of `ssm-protocol`, one behaviour at a time.
 
 mod basic;
 mod half_close;
@@ -52,7 +52,7 @@ impl Pair {
         pair
     }
 
-    /// Nothing was said yet.
+    /// Connected, before the first message.
     fn connected(type_: &str, agent_version: &str, config: ForwardConfig) -> Self {
         let now = start();
         let properties: SessionProperties = [("portNumber", "3389"), ("type", type_)]
@@ -80,12 +80,12 @@ impl Pair {
 
     fn become_ready(&mut self) {
         self.settle();
-        // Until the agent keeps what it is sent.
+        // The client waits until the agent keeps what it receives.
         self.pass(Duration::from_millis(250));
         assert!(self.events.contains(&ForwardEvent::Ready));
     }
 
-    /// Exchanges messages until nobody has any.
+    /// Exchanges messages until neither side has any.
     fn settle(&mut self) {
         for _ in 0..10_000 {
             self.now += LATENCY;
@@ -125,7 +125,7 @@ impl Pair {
         self.settle();
     }
 
-    /// Bytes the agent got since the last call.
+    /// Bytes that the agent has received since the last call.
     fn agent_bytes(&mut self) -> Vec<u8> {
         let data = self.agent_events.iter().filter_map(|event| match event {
             ssm_protocol::SessionEvent::Data(data) => Some(data.to_vec()),
@@ -164,7 +164,7 @@ impl Pair {
     }
 }
 
-/// The agent's side of smux over the pair's agent.
+/// Drives the agent's side of smux once.
 fn serve(pair: &mut Pair, mux: &mut Mux) {
     let bytes = pair.agent_bytes();
     mux.handle(bytes.into(), pair.now).expect("smux");
@@ -177,7 +177,7 @@ fn server(pair: &Pair) -> Mux {
     Mux::new(Role::Server, ssm_smux::MuxConfig::default(), pair.now)
 }
 
-/// 12,000 sevens wait for the stream's reader, more than the session keeps.
+/// 12,000 bytes wait for the stream's reader, more than the receive budget.
 fn paused() -> (Pair, StreamId) {
     let config = ForwardConfig {
         session_receive_budget: 10_000,
@@ -198,7 +198,7 @@ fn publication(message_type: MessageType) -> Bytes {
     control(message_type, Bytes::new())
 }
 
-/// A message of the service, which numbers nothing.
+/// A message of the service, which does not number its messages.
 pub(crate) fn control(message_type: MessageType, payload: Bytes) -> Bytes {
     let header = Header {
         message_type,
@@ -212,7 +212,7 @@ pub(crate) fn control(message_type: MessageType, payload: Bytes) -> Bytes {
     Message { header, payload }.encode()
 }
 
-/// The client's websocket is away for that long.
+/// The client's websocket is down for this long.
 fn outage(pair: &mut Pair, long: Duration) {
     pair.forward.disconnected(pair.now).expect("sound");
     pair.now += long;

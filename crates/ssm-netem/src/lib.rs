@@ -13,5 +13,5 @@ mod replay;
 
 pub use bottleneck::Bottleneck;
 pub use link::{Faults, LossyLink};
-pub use random::{happens, up_to};
+pub use random::{happens, size, up_to};
 pub use replay::{Replayable, SEED_VARIABLE, seeds, variable};

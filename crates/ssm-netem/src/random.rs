@@ -13,3 +13,9 @@ pub fn happens(random: &mut Rng, probability: f64) -> bool {
 pub fn up_to(random: &mut Rng, longest: Duration) -> Duration {
     longest.mul_f64(random.f64())
 }
+
+/// A size from `least` to `most`, both at least 1, whose logarithm is uniformly distributed.
+pub fn size(random: &mut Rng, least: usize, most: usize) -> usize {
+    let (least, most) = (least as f64, most as f64);
+    (least * (most / least).powf(random.f64())) as usize
+}

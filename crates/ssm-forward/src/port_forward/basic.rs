@@ -1,3 +1,7 @@
+//! Basic mode: messages carry one connection at a time, as raw bytes.
+
+mod connection;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -5,85 +9,50 @@ use ssm_protocol::Session;
 use ssm_protocol::payload::Flag;
 use ssm_smux::{ByteQueue, StreamId};
 
+use connection::{Connection, HalfClose};
+
 use crate::{ForwardConfig, ForwardEvent, StreamRead, StreamWriteError};
 
-/// Basic mode: the messages carry one connection's bytes as they are (old agents, SSH document).
+/// Basic mode: the messages carry the bytes of one connection (old agents, SSH document).
 ///
-/// The agent dials its port at the session's start, says nothing when that connection ends, and
-/// dials again at the next byte after DisconnectToPort.
+/// The agent connects to its port when the session starts and does not report the end of that
+/// connection; it connects again at the first byte after DisconnectToPort.
 #[derive(Debug)]
 pub(super) struct Basic {
     next_id: u32,
     open: Option<Connection>,
-    /// What the destination said before the first connection was opened: the agent dials at the
-    /// session's start, and some servers speak first.
+    /// What the destination sent before the first connection was opened: the agent connects when the
+    /// session starts, and some servers speak first.
     early: ByteQueue,
-    /// What arrives belongs to the last connection, until the next one's first byte is acknowledged.
+    /// What arrives belongs to the previous connection, until the next one's first byte is
+    /// acknowledged.
     stale: bool,
     /// Number of the message that carries that byte.
     first: Option<u64>,
     /// Number of the DisconnectToPort that is not acknowledged.
     disconnecting: Option<u64>,
-    /// Until when the agent may repeat what was lost on the way.
+    /// Until when the agent may send again what was lost.
     repeats_until: Option<Instant>,
-    /// Bytes that wait to be sent, at most.
+    /// Maximum bytes that wait to be sent.
     send_buffer: usize,
-    /// Bytes received and not read that stop the websocket.
+    /// Bytes received and not read from which on the websocket is not read.
     receive_budget: usize,
+    /// How long a half-closed connection waits for more of its answer.
     quiet: Duration,
     /// Connections that wait for the open one to end.
     waiting: usize,
     /// DisconnectToPort is due.
     disconnect: bool,
-    /// The agent processes a message again if its websocket breaks before it is acknowledged.
+    /// The agent processes a message again if its websocket breaks before the acknowledgement is out.
     doubles: bool,
 }
 
-#[derive(Debug)]
-struct Connection {
-    id: StreamId,
-    received: ByteQueue,
-    sending: ByteQueue,
-    write_blocked: bool,
-    /// The wait for the answer, after local end-of-file.
-    half_close: Option<HalfClose>,
-    /// Nothing more comes; what was received may still be read.
-    finished: bool,
-    /// Ended for the sake of the next connection, perhaps before its answer was complete.
-    cut_off: bool,
-    /// Nothing more is read: flush, then disconnect.
-    closing: bool,
-    /// The first bytes written, as many as tell SSH.
-    first_bytes: Vec<u8>,
-    /// The destination may have got some of its bytes twice.
-    doubled: bool,
-}
-
-/// What either side of SSH says first (RFC 4253, section 4.2).
-const SSH: &[u8] = b"SSH-";
-
-impl Connection {
-    /// Whether the destination itself notices that bytes came twice: SSH authenticates each of its
-    /// packets with its number (RFC 4253, section 6.4).
-    fn checks_itself(&self) -> bool {
-        self.first_bytes == SSH
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-struct HalfClose {
-    /// When the connection counts as done if nothing more comes, `None` for never.
-    until: Option<Instant>,
-    /// Something arrived last, or was still on its way.
-    active: Instant,
-}
-
-/// How long a half-closed connection must have been quiet to make room for one that waits. Local
-/// programs that closed their connection look the same, and never read an answer.
+/// How long a half-closed connection must have been quiet before it makes room for a waiting one. A
+/// local program that closed its connection looks the same, and never reads the answer.
 const MAKES_ROOM: Duration = Duration::from_secs(1);
 
-/// How long nothing came after a disturbance, before nothing more is repeated. Longer than the agent
-/// waits before it sends a message again (1 s, looked at each 100 ms).
+/// After an outage, repeats are over once nothing has arrived for this long. Longer than the agent
+/// waits before it sends a message again (1 s, checked every 100 ms).
 pub(super) const NO_REPEATS: Duration = Duration::from_secs(3);
 
 impl Basic {
@@ -105,12 +74,12 @@ impl Basic {
         }
     }
 
-    /// `None` while a connection is open: there can be one at a time.
+    /// `None` while a connection is open: there is one at a time.
     ///
-    /// The agent acknowledges DisconnectToPort when it has closed the old one, and messages arrive in
-    /// the order in which they were sent: after that nothing of it can come any more. Unless something
-    /// on the way broke; then the agent repeats what was lost, one message at a time, and the next
-    /// connection has to wait until no more comes.
+    /// The agent acknowledges DisconnectToPort once it has closed the old connection, and messages
+    /// arrive in the order in which they were sent, so nothing of that connection arrives afterwards.
+    /// The exception is an outage: the agent then sends again what was lost, one message at a time,
+    /// and the next connection has to wait until the repeats are over.
     pub(super) fn open(&mut self) -> Option<StreamId> {
         let may_come = self.disconnecting.is_some() || self.repeats_until.is_some();
         if self.open.is_some() || self.disconnect || (self.stale && may_come) {
@@ -118,18 +87,7 @@ impl Basic {
         }
         let id = StreamId::new(self.next_id);
         self.next_id = self.next_id.checked_add(1)?;
-        self.open = Some(Connection {
-            id,
-            received: std::mem::take(&mut self.early),
-            sending: ByteQueue::default(),
-            write_blocked: false,
-            half_close: None,
-            finished: false,
-            cut_off: false,
-            closing: false,
-            first_bytes: Vec::new(),
-            doubled: false,
-        });
+        self.open = Some(Connection::new(id, std::mem::take(&mut self.early)));
         Some(id)
     }
 
@@ -158,7 +116,7 @@ impl Basic {
         if self.stale {
             tracing::debug!(
                 bytes = data.len(),
-                "discarded bytes of the session's last connection"
+                "discarded bytes of the previous connection"
             );
             return None;
         }
@@ -179,33 +137,34 @@ impl Basic {
 
     /// Messages may have been acknowledged.
     pub(super) fn confirmed(&mut self, session: &Session) {
-        // With everything before it: what the agent keeps ahead of a missing message is not done.
+        // Confirmed means acknowledged with everything before it: the agent may keep a message ahead of
+        // a missing one without having processed it.
         let confirmed = session.stats().confirmed;
         self.disconnecting.take_if(|flag| *flag < confirmed);
-        // The old connection is gone already; an older acknowledgement still in doubt says nothing.
+        // The old connection is closed by then, whatever older acknowledgements are still missing.
         let first = self.first.take_if(|first| session.is_acknowledged(*first));
         if first.is_some() {
             self.stale = false;
         }
     }
 
-    /// The websocket, or the agent's, is down.
+    /// The client's or the agent's websocket is down.
     pub(super) fn away(&mut self, now: Instant) {
         self.repeats_until = now.checked_add(NO_REPEATS);
-        // The acknowledgement may be lost, and the old connection has long been closed.
+        // The acknowledgement may be lost; the old connection was closed long before.
         if self.first.take().is_some() {
             self.stale = false;
         }
     }
 
-    /// Something came, or may have come and was not looked at.
+    /// Something arrived, or may have arrived without having been looked at.
     pub(super) fn still_repeats(&mut self, now: Instant) {
         if let Some(until) = &mut self.repeats_until {
             *until = now.checked_add(NO_REPEATS).unwrap_or(*until);
         }
     }
 
-    /// The wait for the answer, if there is one, did not begin before this.
+    /// Counts the wait for the answer, if there is one, from `since` at the earliest.
     pub(super) fn restart_quiet(&mut self, since: Instant, now: Instant) {
         let quiet = self.quiet;
         if let Some(wait) = self.half_close_mut() {
@@ -257,16 +216,12 @@ impl Basic {
             None => return Err(StreamWriteError::Closed),
         }
         if let Some(open) = self.connection(id) {
-            let missing = SSH.len().saturating_sub(open.first_bytes.len());
-            let first = data.get(..missing.min(data.len())).unwrap_or_default();
-            open.first_bytes.extend_from_slice(first);
-            let whole = data.len();
-            open.sending.push(data, whole);
+            open.write(data);
         }
         Ok(())
     }
 
-    /// Local end-of-file. The mode has no half-close: the answer may still come.
+    /// Local end-of-file. Basic mode has no half-close, and the answer may still arrive.
     pub(super) fn finish(&mut self, id: StreamId, now: Instant) {
         let quiet = self.quiet;
         if let Some(open) = self.connection(id) {
@@ -292,18 +247,18 @@ impl Basic {
         }
     }
 
-    /// The agent's websocket broke while messages were unacknowledged: it may process one of them a
-    /// second time. A connection that does not notice that by itself cannot go on.
+    /// The agent's websocket broke while messages were unacknowledged, so the agent may process one of
+    /// them a second time. A connection that would not detect that cannot go on.
     pub(super) fn may_be_doubled(&mut self) -> Option<ForwardEvent> {
         let doubles = self.doubles;
         let open = self
             .open
             .as_mut()
-            .filter(|open| doubles && !open.checks_itself())?;
+            .filter(|open| doubles && !open.detects_duplicates())?;
         tracing::warn!(
             stream = %open.id,
-            "the agent's websocket broke during an upload, and the agent may pass on bytes twice: \
-             the connection is reset"
+            "the agent's websocket broke during an upload, and the agent may send bytes to the \
+             destination twice: the connection is reset"
         );
         open.doubled = true;
         open.finished = true;
@@ -317,7 +272,7 @@ impl Basic {
         open.is_some_and(|open| open.doubled)
     }
 
-    /// The session ended in order (SSH document): what was received is all there is.
+    /// The session ended in order (SSH document): everything has been received.
     pub(super) fn end_of_session(&mut self) -> Option<ForwardEvent> {
         let open = self.open.as_mut()?;
         open.finished = true;
@@ -325,11 +280,7 @@ impl Basic {
     }
 
     fn disconnect_if_flushed(&mut self) {
-        if self
-            .open
-            .as_ref()
-            .is_some_and(|open| open.closing && open.sending.is_empty())
-        {
+        if self.open.as_ref().is_some_and(Connection::is_flushed) {
             self.open = None;
             self.disconnect = true;
         }
@@ -391,7 +342,7 @@ impl Basic {
         [until, self.makes_room_at()].into_iter().flatten().min()
     }
 
-    /// When the half-closed connection makes room for one that waits.
+    /// When the half-closed connection makes room for a waiting one.
     fn makes_room_at(&self) -> Option<Instant> {
         let wait = self
             .open
@@ -409,7 +360,7 @@ impl Basic {
         let wait = open.half_close.as_mut()?;
         let over = wait.until.is_some_and(|until| until <= now);
         if !over && !open.received.is_empty() {
-            // Its local program still reads.
+            // The local program is still reading.
             wait.active = now;
             return None;
         }

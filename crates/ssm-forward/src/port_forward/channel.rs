@@ -1,3 +1,5 @@
+//! Smux or basic mode, as the handshake decides.
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -7,17 +9,17 @@ use ssm_smux::{Mux, StreamId};
 use super::basic::Basic;
 use crate::{ForwardConfig, StreamRead, StreamWriteError};
 
-/// How the messages' payloads carry connections.
+/// How the payloads of messages carry streams.
 #[derive(Debug)]
 pub(super) enum Channel {
-    /// Before the handshake is complete nobody knows which it will be.
+    /// The handshake is not complete, so this is not known yet.
     Pending,
     Mux(Box<Mux>),
     Basic(Box<Basic>),
 }
 
 impl Channel {
-    /// What the handshake settled.
+    /// The mode that the handshake settled.
     pub(super) fn new(ready: &Ready, config: &ForwardConfig, now: Instant) -> Self {
         if !ready.capabilities.multiplexing {
             let doubles = ready.capabilities.processes_before_counting;
@@ -105,12 +107,12 @@ impl Channel {
         }
     }
 
-    /// Whether the peer may still be writing out what ended streams carried.
+    /// Whether the agent may still be writing out what ended streams carried.
     pub(super) fn is_unanswered(&self) -> bool {
         matches!(self, Self::Mux(mux) if mux.unanswered() > 0)
     }
 
-    /// Bytes received that local readers have not taken.
+    /// Bytes received that have not been read.
     #[cfg(test)]
     pub(super) fn buffered(&self) -> usize {
         match self {
@@ -145,8 +147,8 @@ impl Channel {
     }
 }
 
-/// Agents that keep alive hang up without our NOPs, so those go out at least as often as theirs.
-/// Newer ones answer none: there a peer that is gone shows by what it does not acknowledge.
+/// Agents that keep alive hang up without the client's NOPs, so these go out at least as often as
+/// theirs. Newer agents never send any: a lost one shows by what it does not acknowledge.
 fn keepalive(asked: Option<Duration>, agents: bool) -> Option<ssm_smux::Keepalive> {
     let usual = ssm_smux::Keepalive::default();
     if agents {

@@ -1,3 +1,5 @@
+//! Half-closed streams wait for their answer only while one can arrive.
+
 use std::time::{Duration, Instant};
 
 use ssm_protocol::Session;
@@ -5,37 +7,38 @@ use ssm_protocol::Session;
 use super::basic::NO_REPEATS;
 use super::channel::Channel;
 
-/// A pause that lasts longer may be one whose end was lost, with an agent that has nothing to say: it
-/// holds no wait any more. As long as a silent agent is waited for by default.
+/// The start that ends a pause may be lost, so a longer pause no longer extends the wait. The default
+/// of [`SessionConfig::peer_timeout`](ssm_protocol::SessionConfig::peer_timeout).
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// HalfCloseTimers for an answer count only while one can arrive.
+/// The waits of half-closed streams for more of their answer. Time during which no answer can arrive
+/// does not count: an outage, a pause, slow local readers, or a missing message.
 #[derive(Debug)]
 pub(super) struct HalfCloseTimers {
-    /// How long a half-closed connection waits.
+    /// How long a half-closed stream waits.
     half_close_quiet: Duration,
     held: Held,
     /// Since when publication is paused.
     paused_since: Option<Instant>,
-    /// Something broke before the handshake was complete.
+    /// There was an outage before the handshake was complete.
     was_away: bool,
-    /// When the message with this number is acknowledged, so many bytes of smux have arrived.
+    /// A message's number, and the bytes of smux that have arrived once it is acknowledged.
     probe: Option<(u64, u64)>,
-    /// Messages that had come again when this was last looked at, and new ones.
+    /// The session's counts of duplicates and of new messages, as of the last update.
     duplicates: u64,
     received: u64,
-    /// When the agent last repeated a message, unless it has sent a new one since: its messages come
-    /// in order, so nothing sent before the new one is still missing.
+    /// When the agent last repeated a message, unless it has sent a new one since: its messages arrive
+    /// in order, so nothing sent before the new one is missing.
     repeated_at: Option<Instant>,
 }
 
-/// Why the answer of a half-closed stream may not have come.
+/// Why the answer of a half-closed stream may be late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Held {
     No,
-    /// It may be here, and waits for others: for a missing message, or for slow readers.
+    /// It may have arrived and wait behind a missing message or slow readers.
     Here,
-    /// Nothing arrives: the websocket is down, or the agent's.
+    /// Nothing arrives: the client's or the agent's websocket is down.
     Away,
 }
 
@@ -78,7 +81,7 @@ impl HalfCloseTimers {
         }
     }
 
-    /// To be called before time is looked at, and after anything happened.
+    /// Call this before any timer is checked and after anything happened.
     pub(super) fn update(&mut self, session: &mut Session, channel: &mut Channel, now: Instant) {
         let receive_paused = channel.receive_paused();
         session.set_receive_paused(receive_paused, now);
@@ -94,8 +97,8 @@ impl HalfCloseTimers {
         let worst = held.max(std::mem::replace(&mut self.held, held));
         let stats = session.stats();
         let repeats = std::mem::replace(&mut self.duplicates, stats.duplicates) != stats.duplicates;
-        // What is new waits behind what the agent sends again, one message at a time: no wait ends
-        // while it does.
+        // New data waits behind what the agent sends again, one message at a time: no wait ends
+        // meanwhile.
         let quiet = self.half_close_quiet.saturating_sub(NO_REPEATS);
         let almost_over = now.checked_sub(quiet).filter(|_| repeats);
         if std::mem::replace(&mut self.received, stats.received) != stats.received {

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use ssm_smux::StreamId;
 
-/// ConnectToPortError names no stream. The agent dials for one stream at a time, in the order of their
-/// SYNs, and on a failure sends the flag and then the stream's FIN
+/// ConnectToPortError names no stream. The agent connects for one stream at a time, in the order of
+/// their SYNs, and on a failure sends the flag and then the stream's FIN
 /// (`agent/session/plugins/port/port_mux.go` of `aws/amazon-ssm-agent` @1c217c89). So the flag belongs to
-/// the next stream whose FIN is the first that comes of it, and of all streams after it; whether that
-/// stream is still open here makes no difference.
+/// the next stream that ends without data before anything of a later stream arrives, whether or not
+/// that stream is still open here.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    /// Flags whose stream's FIN is still to come.
+    /// Flags whose stream's FIN has not arrived.
     flags: u32,
     refused: BTreeSet<StreamId>,
 }
@@ -21,8 +21,8 @@ impl Refusals {
         self.flags = self.flags.saturating_add(1);
     }
 
-    /// The agent ended this stream without a byte, before it sent anything of a later one. `open`:
-    /// someone may still ask about it.
+    /// The agent ended this stream without data, before it sent anything of a later one. `open`: the
+    /// stream may still be read here.
     pub(super) fn unserved(&mut self, id: StreamId, open: bool) {
         if self.flags == 0 {
             return;

@@ -1,8 +1,10 @@
+//! The bytes of one direction of a stream.
+
 use std::time::Instant;
 
 use super::plan::Flow;
 
-/// The bytes of a flow: none is like its neighbours, and no two flows are alike.
+/// A byte of a flow: it differs from its neighbours, and flows differ from each other.
 pub(super) fn byte(key: u64, at: usize) -> u8 {
     let mixed = (key << 32 ^ at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (mixed >> 56) as u8 ^ (mixed >> 32) as u8
@@ -35,7 +37,7 @@ impl Writer {
         self.written == self.flow.bytes
     }
 
-    /// The next bytes into that much room, and no further than `end`.
+    /// The next bytes, at most `room` and not beyond `end`.
     pub(super) fn write(&mut self, room: usize, end: usize, now: Instant) -> Vec<u8> {
         let end = end.min(self.flow.bytes);
         let count = room.min(self.flow.chunk).min(end - self.written);
@@ -69,7 +71,7 @@ impl Reader {
         self.read == self.flow.bytes
     }
 
-    /// Whatever arrives is what was sent next.
+    /// Asserts that the bytes are the next ones that were sent.
     pub(super) fn take(&mut self, data: &[u8], now: Instant) {
         for (at, found) in (self.read..).zip(data) {
             assert!(
@@ -79,7 +81,7 @@ impl Reader {
                 self.flow.bytes
             );
             let sent = byte(self.key, at);
-            assert_eq!(*found, sent, "flow {:#x}: another byte {at}", self.key);
+            assert_eq!(*found, sent, "flow {:#x}: byte {at} differs", self.key);
         }
         self.read += data.len();
         self.next = now + self.flow.read_gap;

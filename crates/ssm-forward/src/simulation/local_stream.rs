@@ -1,3 +1,5 @@
+//! The local program's end of a stream.
+
 use std::time::Instant;
 
 use ssm_smux::StreamId;
@@ -6,8 +8,8 @@ use super::flow::{Reader, Writer};
 use super::plan::{LocalEnd, StreamPlan};
 use crate::{PortForward, StreamRead, StreamWriteError};
 
-/// A local program's connection, as `StreamHandle` treats the state machine: what came back
-/// blocked is not tried again before an event says so.
+/// A local program's connection. As in a shell, what was blocked is not tried again before an event
+/// says so.
 #[derive(Debug)]
 pub(super) struct LocalStream {
     pub(super) plan: StreamPlan,
@@ -29,10 +31,10 @@ pub(super) enum Phase {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The local program's own.
+    /// The local program closed it.
     Closed,
     Reset,
-    /// What it was told.
+    /// From here on, what [`PortForward::read`] reported.
     EndOfFile,
     Refused,
     Doubled,
@@ -146,13 +148,13 @@ impl LocalStream {
     }
 
     fn end(&mut self, forward: &mut PortForward, id: StreamId, ending: Ending) -> bool {
-        // What dropping a `StreamHandle` does.
+        // As a shell does when a stream is dropped.
         forward.close(id);
         self.phase = Phase::Ended(ending);
         true
     }
 
-    /// Its user has waited long enough.
+    /// Its user has waited long enough and resets it.
     pub(super) fn give_up(&mut self, forward: &mut PortForward) {
         match self.phase {
             Phase::Open(id) => forward.reset(id),

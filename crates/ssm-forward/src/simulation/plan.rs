@@ -1,14 +1,19 @@
+//! Everything that a seed decides.
+
+mod stream;
+
 use std::time::Duration;
 
-use ssm_netem::{Faults, happens, up_to};
+use ssm_netem::{Faults, happens, size, up_to};
 use ssm_protocol::wire::PAYLOAD_OFFSET;
 
 use crate::ForwardConfig;
+pub(super) use stream::{Flow, LocalEnd, StreamPlan, TargetEnd};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// On either side of every limit that versions decide by.
+/// On both sides of every version at which agents behave differently.
 const VERSIONS: [&str; 12] = [
     "2.3.672.0",
     "2.3.1205.0",
@@ -35,25 +40,25 @@ pub(super) struct Plan {
     pub(super) agent_buffer: usize,
     /// HandshakeComplete is held back for this long.
     pub(super) handshake_held: Option<Duration>,
-    /// The agent says that the handshake is complete before it knows so itself.
+    /// The agent sends HandshakeComplete this long before it considers the handshake complete itself.
     pub(super) notices_after: Duration,
     pub(super) config: ForwardConfig,
     pub(super) to_agent: Faults,
     pub(super) to_client: Faults,
     /// The gateway keeps messages for a side that is away.
     pub(super) keeps: bool,
-    /// So many more messages reach the agent when its websocket breaks: it reads them, and cannot
-    /// write any acknowledgement.
+    /// When the agent's websocket breaks, this many more messages reach the agent, which cannot
+    /// acknowledge them any more.
     pub(super) read_at_break: usize,
     pub(super) incidents: Vec<(Duration, Incident)>,
-    /// The client's websocket breaks each time that it carried so many messages, both ways together,
-    /// and is back after this long.
+    /// The client's websocket breaks each time it has carried this many messages, both directions
+    /// together, and is back after this long.
     pub(super) cuts: Option<(u32, Duration)>,
     pub(super) streams: Vec<StreamPlan>,
-    /// Where a basic session carries several connections, one after the other.
+    /// A basic session carries several connections, one after the other.
     pub(super) reuse: bool,
-    /// What goes wrong so long after each of them ends: bytes of the one and the first of the next
-    /// are on their way together for no longer than a round trip, which nothing else hits.
+    /// What goes wrong this long after each of them ends. Bytes of one connection and the first of the
+    /// next are on their way together for a round trip at most, which other incidents would not hit.
     pub(super) between: Option<(Duration, Incident)>,
 }
 
@@ -61,13 +66,13 @@ pub(super) struct Plan {
 pub(super) enum Incident {
     /// The client's websocket breaks, and is back after this long.
     CutClient(Duration),
-    /// The agent's.
+    /// The agent's websocket breaks, and is back after this long.
     CutAgent(Duration),
-    /// The service says that publication is paused, and says again that it goes on after this long.
+    /// The service announces a pause of publication, and its start after this long.
     Pause(Duration),
-    /// The same, and nobody says that it goes on.
+    /// The service announces a pause, and no start.
     PauseWithoutStart,
-    /// Nothing arrives anywhere for this long.
+    /// Nothing arrives on either side for this long.
     Silence(Duration),
     /// The agent is gone, and its session with it.
     AgentRestart(Restart),
@@ -75,69 +80,12 @@ pub(super) enum Incident {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Restart {
-    /// The service says that the channel is closed.
+    /// The service sends channel_closed.
     Told,
-    /// It says that publication is paused.
+    /// The service announces a pause of publication.
     Paused,
-    /// It says nothing.
+    /// The service sends nothing.
     Silent,
-}
-
-/// One local connection and its destination.
-#[derive(Debug, Clone)]
-pub(super) struct StreamPlan {
-    /// When the local program connects, after the session is ready or later.
-    pub(super) at: Duration,
-    pub(super) upload: Flow,
-    pub(super) download: Flow,
-    /// The destination waits for the whole upload before it answers.
-    pub(super) answers_last: bool,
-    /// Before the destination's first byte.
-    pub(super) think: Duration,
-    pub(super) dial: Duration,
-    pub(super) refused: bool,
-    pub(super) local_end: LocalEnd,
-    pub(super) target_end: TargetEnd,
-}
-
-/// Bytes from a writer to a reader.
-#[derive(Debug, Clone)]
-pub(super) struct Flow {
-    pub(super) bytes: usize,
-    /// Most bytes of one write.
-    pub(super) chunk: usize,
-    pub(super) write_gap: Duration,
-    pub(super) read_gap: Duration,
-    /// The reader stops after so many bytes for so long.
-    pub(super) stall: Option<(usize, Duration)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LocalEnd {
-    /// Shuts down writing after the upload, reads to the end.
-    HalfClose,
-    /// Closes after the upload and the whole answer.
-    CloseWhenAnswered,
-    /// Closes right after the upload.
-    Close,
-    /// Resets after so many bytes of the upload.
-    Reset(usize),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TargetEnd {
-    /// Closes once it got the whole upload and sent its answer.
-    CloseWhenDone,
-    /// Closes after its answer, whatever the client still sends.
-    CloseWhenAnswered,
-    /// Waits for the client to close.
-    Wait,
-}
-
-/// A size whose logarithm is spread evenly.
-fn size(dice: &mut fastrand::Rng, least: usize, most: usize) -> usize {
-    let (least, most) = (least as f64, most as f64);
-    (least * (most / least).powf(dice.f64())) as usize
 }
 
 impl Plan {
@@ -145,9 +93,9 @@ impl Plan {
         let version = *dice.choice(&VERSIONS).expect("some");
         let ssh = happens(dice, 0.05);
         let basic = ssh || matches!(version, "2.3.672.0" | "2.3.1205.0" | "3.0.196.0");
-        // Several connections in turn are told apart by the order of what arrives.
+        // Only the order of arrival tells successive connections apart.
         let reuse = basic && !ssh && happens(dice, 0.5);
-        // The service's last word overtakes what is lost, where something is.
+        // channel_closed is not numbered, so it overtakes what is lost.
         let sound = ssh || reuse || happens(dice, 0.3);
         let faults = |dice: &mut fastrand::Rng| Faults {
             latency: up_to(dice, 80 * MS),
@@ -200,14 +148,14 @@ impl Plan {
         let mut streams: Vec<_> = (0..count)
             .map(|_| StreamPlan::new(dice, basic, ssh, &config))
             .collect();
-        // Until their port is connected these throw data away. The client waits 250 ms.
+        // These agents discard data until their port is connected. The client waits 250 ms.
         let connects_late = ["3.0.655.0", "3.1", "3.2", "3.3"];
         let throws_away = basic && !connects_late.iter().any(|new| version.starts_with(new));
         for stream in &mut streams {
             if throws_away {
                 stream.dial = stream.dial.min(200 * MS);
             }
-            // What was reset before it was sent dials nothing.
+            // For a connection that is reset before anything was sent, the agent does not connect.
             if reuse && matches!(stream.local_end, LocalEnd::Reset(_)) {
                 stream.local_end = LocalEnd::Close;
             }
@@ -238,9 +186,8 @@ impl Plan {
             between: None,
         };
         plan.add_incidents(dice);
-        // The SSH document's session ends with a word that overtakes what a cut lost. Agents that say
-        // nothing of what they have already answer sixteen inquiries first, which no websocket sees
-        // that breaks so soon.
+        // With the SSH document channel_closed overtakes what a cut lost. Agents that acknowledge only
+        // once have to answer sixteen inquiries first, for which such a websocket breaks too soon.
         let answers = matches!(version, "3.2.1041.0" | "3.3.1142.0" | "3.3.4851.0");
         if !ssh && answers && happens(dice, 0.5) {
             let long = [20 * MS, 500 * MS][dice.usize(..2)];
@@ -258,10 +205,10 @@ impl Plan {
         old.contains(&self.version)
     }
 
-    /// How long an outage may be that everything survives.
+    /// The longest outage that a session survives.
     fn longest(&self) -> Duration {
         if self.hangs_up() {
-            // The agent itself hangs up after 30 s without a word.
+            // The agent hangs up when it has heard nothing for 30 s.
             27 * SECOND
         } else {
             40 * SECOND
@@ -280,14 +227,14 @@ impl Plan {
             } else {
                 up_to(dice, 2 * SECOND)
             };
-            // The SSH document's session ends with a word that overtakes what a cut lost.
+            // With the SSH document channel_closed overtakes what a cut lost.
             let first = if self.ssh { 7 } else { 0 };
             let incident = match dice.usize(first..10) {
                 0..4 => Incident::CutClient(long),
                 4..7 => Incident::CutAgent(long),
                 7 => Incident::Pause(long),
                 8 => Incident::PauseWithoutStart,
-                // As long as nobody can know, a quiet stream may be given up.
+                // Silence is not announced, so a longer one may end a half-closed stream.
                 _ => Incident::Silence(long.min(self.config.half_close_quiet / 3)),
             };
             self.incidents.push((at, incident));
@@ -300,13 +247,13 @@ impl Plan {
     }
 
     fn add_between(&mut self, dice: &mut fastrand::Rng) {
-        // Each way leads over the gateway.
+        // Each direction has two links, to the gateway and from it.
         let round_trip = 2 * (self.to_agent.latency + self.to_client.latency);
         let long = up_to(dice, 2 * SECOND);
         let cut = [Incident::CutClient(long), Incident::CutAgent(long)][dice.usize(..2)];
         self.between = Some((up_to(dice, round_trip), cut));
         for stream in &mut self.streams {
-            // The next one waits already, and the answer comes while the local side leaves.
+            // The next connection already waits, and the answer arrives while the local side closes.
             stream.at = Duration::ZERO;
             stream.answers_last = false;
         }
@@ -320,7 +267,7 @@ impl Plan {
             .any(|old| self.version.starts_with(old))
     }
 
-    /// Whether bytes may come twice at a destination that has no other protection.
+    /// Whether a destination without protection of its own may receive bytes twice.
     pub(super) fn may_double(&self) -> bool {
         let paused = |incident: &(_, Incident)| {
             matches!(
@@ -339,81 +286,5 @@ impl Plan {
     pub(super) fn restarts(&self) -> bool {
         let restart = |incident: &(_, Incident)| matches!(incident.1, Incident::AgentRestart(_));
         self.incidents.iter().any(restart)
-    }
-}
-
-impl Flow {
-    fn new(dice: &mut fastrand::Rng, most: usize, longest_stall: Duration) -> Self {
-        let bytes = if happens(dice, 0.15) {
-            0
-        } else {
-            size(dice, 1, most)
-        };
-        let gap = |dice: &mut fastrand::Rng| {
-            if happens(dice, 0.7) {
-                Duration::ZERO
-            } else {
-                up_to(dice, 20 * MS)
-            }
-        };
-        Self {
-            bytes,
-            // So that the gaps do not add up to minutes.
-            chunk: size(dice, 1, 8192).max(bytes / 50),
-            write_gap: gap(dice),
-            read_gap: gap(dice),
-            stall: happens(dice, 0.15)
-                .then(|| (dice.usize(..bytes + 1), up_to(dice, longest_stall))),
-        }
-    }
-}
-
-impl StreamPlan {
-    fn new(dice: &mut fastrand::Rng, basic: bool, ssh: bool, config: &ForwardConfig) -> Self {
-        // A local reader may take all the time it wants; a destination that does not read keeps the
-        // agent from saying anything, and a half-closed stream cannot know what it waits for.
-        let local_stall = if happens(dice, 0.2) {
-            config.session.peer_timeout * 2
-        } else {
-            5 * SECOND
-        };
-        let mut upload = Flow::new(dice, 40_000, config.half_close_quiet / 4);
-        let mut download = Flow::new(dice, 40_000, local_stall);
-        if basic {
-            upload.bytes = upload.bytes.max(1);
-            download.bytes = download.bytes.max(1);
-        }
-        let local_end = match dice.usize(..10) {
-            0..3 => LocalEnd::HalfClose,
-            3..6 => LocalEnd::CloseWhenAnswered,
-            6..8 => LocalEnd::Close,
-            _ => LocalEnd::Reset(dice.usize(..upload.bytes + 1)),
-        };
-        let mut target_end = match dice.usize(..10) {
-            0..4 => TargetEnd::CloseWhenDone,
-            4..6 => TargetEnd::CloseWhenAnswered,
-            _ => TargetEnd::Wait,
-        };
-        if basic && target_end == TargetEnd::CloseWhenAnswered {
-            // The agent would dial again for the rest.
-            target_end = TargetEnd::CloseWhenDone;
-        }
-        if ssh {
-            target_end = TargetEnd::CloseWhenDone;
-        }
-        let at = [SECOND / 10, 10 * SECOND][dice.usize(..2)];
-        let think = [50 * MS, 2 * SECOND][dice.usize(..2)];
-        let dial = [5 * MS, 2 * SECOND][dice.usize(..2)];
-        Self {
-            at: up_to(dice, at),
-            upload,
-            download,
-            answers_last: dice.bool(),
-            think: up_to(dice, think),
-            dial: up_to(dice, dial),
-            refused: happens(dice, if basic { 0.04 } else { 0.1 }),
-            local_end,
-            target_end,
-        }
     }
 }

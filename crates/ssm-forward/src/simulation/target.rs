@@ -1,3 +1,5 @@
+//! The destination of a stream.
+
 use std::time::Instant;
 
 use ssm_sandbox::agent::{Agent, ConnectionId, ToDestination};
@@ -5,14 +7,14 @@ use ssm_sandbox::agent::{Agent, ConnectionId, ToDestination};
 use super::flow::{Reader, Writer};
 use super::plan::{StreamPlan, TargetEnd};
 
-/// What the agent connects to.
+/// A destination that the agent connects to.
 #[derive(Debug)]
 pub(super) struct Target {
     id: ConnectionId,
     plan: StreamPlan,
     pub(super) phase: Phase,
     pub(super) upload: Reader,
-    /// Of these the agent has taken what is written.
+    /// The agent has taken what is written.
     pub(super) download: Writer,
 }
 

@@ -1,3 +1,6 @@
+//! The simulated world: what is in it and how time passes.
+
+mod agent;
 mod checks;
 mod client;
 mod incidents;
@@ -17,13 +20,11 @@ use super::plan::Plan;
 use super::target::Target;
 use crate::{ForwardError, PortForward};
 use incidents::Happening;
-use messages::{channel_closed, publication};
+use messages::publication;
 
-/// Messages that the gateway takes for a client that does not read.
-const GATEWAY_BUFFER: usize = 1024;
-/// Nothing may take longer, once the faults are over.
+/// The maximum virtual time of a run.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Rounds within one instant: whoever needs more spins.
+/// Maximum rounds within one instant: more means that a state machine spins.
 const MOST_ROUNDS: usize = 5000;
 const UNIX_TIME: Duration = Duration::from_secs(1_800_000_000);
 
@@ -52,7 +53,7 @@ pub(super) struct World {
     waiting_for_agent: VecDeque<Bytes>,
     agent: Option<Agent>,
     agent_connected: bool,
-    /// The agent's last text, or how it was restarted.
+    /// The text with which the agent ended, or how it was restarted.
     agent_over: Option<String>,
     restarted_at: Option<Instant>,
     targets: BTreeMap<ConnectionId, Target>,
@@ -60,12 +61,12 @@ pub(super) struct World {
     count: u64,
     /// Messages that went through the client's websocket, either way.
     carried: u32,
-    /// How often it broke for having carried its number.
+    /// How often it broke because it had carried its number.
     worn_out: usize,
     wakes: (Instant, usize),
-    /// The client was told that publication is paused, or sent its last message since.
+    /// When the client learnt of a pause of publication, or last sent a message during it.
     paused: Option<Instant>,
-    /// The next stream data transmitted must be the oldest unacknowledged.
+    /// The next stream data sent must be the oldest unacknowledged message.
     resumed: bool,
     trace: bool,
     events: BTreeSet<&'static str>,
@@ -142,7 +143,7 @@ impl World {
         world
     }
 
-    /// Runs to the end, and returns what was seen on the way.
+    /// Runs to the end and returns what happened.
     pub(super) fn run(mut self) -> BTreeSet<&'static str> {
         loop {
             let mut rounds = 0;
@@ -165,7 +166,7 @@ impl World {
         self.events
     }
 
-    /// Tells where a message is, if asked to.
+    /// Prints a message if `SSM_SIM_TRACE` is set.
     #[expect(clippy::print_stderr, reason = "a trace is printed")]
     fn trace(&self, place: &str, message: &Bytes) {
         if !self.trace {
@@ -225,7 +226,7 @@ impl World {
         self.locals.iter().all(|local| local.ending().is_some())
     }
 
-    /// Everything that can be done at this instant is done a little; whether anything was.
+    /// Takes every step that is possible at this instant; whether there was any.
     fn act(&mut self) -> bool {
         let mut any = self.happen();
         any |= self.act_client();
@@ -233,115 +234,6 @@ impl World {
         any |= self.relay();
         any |= self.act_agent();
         any | self.close()
-    }
-
-    /// The gateway, between its two sides.
-    fn relay(&mut self) -> bool {
-        let now = self.now;
-        let mut any = false;
-        while !self.is_worn_out()
-            && let Some(message) = self.client_to_gateway.arrived(now)
-        {
-            any = true;
-            self.carried += 1;
-            if self.agent_connected {
-                self.gateway_to_agent.send(message, now, &mut self.dice);
-            } else if self.plan.keeps {
-                self.waiting_for_agent.push_back(message);
-            }
-        }
-        while let Some(message) = self.agent_to_gateway.arrived(now) {
-            any = true;
-            let last_word = message.get(4..18) == Some(b"channel_closed");
-            if !self.connected {
-                if self.plan.keeps {
-                    self.waiting_for_client.push_back(message);
-                }
-            } else if last_word {
-                self.gateway_to_client.announce(message, now);
-            } else {
-                self.gateway_to_client.send(message, now, &mut self.dice);
-            }
-        }
-        any
-    }
-
-    fn act_agent(&mut self) -> bool {
-        let now = self.now;
-        // Taken out, so that the rest can be looked at meanwhile.
-        let Some(mut agent) = self.agent.take() else {
-            while self.gateway_to_agent.arrived(now).is_some() {}
-            return false;
-        };
-        let any = self.drive_agent(&mut agent);
-        if let Some(output) = agent.ended() {
-            let output = output.to_owned();
-            let last = channel_closed(&output);
-            self.agent_gone(output);
-            self.agent_to_gateway.announce(last, now);
-            return true;
-        }
-        self.agent = Some(agent);
-        any
-    }
-
-    fn drive_agent(&mut self, agent: &mut Agent) -> bool {
-        let now = self.now;
-        let mut any = false;
-        while !agent.is_blocked()
-            && let Some(message) = self.gateway_to_agent.arrived(now)
-        {
-            any = true;
-            self.trace("to agent", &message);
-            agent.handle(message, now);
-        }
-        if agent.is_blocked() {
-            self.events.insert("agent blocked");
-        }
-        if agent.poll_timeout(now) <= now {
-            any = true;
-            agent.handle_timeout(now);
-        }
-        if agent.repeated() > 0 {
-            self.events.insert("processed again");
-        }
-        if agent.ended().is_some() {
-            return true;
-        }
-        while let Some(id) = agent.poll_dial() {
-            any = true;
-            let number = match &self.plan {
-                plan if plan.streams.len() == 1 => Some(0),
-                plan if plan.reuse => usize::try_from(id.0).ok().map(|id| id - 1),
-                _ => {
-                    let nth = (id.0 as usize - 3) / 2;
-                    self.opened.get(nth).copied()
-                }
-            };
-            let number = number
-                .filter(|number| *number < self.plan.streams.len())
-                .expect("only our streams are dialled");
-            let stream = self.plan.streams[number].clone();
-            self.targets
-                .insert(id, Target::new(number as u64, id, stream, now));
-        }
-        while agent.poll_ready().is_some() {}
-        for target in self.targets.values_mut() {
-            any |= target.act(agent, now);
-        }
-        loop {
-            let more = self.agent_connected
-                && self.agent_to_gateway.len() + self.gateway_to_client.len() < GATEWAY_BUFFER;
-            let Some(message) = agent.poll_transmit(now, more) else {
-                break;
-            };
-            any = true;
-            self.trace("from agent", &message);
-            if self.agent_connected {
-                self.agent_to_gateway.send(message, now, &mut self.dice);
-            }
-        }
-        any
     }
 
     /// Once every connection has ended, the session is ended in order.
@@ -354,7 +246,7 @@ impl World {
             && now > restarted_at + self.give_up_after()
         {
             let stats = self.forward.stats();
-            // Each new websocket gives the agent its whole time; the driver has a budget for those over
+            // Each new websocket restarts the agent's time-out; a shell limits the number of those over
             // which nothing gets through.
             let resumes = self.plan.cuts.is_some() || !self.connected;
             assert!(
@@ -383,7 +275,7 @@ impl World {
     }
 
     fn give_up_after(&self) -> Duration {
-        // A half-closed stream may speak only after a pause that never ended, of five minutes.
+        // A half-closed stream may wait for the five minutes of a pause without a start.
         Duration::from_secs(600) + 5 * self.plan.config.session.peer_timeout
     }
 
@@ -397,7 +289,7 @@ impl World {
         }
         wakes.extend(self.client_to_gateway.next_arrival());
         wakes.extend(self.agent_to_gateway.next_arrival());
-        // What nobody reads now is no reason to wake.
+        // Messages that are not read now are no reason to wake.
         let read_later = [&self.gateway_to_client, &self.gateway_to_agent];
         let later = read_later.into_iter().filter_map(|leg| leg.next_arrival());
         wakes.extend(later.filter(|at| *at > now));

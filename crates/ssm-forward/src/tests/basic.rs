@@ -1,7 +1,9 @@
+//! Basic mode: one connection at a time.
+
 use super::*;
 
 #[test]
-fn basic_mode_carries_bytes_as_they_are_one_connection_at_a_time() {
+fn basic_mode_carries_raw_bytes_of_one_connection_at_a_time() {
     let mut pair = Pair::new(OLD_AGENT);
     assert!(!pair.forward.is_multiplexed());
     let id = pair.forward.open().expect("ready");
@@ -25,7 +27,7 @@ fn basic_mode_carries_bytes_as_they_are_one_connection_at_a_time() {
 }
 
 #[test]
-fn what_a_server_says_before_the_first_connection_is_opened_is_the_first_connections() {
+fn early_server_data_goes_to_the_first_connection() {
     let mut pair = Pair::new(OLD_AGENT);
     pair.agent_sends(b"220 ready");
     let id = pair.forward.open().expect("ready");
@@ -36,7 +38,7 @@ fn what_a_server_says_before_the_first_connection_is_opened_is_the_first_connect
 }
 
 #[test]
-fn a_reused_basic_session_discards_what_belongs_to_the_connection_before() {
+fn a_reused_basic_session_discards_the_old_connections_bytes() {
     let mut pair = Pair::new(OLD_AGENT);
     let first = pair.forward.open().expect("ready");
     pair.forward.reset(first);
@@ -56,7 +58,7 @@ fn a_reused_basic_session_discards_what_belongs_to_the_connection_before() {
 }
 
 #[test]
-fn in_basic_mode_local_end_of_file_waits_for_the_answer_then_ends() {
+fn a_half_closed_basic_connection_ends_after_its_answer() {
     let mut pair = Pair::new(OLD_AGENT);
     let id = pair.forward.open().expect("ready");
     pair.forward
@@ -79,7 +81,7 @@ fn channel_closed(output: &str) -> Bytes {
 }
 
 #[test]
-fn with_the_ssh_document_channel_closed_without_a_complaint_ends_the_connection_in_order() {
+fn channel_closed_is_an_orderly_end_with_the_ssh_document() {
     for (output, expected) in [
         ("", StreamRead::Finished),
         ("Unable to connect", StreamRead::Blocked),
@@ -101,9 +103,9 @@ fn with_the_ssh_document_channel_closed_without_a_complaint_ends_the_connection_
     }
 }
 
-/// The channel's end is not numbered, so it can overtake what was lost.
+/// channel_closed is not numbered, so it can overtake what was lost.
 #[test]
-fn channel_closed_before_everything_arrived_is_no_orderly_end() {
+fn channel_closed_with_data_missing_is_no_orderly_end() {
     let mut pair = Pair::with_type("", NEW_AGENT, ForwardConfig::default());
     let id = pair.forward.open().expect("ready");
     pair.agent.send(b"lost", pair.now).expect("room");
@@ -115,9 +117,9 @@ fn channel_closed_before_everything_arrived_is_no_orderly_end() {
     assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Blocked));
 }
 
-/// An idle time-out, say: the agent does not end such a session by itself.
+/// By an idle time-out, for example: the agent does not end such a session by itself.
 #[test]
-fn an_old_agents_session_that_is_terminated_cuts_its_connection_off() {
+fn a_terminated_session_of_an_old_agent_resets_its_connection() {
     let mut pair = Pair::new(OLD_AGENT);
     let id = pair.forward.open().expect("ready");
     pair.agent_sends(b"half of it");
@@ -131,7 +133,7 @@ fn an_old_agents_session_that_is_terminated_cuts_its_connection_off() {
 }
 
 #[test]
-fn a_basic_connection_that_may_wait_for_ever_does() {
+fn a_half_close_without_a_limit_never_expires() {
     let config = ForwardConfig {
         half_close_quiet: Duration::MAX,
         ..ForwardConfig::default()
@@ -144,7 +146,7 @@ fn a_basic_connection_that_may_wait_for_ever_does() {
 }
 
 #[test]
-fn a_reused_basic_session_delivers_the_answer_while_the_upload_goes_on() {
+fn a_reused_basic_session_delivers_an_answer_during_an_upload() {
     let mut pair = Pair::new(OLD_AGENT);
     let first = pair.forward.open().expect("ready");
     pair.forward.reset(first);
@@ -170,7 +172,7 @@ fn a_reused_basic_session_delivers_the_answer_while_the_upload_goes_on() {
 }
 
 #[test]
-fn a_basic_session_is_reused_once_nothing_of_the_old_connection_can_come() {
+fn a_basic_session_is_reused_once_the_old_connection_is_over() {
     let mut pair = Pair::new(OLD_AGENT);
     let first = pair.forward.open().expect("ready");
     pair.forward
@@ -180,7 +182,7 @@ fn a_basic_session_is_reused_once_nothing_of_the_old_connection_can_come() {
     pair.forward.reset(first);
     let flag = pair.forward.poll_transmit(pair.now).expect("a flag");
     assert_eq!(pair.forward.open(), None, "not acknowledged");
-    // Lost with the websocket; so may be bytes of the old connection, which the agent repeats.
+    // Lost with the websocket, as bytes of the old connection may be, which the agent sends again.
     drop(flag);
     outage(&mut pair, Duration::from_secs(1));
     assert_eq!(pair.forward.open(), None, "too early");
@@ -194,7 +196,7 @@ fn a_basic_session_is_reused_once_nothing_of_the_old_connection_can_come() {
 }
 
 #[test]
-fn a_basic_session_is_not_reused_while_the_agent_still_repeats_what_it_believes_lost() {
+fn a_basic_session_is_not_reused_while_the_agent_repeats() {
     let mut pair = Pair::new(OLD_AGENT);
     let first = pair.forward.open().expect("ready");
     pair.agent.send(b"old", pair.now).expect("room");
@@ -216,7 +218,7 @@ fn a_basic_session_is_not_reused_while_the_agent_still_repeats_what_it_believes_
 }
 
 #[test]
-fn a_break_before_the_handshake_is_complete_may_be_followed_by_repetitions_too() {
+fn a_break_during_the_handshake_delays_the_reuse_too() {
     let mut pair = Pair::connected("LocalPortForwarding", OLD_AGENT, ForwardConfig::default());
     outage(&mut pair, Duration::from_secs(1));
     pair.become_ready();
@@ -228,7 +230,7 @@ fn a_break_before_the_handshake_is_complete_may_be_followed_by_repetitions_too()
     assert!(pair.forward.open().is_some());
 }
 
-/// Only its local program's end-of-file is known, which closing the connection sends too.
+/// A local program that shuts down writing looks like one that closes the connection.
 #[test]
 fn a_half_closed_basic_connection_makes_room_for_one_that_waits() {
     let mut pair = Pair::new(OLD_AGENT);
@@ -240,7 +242,7 @@ fn a_half_closed_basic_connection_makes_room_for_one_that_waits() {
     pair.settle();
     pair.pass(Duration::from_secs(5));
     assert_eq!(pair.read_all(first), (Vec::new(), StreamRead::Blocked));
-    // Still within the answer's time, and nothing came for five seconds.
+    // The wait for the answer is not over, and nothing has arrived for five seconds.
     pair.forward.set_waiting(1);
     let at = pair.forward.poll_timeout().expect("a deadline");
     assert!(at <= pair.now, "it waits on");
@@ -254,7 +256,7 @@ fn a_half_closed_basic_connection_makes_room_for_one_that_waits() {
 }
 
 #[test]
-fn a_half_closed_basic_connection_reads_its_answer_though_others_wait() {
+fn a_half_closed_basic_connection_still_reads_its_answer() {
     let mut pair = Pair::new(OLD_AGENT);
     let id = pair.forward.open().expect("ready");
     pair.forward.set_waiting(2);
@@ -274,12 +276,12 @@ fn a_half_closed_basic_connection_reads_its_answer_though_others_wait() {
             (&b"and more "[..], StreamRead::Blocked)
         );
     }
-    // What is here and not read yet is waited for.
+    // What has arrived is waited for until it is read.
     pair.agent_sends(b"the end");
     pair.pass(Duration::from_secs(3));
     assert_eq!(pair.forward.read(id), StreamRead::Data("the end".into()));
     assert_eq!(pair.forward.read(id), StreamRead::Blocked);
-    // Nobody waits any more.
+    // No connection waits any more.
     pair.forward.set_waiting(0);
     pair.pass(Duration::from_secs(6));
     assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Blocked));
@@ -287,8 +289,8 @@ fn a_half_closed_basic_connection_reads_its_answer_though_others_wait() {
     assert_eq!(pair.read_all(id), (Vec::new(), StreamRead::Finished));
 }
 
-/// A session of the SSH document whose agent's websocket breaks before it acknowledged what was
-/// written, or after.
+/// A session of the SSH document whose agent's websocket breaks before or after what was written is
+/// `acknowledged`.
 fn broken_upload(version: &str, written: &'static [u8], acknowledged: bool) -> (Pair, StreamId) {
     let mut pair = Pair::with_type("", version, ForwardConfig::default());
     let id = pair.forward.open().expect("ready");
@@ -322,7 +324,7 @@ fn a_connection_whose_bytes_may_come_twice_is_reset() {
 }
 
 #[test]
-fn ssh_notices_by_itself_that_bytes_came_twice() {
+fn an_ssh_connection_goes_on_where_bytes_may_come_twice() {
     let (mut pair, id) = broken_upload(NEW_AGENT, b"SSH-2.0-OpenSSH_9.2\r\n", false);
     assert_eq!(pair.forward.read(id), StreamRead::Blocked);
     assert!(pair.forward.writable(id).is_some());
@@ -330,7 +332,7 @@ fn ssh_notices_by_itself_that_bytes_came_twice() {
 
 #[test]
 fn a_connection_goes_on_where_nothing_can_have_come_twice() {
-    // The second agent counts before it processes.
+    // The second agent acknowledges a message before it processes it.
     for (version, acknowledged) in [(NEW_AGENT, true), ("3.0.654.0", false)] {
         let (mut pair, id) = broken_upload(version, b"INSERT", acknowledged);
         assert_eq!(

@@ -1,6 +1,8 @@
+//! Half-closed streams, outages and time-outs.
+
 use super::*;
 
-/// An agent that is there answers the probes, whether or not the pause's end is announced.
+/// A connected agent answers the client's probes, whether or not the start is announced.
 #[test]
 fn a_pause_without_a_start_delivers_data_or_ends_in_time() {
     let timeout = ForwardConfig::default().session.peer_timeout;
@@ -35,7 +37,7 @@ fn a_pause_without_a_start_delivers_data_or_ends_in_time() {
 }
 
 #[test]
-fn an_outage_or_a_pause_does_not_use_up_the_wait_for_an_answer() {
+fn a_half_close_does_not_expire_during_an_outage_or_pause() {
     for (version, paused) in [
         (NEW_AGENT, false),
         (NEW_AGENT, true),
@@ -93,9 +95,9 @@ fn a_slow_local_reader_is_not_taken_for_a_silent_agent() {
     pair.pass(2 * timeout);
 }
 
-/// A destination that does not read keeps the agent from acknowledging, for as long as it likes.
+/// A destination that does not read keeps the agent from acknowledging, without a time limit.
 #[test]
-fn an_agent_that_acknowledges_nothing_is_waited_for_as_long_as_it_says_anything() {
+fn an_agent_that_sends_but_never_acknowledges_is_not_silent() {
     let timeout = ForwardConfig::default().session.peer_timeout;
     let mut pair = Pair::new(NEW_AGENT);
     let id = pair.forward.open().expect("ready");
@@ -132,7 +134,7 @@ fn an_agent_that_acknowledges_nothing_is_waited_for_as_long_as_it_says_anything(
 }
 
 #[test]
-fn time_without_a_websocket_is_not_time_that_data_waits_for_a_paused_agent() {
+fn an_outage_does_not_count_against_a_paused_agent() {
     let mut pair = Pair::new(NEW_AGENT);
     let id = pair.forward.open().expect("ready");
     pair.settle();
@@ -146,9 +148,9 @@ fn time_without_a_websocket_is_not_time_that_data_waits_for_a_paused_agent() {
     assert!(pair.agent_bytes().ends_with(b"hello?"));
 }
 
-/// What is new comes behind what the agent sends again, one message at a time.
+/// New data waits behind what the agent sends again, one message at a time.
 #[test]
-fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_believes_lost() {
+fn a_half_closed_connection_outlasts_the_agents_repeats() {
     let quiet = ForwardConfig::default().half_close_quiet;
     let second = Duration::from_secs(1);
     for (version, bytes) in [
@@ -182,9 +184,9 @@ fn a_half_closed_connection_is_not_given_up_while_the_agent_repeats_what_it_beli
     }
 }
 
-/// Agents repeat messages about every 100 ms although nothing is lost.
+/// Agents repeat messages about every 100 ms even if nothing is lost.
 #[test]
-fn a_busy_neighbours_repeats_do_not_prolong_the_wait_for_an_answer() {
+fn another_streams_repeats_do_not_prolong_a_half_close() {
     let quiet = ForwardConfig::default().half_close_quiet;
     let mut pair = Pair::new(NEW_AGENT);
     let id = pair.forward.open().expect("ready");
@@ -213,7 +215,8 @@ fn a_busy_neighbours_repeats_do_not_prolong_the_wait_for_an_answer() {
     assert!(pair.now - began >= quiet);
 }
 
-/// Whether the wait for the answer is over: in basic mode it is told, in smux the agent gets a FIN.
+/// Whether the wait for the answer is over: in basic mode an event reports it, in smux the agent
+/// receives a FIN.
 fn gave_up(pair: &mut Pair, id: StreamId) -> bool {
     let [s0, s1, s2, s3] = id.number().to_le_bytes();
     let fin = [1, 1, 0, 0, s0, s1, s2, s3];

@@ -1,7 +1,9 @@
+//! smux keep-alives.
+
 use super::*;
 
 #[test]
-fn keep_alives_follow_the_agents_age_unless_asked_for() {
+fn keep_alives_follow_the_agents_version_unless_requested() {
     let asked = |version, keep_alive| {
         let config = ForwardConfig {
             keep_alive,
@@ -17,12 +19,12 @@ fn keep_alives_follow_the_agents_age_unless_asked_for() {
 }
 
 #[test]
-fn an_outage_is_not_taken_for_silence_by_the_keep_alive() {
+fn keep_alives_do_not_count_an_outage_as_silence() {
     let mut pair = Pair::new("3.1.1511.0");
     outage(&mut pair, Duration::from_secs(120));
     let pause = publication(MessageType::PausePublication);
     pair.forward.handle_message(pause, pair.now).expect("sound");
-    // What is sent meanwhile gets no answer.
+    // Nothing sent meanwhile is answered.
     for _ in 0..12 {
         pair.now += Duration::from_secs(10);
         let passed = pair.forward.handle_timeout(pair.now);
@@ -32,7 +34,7 @@ fn an_outage_is_not_taken_for_silence_by_the_keep_alive() {
 }
 
 #[test]
-fn keep_alives_on_request_do_not_end_an_idle_session_of_an_agent_that_answers_none() {
+fn requested_keep_alives_need_no_reply_from_newer_agents() {
     let config = ForwardConfig {
         keep_alive: Some(Duration::from_secs(10)),
         ..ForwardConfig::default()
@@ -56,7 +58,7 @@ fn keep_alives_go_out_as_often_as_an_older_agent_needs_them() {
 }
 
 #[test]
-fn keep_alives_go_out_though_the_window_is_full() {
+fn keep_alives_go_out_even_when_the_window_is_full() {
     let mut pair = Pair::new("3.1.1511.0");
     let id = pair.forward.open().expect("ready");
     pair.settle();

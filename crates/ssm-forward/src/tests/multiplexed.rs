@@ -1,3 +1,5 @@
+//! smux: many streams.
+
 use super::*;
 
 #[test]
@@ -92,7 +94,7 @@ fn every_message_may_be_processed_again_at_every_payload_limit() {
 }
 
 #[test]
-fn bytes_of_many_streams_arrive_at_their_streams() {
+fn bytes_of_many_streams_are_never_mixed_up() {
     let mut pair = Pair::new(NEW_AGENT);
     let mut mux = server(&pair);
     let ids: Vec<_> = (0..50)
@@ -123,7 +125,7 @@ fn bytes_of_many_streams_arrive_at_their_streams() {
     }
 }
 
-/// The agent here is a neighbour: it acknowledges at once.
+/// The agent is nearby: it acknowledges at once.
 #[test]
 fn a_keystroke_beside_an_upload_shortens_the_queue_for_a_while() {
     let mut pair = Pair::new(NEW_AGENT);
@@ -175,7 +177,7 @@ fn an_answer_after_local_end_of_file_is_received() {
 }
 
 #[test]
-fn a_refused_destination_is_told_from_an_end_of_file() {
+fn a_refused_destination_is_distinct_from_an_end_of_file() {
     let mut pair = Pair::new(NEW_AGENT);
     let mut mux = server(&pair);
     let served = pair.forward.open().expect("ready");
@@ -194,7 +196,7 @@ fn a_refused_destination_is_told_from_an_end_of_file() {
     assert_eq!(pair.read_all(served), (b"x".to_vec(), StreamRead::Finished));
 }
 
-/// The local program left before the agent had answered.
+/// The local program closed before the agent had answered.
 #[test]
 fn a_refusal_of_a_closed_stream_is_not_passed_to_the_next() {
     for reset in [false, true] {
@@ -220,7 +222,7 @@ fn a_refusal_of_a_closed_stream_is_not_passed_to_the_next() {
     }
 }
 
-/// The agent dials in line: what a later stream got shows that the earlier one was connected.
+/// The agent connects in order: data of a later stream shows that the earlier one was connected.
 #[test]
 fn a_refusal_belongs_to_a_stream_after_all_that_were_served() {
     let mut pair = Pair::new(NEW_AGENT);

@@ -23,10 +23,10 @@ impl World {
         );
     }
 
-    /// Everything that was written before an orderly end is with its destination.
+    /// Everything written before an orderly end has reached its destination.
     pub(super) fn check_uploads(&self) {
         if self.plan.may_double() {
-            // A connection that may carry bytes twice is reset, also when its local program has left.
+            // A connection that may carry bytes twice is reset even if its local program has closed.
             return;
         }
         let unwritten = self.agent.as_ref().map_or(0, Agent::unwritten);
@@ -60,7 +60,7 @@ impl World {
         self.forward.is_multiplexed()
     }
 
-    /// Every end is the true one.
+    /// Every local program learnt how its stream really ended.
     pub(super) fn check_end(&self) {
         let any_refused = self.plan.streams.iter().any(|stream| stream.refused);
         for (number, local) in self.locals.iter().enumerate() {
@@ -71,7 +71,7 @@ impl World {
                 None => fail("no end"),
                 Some(Ending::CutOff) if self.over.is_none() => fail("cut off without a cause"),
                 Some(Ending::Refused) => {
-                    // The agent's flag names no stream: two that got nothing can be mistaken.
+                    // The agent's flag names no stream: two that received nothing can be confused.
                     if !any_refused || local.download.read > 0 {
                         fail("refused, but was not");
                     }
@@ -85,7 +85,7 @@ impl World {
                     _ if any_refused && local.download.read == 0 => {}
                     None => fail("an end without a beginning"),
                     Some(target) => {
-                        // Of an agent that vanished nobody can know.
+                        // Nothing shows that an agent has vanished.
                         let one = !self.is_multiplexed();
                         let vanished = one && target.phase == TargetPhase::Killed;
                         if !vanished && local.download.read != target.download.written {
@@ -121,8 +121,8 @@ impl World {
         }
     }
 
-    /// Where websockets break after a number of messages, a share of these is what got through for
-    /// the first time.
+    /// Where websockets break after a number of messages, enough of these got through for the first
+    /// time.
     fn check_cuts(&self) {
         let sound = [&self.plan.to_agent, &self.plan.to_client]
             .iter()
@@ -152,8 +152,9 @@ impl World {
         };
         match over {
             Over::Failed(_) if self.restarted_at.is_none() => false,
-            // Its old smux hangs up after 30 s without a word. Some outages add up to that, and so
-            // does a lost message, behind which keep-alives wait until acknowledgements are read.
+            // The old agents' smux hangs up after 30 s without a message. Several outages can add up to
+            // that, and so can a lost message: keep-alives wait behind it until acknowledgements are
+            // read.
             Over::ByService(_) | Over::Gone if text.is_empty() => {
                 let disturbed = self.plan.is_disturbed() || self.plan.to_agent.drop > 0.0;
                 self.plan.ssh || (self.plan.hangs_up() && disturbed)

@@ -1,4 +1,4 @@
-//! The client: the real state machine, and what its driver, link and streams do with it.
+//! The client: the state machine, driven as a shell drives it.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use super::{Over, World};
 use crate::ForwardEvent;
 use crate::simulation::local_stream::{LocalStream, Phase};
 
-/// As `Link`: messages read before the state machine gets them.
+/// Messages read from the websocket in one batch.
 const READ_BATCH: usize = 128;
-/// Bytes that the client's socket takes before it is full.
+/// The capacity of the client's socket, in bytes.
 const SOCKET: usize = 64 << 10;
-/// During a pause it sends one message in so long, at most.
+/// During a pause the client sends at most one message in this time.
 const PROBES: Duration = Duration::from_secs(1);
-/// Wakes of the client's timer without a message: whoever needs more spins.
+/// Maximum wakes of the client's timer per second: more means that it spins.
 const MOST_WAKES_A_SECOND: usize = 500;
 
 impl World {
-    /// The driver and its link.
+    /// What a shell does with an open websocket.
     pub(super) fn act_client(&mut self) -> bool {
         if self.over.is_some() || !self.connected || self.closed {
-            // Without a websocket nobody calls the state machine but the streams.
+            // Without a websocket only the streams call the state machine.
             return false;
         }
         let now = self.now;
@@ -43,7 +43,7 @@ impl World {
                 most += message.len();
                 outcome = outcome.and_then(|()| self.forward.handle_message(message, now));
             }
-            // One batch of messages, and what the last of them put in order.
+            // The budget, one batch of messages, and those that the batch put in order.
             assert!(
                 self.forward.buffered() <= most,
                 "receive budget\n{}",
@@ -64,7 +64,7 @@ impl World {
                 self.state()
             );
         }
-        // The link does so each round.
+        // As a shell does in each round.
         outcome = outcome.and_then(|()| self.forward.handle_timeout(now));
         any |= self.client_events();
         any |= self.transmit();

@@ -1,4 +1,4 @@
-//! What goes wrong, and right again.
+//! Incidents: what breaks, and how it comes back.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ impl World {
         self.happenings.insert(key, happening);
     }
 
-    /// The client's websocket has carried as much as it does.
+    /// Whether the client's websocket has carried its number of messages.
     pub(super) fn is_worn_out(&self) -> bool {
         let cuts = self.plan.cuts;
         self.connected && cuts.is_some_and(|(most, _)| self.carried >= most)
@@ -75,7 +75,7 @@ impl World {
         true
     }
 
-    /// Tells the client, if it is there.
+    /// The service sends a message to the client, if it is connected.
     fn announce(&mut self, message: Bytes) {
         if self.connected {
             self.gateway_to_client.announce(message, self.now);

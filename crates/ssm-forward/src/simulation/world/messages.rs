@@ -1,4 +1,4 @@
-//! Messages that the gateway makes itself.
+//! Messages of the gateway itself, and what is read of others.
 
 use bytes::Bytes;
 use ssm_protocol::wire::{Message, MessageType, PayloadType};
@@ -12,7 +12,7 @@ pub(super) fn sequence_number(message: &Bytes) -> Option<i64> {
     data.then_some(header.sequence_number.0)
 }
 
-/// Whether the client asks what the agent has taken.
+/// Whether the client inquires which messages the agent has processed.
 pub(super) fn is_question(message: &Bytes) -> bool {
     Message::decode_unverified(message.clone())
         .is_ok_and(|message| message.header.payload_type == PayloadType::Size)
