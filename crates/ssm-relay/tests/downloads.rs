@@ -66,7 +66,7 @@ async fn each_message_of_a_long_download_is_acknowledged_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_after_a_pause_is_noticed() {
+async fn message_after_a_pause_is_processed() {
     let mut download = Download::open().await;
     download.messages(20).await;
     for _ in 0..3 {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::test(start_paused = true)]
-async fn closing_takes_a_bounded_time_when_the_service_is_silent_and_its_api_hangs() {
+async fn closing_is_bounded_when_service_and_api_hang() {
     let (listener, api) = service_with(works).await;
     let api = Arc::new(api);
     api.terminate_hangs.store(true, Ordering::SeqCst);
@@ -43,7 +43,7 @@ async fn closing_takes_a_bounded_time_when_the_service_is_silent_and_its_api_han
 
 /// Somebody accepts the connection and says nothing, of the websocket or of TLS.
 #[tokio::test(start_paused = true)]
-async fn closing_does_not_wait_for_an_opening_that_never_ends() {
+async fn closing_does_not_wait_for_an_endless_opening() {
     for scheme in ["ws", "wss"] {
         let (listener, mut api) = service_with(works).await;
         api.url = api.url.replace("ws://", &format!("{scheme}://"));
@@ -59,7 +59,7 @@ async fn closing_does_not_wait_for_an_opening_that_never_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_opening_that_never_ends_is_given_up_and_the_session_terminated() {
+async fn endless_opening_is_given_up_and_the_session_terminated() {
     for scheme in ["ws", "wss"] {
         let (listener, mut api) = service_with(works).await;
         api.url = api.url.replace("ws://", &format!("{scheme}://"));
@@ -82,7 +82,7 @@ async fn an_opening_that_never_ends_is_given_up_and_the_session_terminated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_session_nobody_waits_for_any_more_is_terminated() {
+async fn abandoned_start_session_is_terminated() {
     let (_listener, api) = service_with(works).await;
     let api = Arc::new(api);
     api.start_held.store(true, Ordering::SeqCst);
@@ -127,7 +127,7 @@ async fn every_socket_file_is_gone_when_the_relay_is_closed() {
 
 /// Whoever waits for a place among an old agent's sessions is told that there will be none.
 #[tokio::test(start_paused = true)]
-async fn closing_tells_who_waits_for_a_session() {
+async fn closing_wakes_connections_that_wait_for_a_session() {
     let (listener, api) = service(true).await;
     let mut config = config();
     config.limits.max_sessions = 1;
@@ -161,7 +161,7 @@ async fn closing_tells_who_waits_for_a_session() {
 
 /// A program whose runtime is gone is not left waiting by another runtime's tasks.
 #[test]
-fn streams_and_waiters_of_a_runtime_that_is_gone_hear_of_it() {
+fn streams_and_waiters_learn_of_a_dropped_runtime() {
     let runtime = |_: &str| {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -210,7 +210,7 @@ async fn listening(limit: usize) -> (Listener, std::net::SocketAddr, RelayConfig
 /// Beyond the limit connections wait in the system's backlog: none is lost, and none costs memory
 /// here.
 #[tokio::test]
-async fn no_more_connections_are_accepted_than_the_limit_says() {
+async fn accepted_connections_stay_within_the_limit() {
     let (listener, api) = service_with(works).await;
     let (local, address, config) = listening(2).await;
     let relay = Relay::open(config, Arc::new(api), Some(local))
@@ -258,7 +258,7 @@ async fn no_more_connections_are_accepted_than_the_limit_says() {
 
 /// A cut-off connection is reset, whatever cut it off.
 #[tokio::test]
-async fn a_session_that_ends_resets_local_connections_that_wait_and_that_are_open() {
+async fn session_end_resets_waiting_and_open_local_connections() {
     let (listener, api) = service_with(support::gone).await;
     let (local, address, config) = listening(10).await;
     let relay = Relay::open(config, Arc::new(api), Some(local))
@@ -312,7 +312,7 @@ async fn an_idle_tunnel_does_nothing_after_its_first_connection() {
 
 /// A queue that is bounded by a count of messages grows with them; this one is bounded in bytes.
 #[tokio::test(start_paused = true)]
-async fn what_is_written_and_not_acknowledged_has_a_limit_in_bytes() {
+async fn unacknowledged_data_has_a_limit_in_bytes() {
     let (listener, api) = service_with(works).await;
     let mut config = config();
     config.limits.max_unacknowledged = 256 << 10;

@@ -101,32 +101,32 @@ async fn survives(start: &[u8], flood: &[u8], read: bool) {
 }
 
 #[tokio::test]
-async fn a_flood_of_pings_leaves_other_tasks_their_turn() {
+async fn flood_of_pings_does_not_starve_other_tasks() {
     survives(b"", PING, true).await;
 }
 
 #[tokio::test]
-async fn a_flood_of_pings_to_a_gateway_that_reads_no_pong() {
+async fn flood_of_pings_from_a_gateway_that_reads_no_pongs_is_bounded() {
     survives(b"", FULL_PING, false).await;
 }
 
 #[tokio::test]
-async fn a_flood_of_pongs_leaves_other_tasks_their_turn() {
+async fn flood_of_pongs_does_not_starve_other_tasks() {
     survives(b"", PONG, true).await;
 }
 
 #[tokio::test]
-async fn empty_fragments_without_end_leave_other_tasks_their_turn() {
+async fn endless_empty_fragments_do_not_starve_other_tasks() {
     survives(FIRST_FRAGMENT, EMPTY_FRAGMENT, true).await;
 }
 
 #[tokio::test]
-async fn a_flood_of_duplicates_leaves_other_tasks_their_turn() {
+async fn flood_of_duplicates_does_not_starve_other_tasks() {
     survives(b"", &duplicate(), true).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_empty_messages_ends_the_session() {
+async fn flood_of_empty_messages_ends_the_session() {
     let (relay, _events, mut tcp) = raw().await;
     let flood = EMPTY_MESSAGE.repeat(200);
     // The client may be gone before it has all of it.
@@ -145,7 +145,7 @@ async fn interrupted(events: &mut Events) -> String {
 
 /// What the gateway may send beyond the acknowledgements that it does not read is what sockets hold.
 #[tokio::test(start_paused = true)]
-async fn a_gateway_that_reads_nothing_is_not_read_without_end() {
+async fn gateway_that_reads_nothing_is_read_within_bounds() {
     let (relay, mut events, mut tcp) = raw().await;
     let flood = duplicate().repeat(1000);
     let flooding = tokio::spawn(async move {

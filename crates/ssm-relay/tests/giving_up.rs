@@ -47,7 +47,7 @@ async fn a_late_start_is_terminated_by_a_task() {
 }
 
 #[test]
-fn a_runtime_that_goes_down_meanwhile_terminates_all_the_same() {
+fn runtime_shutdown_still_terminates_the_session() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()

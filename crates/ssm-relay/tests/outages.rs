@@ -130,7 +130,7 @@ async fn other_websocket() -> (
 /// The token of a resumed session is bad: the next one may not be. It is no resumption before the
 /// service was heard.
 #[tokio::test(start_paused = true)]
-async fn a_websocket_that_is_refused_after_its_opening_was_no_resumption() {
+async fn websocket_refused_after_its_opening_is_no_resumption() {
     let (listener, api) = service_with(works).await;
     let api = Arc::new(api);
     let relay = relay(api.clone()).await;
@@ -160,7 +160,7 @@ async fn a_websocket_that_is_refused_after_its_opening_was_no_resumption() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resumption_goes_to_the_url_that_the_service_named_last() {
+async fn resumption_uses_the_url_named_last() {
     let (listener, api) = service_with(works).await;
     let api = Arc::new(api);
     let _relay = relay(api.clone()).await;
@@ -217,7 +217,7 @@ async fn a_presigned_url_is_used_unsigned_and_never_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn websockets_that_break_after_one_message_are_not_opened_in_a_hurry() {
+async fn websockets_that_break_after_one_message_back_off() {
     let (listener, api) = service_with(works).await;
     let api = Arc::new(api);
     let _relay = relay(api.clone()).await;
@@ -299,7 +299,7 @@ fn unavailable(_: usize) -> BoxFuture<'static, Answer> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_resume_budget_is_a_time_and_ends_the_tunnel_when_it_is_used_up() {
+async fn resume_budget_is_a_time_that_ends_the_tunnel() {
     let (listener, api) = service_with(unavailable).await;
     let relay = relay(Arc::new(api)).await;
     let mut agent = Agent::accept(&listener, AGENT).await;
@@ -335,7 +335,7 @@ fn fails_for_a_day(_: usize) -> BoxFuture<'static, Answer> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_budget_an_outage_of_a_day_is_waited_out() {
+async fn unlimited_budget_survives_a_day_of_outage() {
     let (listener, api) = service_with(fails_for_a_day).await;
     let mut config = config();
     config.limits.resume_budget = None;
@@ -357,7 +357,7 @@ async fn without_a_budget_an_outage_of_a_day_is_waited_out() {
 /// or of one that was stopped. No deadline counts them, and a websocket that died is noticed in
 /// seconds.
 #[tokio::test(start_paused = true)]
-async fn a_laptop_that_slept_resumes_at_once() {
+async fn laptop_resumes_at_once_after_a_sleep() {
     let (listener, api) = service_with(works).await;
     let api = Arc::new(api);
     // An agent that hangs up without keep-alives, and data that waits for its acknowledgement.
@@ -419,7 +419,7 @@ fn restarting() -> RelayConfig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_resets_what_was_open_and_serves_the_next_connection_with_a_new_session() {
+async fn restart_resets_connections_and_gives_the_next_a_new_session() {
     let (listener, api) = service_with(gone).await;
     let api = Arc::new(api);
     let relay = relay_with(restarting(), api.clone()).await;
@@ -516,7 +516,7 @@ async fn with_credentials(minutes: &[u64]) -> (TcpListener, support::Relay) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_end_and_are_not_renewed_are_warned_of_once() {
+async fn expiring_credentials_are_warned_of_once() {
     let (listener, relay) = with_credentials(&[5]).await;
     let mut events = relay.events();
     let mut agent = Agent::accept(&listener, AGENT).await;
@@ -536,7 +536,7 @@ async fn credentials_that_end_and_are_not_renewed_are_warned_of_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_their_provider_renews_are_not_warned_of() {
+async fn renewed_credentials_are_not_warned_of() {
     let (listener, relay) = with_credentials(&[5, 7, 60]).await;
     let mut events = relay.events();
     let mut agent = Agent::accept(&listener, AGENT).await;
@@ -556,7 +556,7 @@ async fn credentials_that_their_provider_renews_are_not_warned_of() {
 /// Agents of this age hang up on a client that sends no keep-alives, and are given up themselves when
 /// none come: while there is no websocket, neither can be.
 #[tokio::test(start_paused = true)]
-async fn an_outage_longer_than_the_keep_alives_of_an_old_agent_is_survived() {
+async fn outage_longer_than_an_old_agents_keep_alive_is_survived() {
     static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let fails =
         |number| -> BoxFuture<'static, Answer> { Box::pin(fails_for_two_minutes(&BEGAN, number)) };

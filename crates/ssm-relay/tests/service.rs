@@ -41,7 +41,7 @@ async fn channel_closed_ends_the_session_at_once() {
 /// Where no further session can be started, an old agent's session serves one connection after
 /// the other, and late bytes of one never reach the next.
 #[tokio::test]
-async fn a_session_that_must_be_reused_serves_one_connection_after_the_other() {
+async fn reused_session_serves_connections_one_after_the_other() {
     let (listener, api) = service(false).await;
     let relay = relay(api.clone()).await;
     let mut agent = Agent::accept(&listener, "3.0.196.0").await;
@@ -97,7 +97,7 @@ fn opening(data: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_first_bytes_written_in_process_share_a_message_with_the_opening_of_their_stream() {
+async fn first_in_process_bytes_share_a_message_with_the_opening() {
     let (listener, api) = service(true).await;
     let relay = relay(api).await;
     let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
@@ -117,7 +117,7 @@ async fn the_first_bytes_written_in_process_share_a_message_with_the_opening_of_
 }
 
 #[tokio::test]
-async fn what_a_local_program_sent_while_it_was_held_shares_a_message_with_the_opening() {
+async fn held_local_bytes_share_a_message_with_the_opening() {
     let (listener, api) = service(true).await;
     let local = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = local.local_addr().expect("bound");
@@ -136,7 +136,7 @@ async fn what_a_local_program_sent_while_it_was_held_shares_a_message_with_the_o
 }
 
 #[tokio::test]
-async fn what_a_local_program_sends_at_once_shares_a_message_with_the_opening() {
+async fn immediate_local_bytes_share_a_message_with_the_opening() {
     let (listener, api) = service(true).await;
     let local = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = local.local_addr().expect("bound");
@@ -157,7 +157,7 @@ async fn what_a_local_program_sends_at_once_shares_a_message_with_the_opening() 
 }
 
 #[tokio::test]
-async fn the_agent_hears_of_a_stream_that_nobody_uses_yet() {
+async fn agent_learns_of_an_unused_stream() {
     let (listener, api) = service(true).await;
     let mut config = config();
     // Nothing else has anything to say.

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grows_with_jitter_up_to_a_limit() {
+    fn wait_grows_with_jitter_up_to_a_limit() {
         let mut backoff = Backoff::new();
         assert_eq!(backoff.next(1.0), Duration::ZERO);
         assert_eq!(backoff.next(1.0), FIRST);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_sleep_through_which_the_monotonic_clock_stood_still_is_told_by_the_wall_clock() {
+    async fn wall_clock_reveals_a_sleep_of_the_monotonic_clock() {
         static WALL: AtomicU64 = AtomicU64::new(1_000_000);
         let clock = Clock::with_wall(|| {
             SystemTime::UNIX_EPOCH + Duration::from_secs(WALL.load(Ordering::SeqCst))

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_this_user_may_connect_and_nothing_is_left_at_the_end() {
+    async fn socket_is_for_this_user_and_removed_at_the_end() {
         let directory = directory();
         let path = directory.path().join("tunnel");
         let (listener, file) = bind(&path).expect("binds");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_socket_that_a_killed_program_left_is_replaced_and_another_file_never() {
+    async fn stale_socket_is_replaced_but_no_other_file() {
         let directory = directory();
         let path = directory.path().join("tunnel");
         drop(StdListener::bind(&path).expect("binds"));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_listener_that_accepts_nothing_is_in_use_at_once() {
+    async fn idle_listener_counts_as_in_use() {
         let directory = directory();
         let path = directory.path().join("tunnel");
         let stuck = Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket");
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_has_one_owner_however_many_try_at_once() {
+    async fn socket_path_has_one_owner_among_many_racers() {
         let directory = directory();
         let path = directory.path().join("tunnel");
         for _ in 0..20 {

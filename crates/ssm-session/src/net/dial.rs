@@ -1,4 +1,4 @@
-//! The way to a host: TCP, through a proxy where there is one, and TLS.
+//! Connects to a host: TCP, through a proxy where there is one, and TLS.
 
 mod transport;
 
@@ -34,7 +34,7 @@ pub(crate) async fn connect(
             .await
             .map_err(network)?,
     };
-    // Without it every small message waits for the previous one's TCP acknowledgement.
+    // Otherwise every small message waits for the TCP acknowledgement of the previous one.
     tcp.set_nodelay(true).map_err(network)?;
     if matches!(url.scheme(), "ws" | "http") {
         return Ok(Connection::plain(tcp));
@@ -55,8 +55,8 @@ pub(crate) async fn connect(
     Ok(Connection::tls(stream))
 }
 
-/// Connects to AWS's endpoints on the way that a tunnel's data channel takes: the same proxies, the
-/// same certificates. For HTTP clients of the calls beside it.
+/// Connects to AWS's endpoints the way a session's data channel does: through the same proxies, trusting
+/// the same certificates. For HTTP clients that make the API calls.
 #[derive(Debug, Clone)]
 pub struct Dialer {
     proxy: Proxy,
@@ -72,7 +72,7 @@ impl Dialer {
     /// Connects to the host of an `https` or `http` URL; `http` is plain.
     ///
     /// # Errors
-    /// Why it cannot be reached.
+    /// Why the host cannot be reached.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O enabled.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::proxy::ProxyError;
+use super::proxy::variable::ProxyError;
 use super::stream_url::StreamUrlError;
 
 /// Why the data channel's websocket could not be opened.
@@ -22,7 +22,7 @@ pub enum ConnectError {
     Network {
         /// Host and port.
         host: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// TLS failed.
@@ -32,10 +32,10 @@ pub enum ConnectError {
     Tls {
         /// Host and port.
         host: String,
-        /// What TLS said.
+        /// The TLS error.
         error: String,
     },
-    /// A proxy in between did not let the connection through.
+    /// A proxy did not let the connection through.
     #[error("the proxy {proxy} did not connect to {host}: {reason}")]
     Proxy {
         /// The proxy, without credentials.
@@ -47,7 +47,7 @@ pub enum ConnectError {
         /// Whether another attempt may get through.
         retryable: bool,
     },
-    /// The environment's proxy cannot be read.
+    /// The environment's proxy settings are invalid.
     #[error(transparent)]
     ProxyVariable(#[from] ProxyError),
     /// There are no credentials to sign with.
@@ -61,7 +61,7 @@ pub enum ConnectError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// What the service said.
+        /// The service's text.
         text: String,
     },
     /// The peer does not speak websocket.
@@ -72,7 +72,7 @@ pub enum ConnectError {
         /// What was wrong.
         reason: String,
     },
-    /// It took too long.
+    /// The host did not answer in time.
     #[error("{host} did not answer within {after:?}")]
     Timeout {
         /// Host and port.
@@ -82,7 +82,7 @@ pub enum ConnectError {
     },
 }
 
-/// An error with its causes, each said once.
+/// An error with its causes, each named once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -113,7 +113,7 @@ impl ConnectError {
     }
 }
 
-/// An answer that another attempt may not get again.
+/// Whether another attempt may get a different answer.
 pub(crate) fn is_passing(status: u16) -> bool {
     status == 429 || status >= 500
 }

@@ -1,4 +1,4 @@
-//! Whether an endpoint is there, asked without credentials.
+//! Whether an endpoint can be reached, tried without credentials.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -20,39 +20,39 @@ use super::tls::CaBundle;
 use super::url::{host_and_port, host_header, name_and_port};
 use crate::clock::after;
 
-/// What became of asking an endpoint for an answer, any answer.
+/// The result of [`probe`]: whether an endpoint answered, and how it was reached.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Probe {
     /// Host and port.
     pub host: String,
-    /// What the name resolves to on this machine; empty when it does not, which matters only
-    /// without a proxy.
+    /// The addresses that the name resolves to on this machine; empty when it does not resolve, which
+    /// matters only without a proxy.
     pub addresses: Vec<IpAddr>,
     /// The proxy in between, without credentials.
     pub proxy: Option<String>,
-    /// What it answered, or what was in the way.
+    /// The answer, or why there was none.
     pub outcome: Result<Answer, ConnectError>,
 }
 
-/// An answer in HTTP.
+/// An HTTP answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
-    /// HTTP status: an endpoint that is asked without credentials refuses.
+    /// HTTP status. Without credentials, an endpoint refuses the request.
     pub status: u16,
     /// Its `Date` header.
     pub date: Option<String>,
-    /// This machine's time then.
+    /// This machine's time when the answer arrived.
     pub at: SystemTime,
 }
 
-/// Asks an endpoint for an answer, on the way that a tunnel's data channel takes: resolver, proxy,
-/// TLS, HTTP; of a `wss` (or `ws`) endpoint for a websocket, of `https` (or `http`) for a page.
-/// Nothing that says who asks is sent. It takes no longer than `timeout`.
+/// Sends a request to an endpoint the way a session's data channel does: resolver, proxy, TLS, HTTP. A
+/// `wss` (or `ws`) endpoint is asked for a websocket, `https` (or `http`) for a page. Nothing that
+/// identifies the caller is sent. It takes no longer than `timeout`.
 ///
 /// # Errors
-/// When that is not the URL of an endpoint.
+/// When the text is not the URL of an endpoint.
 ///
 /// # Panics
 /// Outside a tokio runtime with time and I/O enabled.
@@ -112,7 +112,7 @@ pub async fn probe(
 
 fn parse(endpoint: &str) -> Result<Url, StreamUrlError> {
     let malformed = || StreamUrlError::Malformed {
-        // What stands before an `@` may be a password.
+        // The part before an `@` may be a password.
         url: endpoint
             .chars()
             .filter(|c| !c.is_control())
@@ -155,8 +155,7 @@ async fn ask(io: Connection, url: &Url) -> Result<Answer, ConnectError> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(io))
         .await
         .map_err(|error| failed(error.to_string()))?;
-    // The connection must be driven while the answer is waited for; it ends before it only if it
-    // fails.
+    // The connection must be driven while waiting for the answer; it ends first only if it fails.
     let answer = sender.send_request(request);
     tokio::pin!(answer);
     let response = tokio::select! {
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn any_answer_counts_and_its_date_is_told() {
+    async fn probe_takes_any_answer_and_reports_its_date() {
         for scheme in ["http", "ws"] {
             let address = answering(
                 "HTTP/1.1 403 Forbidden\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\ncontent-length: 0\r\n\r\n",
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_answer_says_what_it_was() {
+    async fn probe_names_what_was_in_the_way() {
         // Taken, so that nobody else can listen there.
         let taken = TcpSocket::new_v4().expect("a TCP socket");
         taken
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_endpoint_is_refused_without_its_secrets() {
+    async fn probe_refuses_bad_urls_without_showing_secrets() {
         for url in [
             "",
             "nonsense",

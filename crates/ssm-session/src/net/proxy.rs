@@ -2,7 +2,7 @@
 
 mod connect;
 mod no_proxy;
-mod variable;
+pub(super) mod variable;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,16 +14,17 @@ use url::Url;
 pub(crate) use connect::connect;
 use no_proxy::NoProxy;
 pub use variable::ProxyError;
+pub(super) use variable::shown;
 
 /// Most specific first; where both are set, the one in lower case counts, as for curl and the AWS CLI.
 const VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 const EXCEPTIONS: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// Which connections go through a proxy: those by `https` and `wss`. By `http` and `ws` only this
-/// machine and the metadata services of AWS are reached, which no proxy can stand in for.
+/// Which connections go through a proxy: those with `https` and `wss`. `http` and `ws` reach only this
+/// machine and AWS's metadata services, for which a proxy would be wrong.
 ///
-/// A proxy is spoken to by HTTP (`http://`, CONNECT) or SOCKS 5 (`socks5://`, where this machine
-/// resolves the name, or `socks5h://`, where the proxy does).
+/// The proxy may be an HTTP proxy (`http://`, CONNECT) or a SOCKS 5 proxy (`socks5://`, where this
+/// machine resolves the name, or `socks5h://`, where the proxy does).
 #[derive(Clone)]
 pub struct Proxy(Arc<Rules>);
 
@@ -33,22 +34,22 @@ struct Rules {
 }
 
 impl Proxy {
-    /// As the environment says: `HTTPS_PROXY`, or `ALL_PROXY`, with credentials if they stand in it
-    /// (`http://USER:PASSWORD@HOST:PORT`), except for what `NO_PROXY` lists; in lower case too. Empty
-    /// variables count as unset. The default.
+    /// The proxy of the environment: `HTTPS_PROXY`, or `ALL_PROXY`, with credentials if they contain
+    /// them (`http://USER:PASSWORD@HOST:PORT`), except for hosts that `NO_PROXY` lists; in lower case
+    /// too. Empty variables count as unset. The default.
     ///
-    /// `NO_PROXY` has entries between commas or blanks: `*`; names, which hold for what is below them
-    /// too (`example.com`, `.example.com`) or only for that (`*.example.com`); addresses and networks
-    /// (`10.0.0.0/8`, `fd00::/8`), for hosts that are given as addresses; names and addresses with a
-    /// port (`example.com:8443`).
+    /// `NO_PROXY` is a list of entries separated by commas or blanks: `*`; names, which match their
+    /// subdomains too (`example.com`, `.example.com`) or only these (`*.example.com`); addresses and
+    /// networks (`10.0.0.0/8`, `fd00::/8`), which match hosts given as addresses; names and addresses
+    /// with a port (`example.com:8443`).
     ///
     /// A variable that cannot be read is an error of [`check`](Self::check), and of every connection
-    /// that it concerns.
+    /// that would use it.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// The same with variables of another environment.
+    /// Same as [`from_env`](Self::from_env), with variables from `lookup`.
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Self {
         let proxy = variable::first(&VARIABLES, &lookup)
             .map(|(variable, value)| variable::read(variable, value))
@@ -60,7 +61,7 @@ impl Proxy {
         Self::of(proxy, except)
     }
 
-    /// Through this proxy, whatever the environment says.
+    /// This proxy, whatever the environment says.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -69,7 +70,7 @@ impl Proxy {
         Ok(Self::of(Ok(Some(proxy)), NoProxy::default()))
     }
 
-    /// None, whatever the environment says.
+    /// No proxy, whatever the environment says.
     pub fn none() -> Self {
         Self::of(Ok(None), NoProxy::default())
     }
@@ -77,7 +78,7 @@ impl Proxy {
     /// Whether the variables could be read.
     ///
     /// # Errors
-    /// With the name of the one that could not.
+    /// Names the variable that could not.
     pub fn check(&self) -> Result<(), ProxyError> {
         self.0.proxy.as_ref().map(drop).map_err(Clone::clone)
     }
@@ -120,11 +121,6 @@ impl fmt::Debug for Proxy {
             .field("except", &self.0.except)
             .finish()
     }
-}
-
-/// The proxy's URL, without credentials.
-pub(crate) fn shown(proxy: &Intercept) -> String {
-    proxy.uri().to_string().trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! Signature Version 4 of the websocket's request.
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,19 +20,19 @@ use super::stream_url::is_presigned;
 const SERVICE: &str = "ssmmessages";
 
 /// Signs the websocket's GET (IAM action `ssmmessages:OpenDataChannel`) with the caller's
-/// credentials, anew at every connect: a signature is good for minutes.
+/// credentials, again at every connect: a signature is valid for minutes.
 #[derive(Clone)]
 pub struct Signer {
     credentials: SharedCredentialsProvider,
     region: String,
-    /// When the credentials end that were used last.
+    /// When the credentials that were used last expire.
     expiry: Arc<Mutex<Option<SystemTime>>>,
-    /// The next request goes unsigned.
+    /// The next request is sent unsigned.
     skips_one: Arc<AtomicBool>,
 }
 
 impl Signer {
-    /// Signs for the session's region with what the provider gives at each connect.
+    /// Signs for the session's region, asking the provider for credentials at each connect.
     pub fn new(credentials: SharedCredentialsProvider, region: impl Into<String>) -> Self {
         Self {
             credentials,
@@ -40,7 +42,7 @@ impl Signer {
         }
     }
 
-    /// Leaves the first request unsigned, for which no credentials are asked for then.
+    /// Leaves the first request unsigned, and does not ask for credentials for it.
     #[must_use]
     pub fn skip_first(self) -> Self {
         self.skips_one.store(true, Ordering::Relaxed);
@@ -63,7 +65,7 @@ impl Signer {
         *self.expiry.lock().unwrap_or_else(PoisonError::into_inner) = credentials.expiry();
     }
 
-    /// The headers to be added to a GET of `url`: none when it is presigned, or to go unsigned.
+    /// The headers to add to a GET of `url`: none when it is presigned, or is to be sent unsigned.
     pub(crate) async fn headers(&self, url: &Url, host: &str) -> Result<HeaderMap, ConnectError> {
         if is_presigned(url) || self.skips_one.swap(false, Ordering::Relaxed) {
             return Ok(HeaderMap::new());
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn signs_host_date_and_session_token_and_nothing_of_the_handshake() {
+    async fn signature_covers_host_date_and_session_token_only() {
         let url = "wss://h.example/v1/data-channel/s?role=publish_subscribe";
         for (session_token, signed) in [
             (

@@ -1,3 +1,5 @@
+//! Which stream URLs a session may connect to.
+
 use std::net::IpAddr;
 
 use thiserror::Error;
@@ -34,14 +36,14 @@ pub struct StreamEndpoint {
     loopback: bool,
 }
 
-/// Why a stream URL was not connected to.
+/// Why a session does not connect to a stream URL.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum StreamUrlError {
     /// Not a URL, or one without a host.
     #[error("the stream URL {url:?} is not a websocket URL")]
     Malformed {
-        /// As it came, without its query and any user's name and password.
+        /// The URL, without its query and without user name and password.
         url: String,
     },
     /// Neither `wss` nor, on loopback, `ws`.
@@ -68,7 +70,7 @@ impl StreamEndpoint {
         Self::default()
     }
 
-    /// Connect to this endpoint instead of the host that the service names, such as
+    /// Connects to this endpoint instead of the host that the service names, such as
     /// `wss://vpce-0123-abcd.ssmmessages.us-east-1.vpce.amazonaws.com`; path and query stay.
     ///
     /// # Errors
@@ -82,7 +84,7 @@ impl StreamEndpoint {
         })
     }
 
-    /// Also accept what listens on this machine: for sessions whose API endpoint is on loopback.
+    /// Also accepts endpoints on this machine: for sessions whose API endpoint is on loopback.
     pub fn or_loopback(mut self) -> Self {
         self.loopback = true;
         self
@@ -115,8 +117,8 @@ impl StreamEndpoint {
     }
 }
 
-/// Query parameters any of which makes a URL presigned: it brings its own signature, and works for as
-/// long as that says (`session-manager-plugin` @29db6846).
+/// Query parameters any of which makes a URL presigned: it contains its own signature, and is valid for as
+/// long as that is (`session-manager-plugin` @29db6846).
 pub(super) const PRESIGNED: &[&str] = &[
     "X-Amz-Algorithm",
     "X-Amz-Credential",
@@ -151,7 +153,7 @@ fn parse(text: &str) -> Result<Url, StreamUrlError> {
         })
 }
 
-/// A presigned URL's query holds credentials, and what stands before an `@` may.
+/// A presigned URL's query holds credentials, and the part before an `@` may.
 fn without_secrets(text: &str) -> String {
     let visible = text.split(['?', '#']).next().unwrap_or_default();
     let visible = match visible.rsplit_once('@') {
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_cannot_be_dressed_up_as_session_managers() {
+    fn disguised_hosts_are_refused() {
         let good = "ssmmessages.us-east-1.amazonaws.com";
         for url in [
             format!("wss://{good}@evil.example/v1"),
@@ -303,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_websockets_are_accepted_to_loopback_only_and_only_when_asked() {
+    fn plain_websockets_need_loopback_and_permission() {
         let asked = StreamEndpoint::aws().or_loopback();
         for url in [
             "ws://127.0.0.1:1/v1",
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_endpoint_replaces_the_host_and_keeps_path_and_query() {
+    fn named_endpoint_replaces_the_host_and_keeps_path_and_query() {
         let endpoint = StreamEndpoint::named("wss://proxy.example:8443").expect("a wss URL");
         let url = endpoint
             .resolve("wss://ssmmessages.us-east-1.amazonaws.com/v1/data-channel/s?role=publish_subscribe")

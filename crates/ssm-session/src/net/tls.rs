@@ -24,28 +24,28 @@ pub struct CaBundle(Arc<Bundle>);
 struct Bundle {
     pem: Vec<u8>,
     roots: Arc<RootCertStore>,
-    /// Made once, so that reconnecting resumes TLS sessions.
+    /// Created once, so that reconnecting resumes TLS sessions.
     config: OnceLock<Arc<ClientConfig>>,
 }
 
-/// Why a file is no bundle.
+/// Why a certificate bundle cannot be used.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum CaBundleError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the certificate bundle {} cannot be read: {error}; check AWS_CA_BUNDLE", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: Arc<std::io::Error>,
     },
-    /// It holds no certificate that can be used.
+    /// It contains no usable certificate.
     #[error(
         "the certificate bundle holds no usable certificate{}: it must be PEM, with BEGIN CERTIFICATE lines", because(.reason)
     )]
     NoCertificate {
-        /// What is wrong, where one was found.
+        /// What is wrong with a certificate, where there is one.
         reason: Option<String>,
     },
 }
@@ -90,7 +90,7 @@ impl CaBundle {
     /// The certificates in a PEM file.
     ///
     /// # Errors
-    /// When it cannot be read or holds none.
+    /// When the file cannot be read or contains none.
     pub fn read(path: &Path) -> Result<Self, CaBundleError> {
         let pem = std::fs::read(path).map_err(|error| CaBundleError::Unreadable {
             path: path.to_owned(),
@@ -103,7 +103,7 @@ impl CaBundle {
     /// file once, so that a thousand tunnels share it.
     ///
     /// # Errors
-    /// When that file cannot be read or holds no certificate: going on with others would hide the
+    /// When that file cannot be read or contains no certificate: falling back to others would hide the
     /// mistake.
     pub fn from_env() -> Result<Option<Self>, CaBundleError> {
         static READ: Mutex<Option<(PathBuf, CaBundle)>> = Mutex::new(None);
@@ -122,7 +122,7 @@ impl CaBundle {
         Ok(Some(bundle))
     }
 
-    /// The text it was made of, for the trust store of an AWS SDK client.
+    /// The PEM text, for the trust store of an AWS SDK client.
     pub fn pem(&self) -> &[u8] {
         &self.0.pem
     }
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_without_certificates_is_no_bundle_and_the_error_says_what_it_must_be() {
+    fn bundle_without_certificates_is_refused_with_a_remedy() {
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for text in ["", "not PEM at all", broken] {
             let error = CaBundle::from_pem(text.as_bytes()).expect_err(text);

@@ -37,17 +37,17 @@ use quota::Quota;
 
 /// Longest refusal text taken from a service's HTTP answer.
 const MAX_REFUSAL: usize = 4096;
-/// How long that text may take: the status is the answer, and must not be lost to the time-out of the
+/// Time allowed for that text: the status matters more, and must not be lost to the time-out of the
 /// whole attempt because a body stalls.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// No peer sends more in one message: the agent's are 1024 bytes, a service text is short.
+/// Maximum message size. The agent's messages are 1024 bytes, and a service text is short.
 const MAX_MESSAGE: usize = 1 << 20;
-/// Bytes written to the websocket that go to the socket unasked: whoever flushes what is less gives
-/// it to the system in one piece.
+/// Bytes written to the websocket at which it writes to the socket unasked. Less is written in one piece
+/// when it is flushed.
 pub(crate) const WRITE_BUFFER: usize = 96 << 10;
 
-/// Bytes that wait for the socket, at most: pongs pile up no further, the latest replaces the one before
-/// it. It leaves room for what is written beside them.
+/// Maximum bytes that wait for the socket: beyond it pongs do not pile up, since the latest replaces the
+/// one before. It leaves room for other messages.
 const MAX_WRITE_BUFFER: usize = 4 * WRITE_BUFFER;
 
 pub(crate) type WebSocket = WebSocketStream<Quota<Connection>>;
@@ -83,7 +83,7 @@ impl Connector {
         self.signer.as_ref()
     }
 
-    /// Whether the URL brings its own signature.
+    /// Whether the URL contains its own signature.
     pub(crate) fn is_presigned(&self, stream_url: &str) -> bool {
         self.endpoint
             .resolve(stream_url)
@@ -155,7 +155,7 @@ fn header_value(value: &str, host: &str) -> Result<HeaderValue, ConnectError> {
     HeaderValue::from_str(value).map_err(|_| bad_handshake(host, "the host is no header value"))
 }
 
-/// The opening handshake of RFC 6455, section 4.1. Returns the connection and what was read beyond
+/// The opening handshake of RFC 6455, section 4.1. Returns the connection and the bytes read beyond
 /// the answer.
 async fn upgrade(
     io: Connection,
@@ -202,7 +202,7 @@ async fn exchange(
         .map_err(|error| bad_handshake(&host, error))
 }
 
-/// The first [`MAX_REFUSAL`] bytes of a body, or what came of it in time.
+/// The first [`MAX_REFUSAL`] bytes of a body, or what arrived in time.
 async fn beginning(mut body: Incoming) -> BytesMut {
     let mut beginning = BytesMut::new();
     let read = async {

@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 
-/// A websocket that the service was heard on for so long ends the outage: the next loss is another
-/// one. Longer than an attempt takes (DNS, TLS, ResumeSession: a second or two), so that a path which
-/// breaks each websocket at once stays one outage; shorter than the first ping of an idle websocket
-/// (30 s), which is then heard twice.
+/// A websocket on which the service was heard for this long ends the outage: the next loss begins another
+/// one. Longer than an attempt takes (DNS, TLS, ResumeSession: a second or two), so that a path that
+/// breaks each websocket at once stays one outage; shorter than the interval between pings (30 s), so
+/// that an idle websocket was heard twice.
 const STABLE: Duration = Duration::from_secs(10);
-/// So many messages that got through for the first time are the tunnel's work, not the handful that
-/// any websocket exchanges before it breaks: as many as a resumed session sends before the first
+/// A websocket that carried this many messages for the first time made progress; fewer are those that any
+/// websocket exchanges before it breaks. As many as a resumed session sends before the first
 /// acknowledgement.
 const CARRIES: u64 = 4;
-/// Longest wait while websockets break soon and yet carry that much: a transfer over such a path goes on
-/// at two websockets a second, well below what Systems Manager throttles.
+/// Longest wait while websockets break soon and yet make progress: a transfer over such a path continues
+/// with two websockets per second, well below what Systems Manager throttles.
 const LONGEST_CARRYING: Duration = Duration::from_millis(500);
 
 /// Websockets that break, from the first loss to the first websocket that lasts.
@@ -25,7 +25,7 @@ pub(super) struct Outage {
     backoff: Backoff,
     /// The websocket lost last carried something.
     carried: bool,
-    /// When the websocket was lost that the next resumption makes up for.
+    /// When the websocket was lost that the next one replaces.
     pub(super) interrupted_at: Instant,
     /// Why the last attempt failed.
     pub(super) reason: String,
@@ -33,7 +33,7 @@ pub(super) struct Outage {
     pub(super) resumed: bool,
 }
 
-/// What a websocket was good for, once it is lost.
+/// What a lost websocket achieved.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Served {
     /// From its opening to when the service was last heard on it.
@@ -45,7 +45,7 @@ pub(super) struct Served {
 }
 
 impl Served {
-    /// It worked for a while, also if nothing but pongs came.
+    /// Whether it worked for a while, even if only pongs arrived.
     fn is_stable(&self) -> bool {
         self.lived >= STABLE && (self.carried > 0 || !self.wanted)
     }
@@ -88,7 +88,7 @@ impl Outage {
         }
     }
 
-    /// How long to wait before the next attempt; `None` when that is past the budget. `random` is in
+    /// How long to wait before the next attempt; `None` when that exceeds the budget. `random` is in
     /// 0..=1.
     pub(super) fn next_wait(
         &mut self,
@@ -130,7 +130,7 @@ mod tests {
         }
     }
 
-    /// Websockets that all end so: how many were opened within `time`, and whether the budget ended it.
+    /// Websockets that all end this way: how many were opened within `time`, and whether the budget ended it.
     fn attempts(served: Served, time: Duration, random: f64) -> (usize, bool) {
         let start = start();
         let (mut now, mut outage, mut count) = (start, None, 0);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn websockets_that_carry_one_message_are_opened_ever_more_seldom() {
+    fn websockets_that_carry_one_message_back_off() {
         for random in [0.0, 0.5, 1.0] {
             let (count, over) = attempts(served(Duration::ZERO, 1), 15 * SECOND, random);
             assert!((4..12).contains(&count), "{count} in 15 s");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transfer_over_websockets_that_break_soon_goes_on_at_a_steady_pace() {
+    fn transfer_over_short_lived_websockets_keeps_its_pace() {
         for random in [0.0, 0.5, 1.0] {
             let brief = served(Duration::from_millis(50), 8);
             let (count, over) = attempts(brief, 3600 * SECOND, random);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_websocket_that_lasted_and_carried_nothing_of_what_waits_does_not() {
+    fn websocket_that_lasted_but_carried_nothing_is_no_fresh_start() {
         let now = start();
         let outage = Outage::new(now, String::new());
         let later = now + 700 * SECOND;
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resumption_is_counted_from_its_own_loss() {
+    fn resumption_is_timed_from_its_own_loss() {
         let now = start();
         let mut outage = Outage::new(now, String::new());
         let second = Outage::after(Some(outage), served(SECOND, 0), now + SECOND, String::new());

@@ -19,23 +19,23 @@ use crate::data_channel::{ChannelEvent, DataChannel};
 use crate::end::End;
 use crate::net::websocket::{WRITE_BUFFER, WebSocket};
 
-/// Messages of any kind, and bytes of them, read before the state machine gets them.
+/// Messages of any kind, and their bytes, read before the state machine gets them.
 const READ_BATCH: usize = 128;
 const READ_BYTES: usize = 128 << 10;
-/// Bytes read from the connection before other tasks get their turn: some 65,000 empty frames.
+/// Bytes read from the connection before other tasks run: about 65,000 empty frames.
 const READ_QUOTA: usize = 128 << 10;
 /// Bytes taken from the state machine before they are flushed: one read of a busy local socket, 64
-/// messages of 1 KiB with their headers. In pieces, each would wake the peer.
+/// messages of 1 KiB with their headers. Flushed one by one, each would wake the peer.
 const WRITE_BATCH: usize = 80 << 10;
 /// Also with the message that fills it, of up to 8 KiB.
 const _: () = assert!(WRITE_BATCH + (9 << 10) < WRITE_BUFFER);
-/// Rounds before other tasks get their turn.
+/// Rounds before other tasks run.
 const ROUNDS: usize = 16;
 /// Shortest time between two pings.
 const SHORTEST_PING_INTERVAL: Duration = Duration::from_millis(1);
-/// What the reference client's pings carry.
+/// The payload of the reference client's pings.
 const PING: &[u8] = b"keepalive";
-/// How long the first pong after a sleep may take: most websockets did not survive it.
+/// Time allowed for the first pong after a sleep, which most websockets do not survive.
 const WAKING: Duration = Duration::from_secs(5);
 
 /// Why the loop ended.
@@ -105,7 +105,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
             written: 0,
             receive_paused: false,
             acknowledgements_wait: false,
-            // The first pong tells that the service accepted the token.
+            // The first pong shows that the service accepted the token.
             ping_at: started,
             ping_queued: false,
             pong_until: None,
@@ -124,12 +124,12 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
             if let Some(end) = poll_fn(|cx| self.poll(cx)).await {
                 return (end, self.websocket);
             }
-            // Unlike a task that wakes itself, this lets timers and signals have their turn too.
+            // Unlike a task that wakes itself, this lets timers and signals run too.
             tokio::task::yield_now().await;
         }
     }
 
-    /// Ready without an end when there is more to do and other tasks must have their turn first.
+    /// Ready without an end when there is more to do and other tasks must run first.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<WebsocketEnd<C::Error, A>>> {
         self.websocket.get_mut().renew(READ_QUOTA);
         for _ in 0..ROUNDS {
@@ -148,7 +148,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         Poll::Ready(None)
     }
 
-    /// Reads, thinks, writes once. `Err` is why the websocket is lost.
+    /// Reads, drives the state machine and writes, once. `Err` is why the websocket is lost.
     fn round(&mut self, cx: &mut Context<'_>) -> Result<Round, String> {
         self.check_sleep();
         let read = self.read(cx);
@@ -271,8 +271,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         }
     }
 
-    /// Gives the state machine what arrived, takes what it has to send, and returns when it wants
-    /// to be woken.
+    /// Gives the state machine what arrived, takes what it has to send, and returns when to wake it.
     fn step(&mut self, cx: &mut Context<'_>) -> Instant {
         let time = self.now();
         let task = self.task;
@@ -302,7 +301,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         if let Err(error) = outcome {
             self.ending = Some((End::Protocol(error), give_up));
         }
-        // What the state machine has to say last, it says even when it failed.
+        // Even when it failed: its last messages tell the agent.
         if self.outbound.is_empty() {
             let mut bytes = 0;
             while bytes < WRITE_BATCH

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::shown;
+use super::variable::shown;
 use crate::net::error::{ConnectError, is_passing};
 
 /// Has the proxy connect to `host` (host and port).

@@ -58,7 +58,7 @@ async fn refused(answer: &'static [u8]) -> ConnectError {
 }
 
 #[tokio::test]
-async fn asks_for_the_host_with_the_credentials_and_hands_the_connection_over() {
+async fn connect_sends_credentials_and_returns_the_connection() {
     let (address, asked) = answering(b"HTTP/1.1 200 Connection established\r\n\r\n").await;
     let through = proxy(&format!("http://user:p%40ss@{address}"), "");
     let through = before(&through, &stream_url()).expect("a proxy");
@@ -80,7 +80,7 @@ async fn asks_for_the_host_with_the_credentials_and_hands_the_connection_over() 
 }
 
 #[tokio::test]
-async fn says_what_a_refusal_means_and_whether_another_attempt_may_help() {
+async fn refusal_names_its_meaning_and_whether_to_retry() {
     for answer in [
         b"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n".as_slice(),
         b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n",
@@ -107,7 +107,7 @@ async fn says_what_a_refusal_means_and_whether_another_attempt_may_help() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_not_there_is_named_without_its_credentials() {
+async fn absent_proxy_is_named_without_credentials() {
     // Taken, so that nobody else can listen there.
     let taken = TcpSocket::new_v4().expect("a TCP socket");
     taken
@@ -247,7 +247,7 @@ async fn socks(
 }
 
 #[tokio::test]
-async fn a_socks_proxy_is_asked_for_the_host_and_hands_the_connection_over() {
+async fn socks_proxy_is_asked_for_the_host() {
     for (user, prefix) in [
         (None, ""),
         (Some((r"DOMAIN\user", "p@ss")), r"DOMAIN\user:p@ss@"),
@@ -280,7 +280,7 @@ async fn a_socks_proxy_is_asked_for_the_host_and_hands_the_connection_over() {
 }
 
 #[tokio::test]
-async fn a_socks_proxy_that_refuses_is_named_without_its_credentials() {
+async fn refusing_socks_proxy_is_named_without_credentials() {
     let (address, _asked) = socks(None, 2).await;
     let proxy = with(&[("ALL_PROXY", &format!("socks5h://{address}"))]);
     let through = before(&proxy, &stream_url()).expect("a proxy");

@@ -21,6 +21,11 @@ pub struct ProxyError {
     pub problem: String,
 }
 
+/// The proxy's URL, without credentials.
+pub(in crate::net) fn shown(proxy: &Intercept) -> String {
+    proxy.uri().to_string().trim_end_matches('/').to_owned()
+}
+
 /// The first of these variables that is set and not empty.
 pub(super) fn first(
     names: &[&'static str],
@@ -202,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn proxies_are_read_as_people_write_them() {
+    fn proxy_urls_are_read_as_commonly_written() {
         for (value, uri) in [
             ("http://proxy:3128", "http://proxy:3128/"),
             ("http://proxy:3128/", "http://proxy:3128/"),
@@ -227,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn user_and_password_may_hold_anything_that_can_be_told_apart() {
+    fn user_and_password_may_hold_any_unambiguous_text() {
         for (value, user_and_password) in [
             ("http://user:p%40ss@proxy:1", "user:p@ss"),
             ("http://user:p@ss@proxy:1", "user:p@ss"),
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_names_the_variable_and_never_its_value() {
+    fn unreadable_proxy_error_names_the_variable_never_its_value() {
         for (value, words) in [
             ("http://", "names no host"),
             ("http://:3128", "names no host"),
@@ -296,7 +301,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_value_that_is_no_text_is_refused() {
+    fn non_unicode_value_is_refused() {
         use std::os::unix::ffi::OsStringExt as _;
         let value = OsString::from_vec(b"http://\xff:1".to_vec());
         let error = read("all_proxy", value).expect_err("no text");

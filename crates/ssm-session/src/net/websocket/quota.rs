@@ -1,4 +1,4 @@
-//! A connection of which one poll reads a limited number of bytes.
+//! A connection that limits how many bytes one poll reads.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -51,7 +51,7 @@ async fn answering(answer: &'static [u8]) -> Result<WebSocket, ConnectError> {
 }
 
 #[tokio::test]
-async fn the_first_message_is_open_data_channel_as_text_and_small_messages_do_not_wait() {
+async fn first_message_is_open_data_channel_and_nagle_is_off() {
     let (listener, url) = listen().await;
     let server = tokio::spawn(async move {
         let (tcp, _) = listener.accept().await.expect("a connection");
@@ -123,7 +123,7 @@ async fn a_refusals_text_survives_a_body_of_any_length() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_websockets_is_refused() {
+async fn non_websocket_answer_is_refused() {
     for answer in [
         &b"SSH-2.0-OpenSSH_9.2\r\n"[..],
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: wrong\r\n\r\n",
@@ -135,7 +135,7 @@ async fn an_answer_that_is_no_websockets_is_refused() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_network_error_that_may_pass() {
+async fn refused_connection_is_a_retryable_network_error() {
     // Taken, so that nobody else can listen there.
     let taken = tokio::net::TcpSocket::new_v4().expect("a TCP socket");
     taken
