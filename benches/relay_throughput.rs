@@ -22,7 +22,7 @@ const ROUND: usize = 8 << 20;
 
 fn limits(payload: usize) -> Limits {
     let mut limits = Limits::default();
-    limits.max_payload = payload;
+    limits.tuning.max_payload = payload;
     limits
 }
 

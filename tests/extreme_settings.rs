@@ -53,14 +53,14 @@ fn durations() -> impl Strategy<Value = Durations> {
     prop::array::uniform14(any_duration()).prop_map(|at| {
         let mut limits = Limits::default();
         limits.half_close_quiet = at[0];
-        limits.handshake_timeout = at[1];
-        limits.peer_timeout = at[2];
-        limits.ping_interval = at[3];
-        limits.pong_timeout = at[4];
+        limits.tuning.handshake_timeout = at[1];
+        limits.tuning.peer_timeout = at[2];
+        limits.tuning.ping_interval = at[3];
+        limits.tuning.pong_timeout = at[4];
         limits.connect_timeout = at[5];
         limits.resume_budget = Some(at[6]);
         limits.close_timeout = at[7];
-        limits.session_idle = at[8];
+        limits.tuning.session_idle = at[8];
         Durations {
             limits,
             keep_alive: at[9],

@@ -236,7 +236,7 @@ async fn bytes_outside_the_protocol_end_the_tunnel_with_an_error() {
 async fn an_agent_lost_during_the_handshake_hits_its_timeout() {
     let sandbox = sandbox(instance(echo().await).hold_handshake()).await;
     let mut limits = Limits::default();
-    limits.handshake_timeout = Duration::from_millis(300);
+    limits.tuning.handshake_timeout = Duration::from_millis(300);
     let tunnel = open(tunnel(&sandbox).limits(limits)).await;
     sandbox.vanish_agents();
     let error = soon("the end", tunnel.ready())
@@ -253,7 +253,7 @@ async fn an_agent_lost_mid_transfer_ends_the_tunnel_with_an_error() {
     let sandbox = sandbox(instance(echo().await)).await;
     let mut limits = Limits::default();
     // Long enough for a slow machine's answers before it vanishes.
-    limits.peer_timeout = Duration::from_secs(9);
+    limits.tuning.peer_timeout = Duration::from_secs(9);
     let tunnel = open(tunnel(&sandbox).limits(limits)).await;
     let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
     let mut limits_reached = vec![0; 1];

@@ -260,7 +260,7 @@ async fn an_upload_survives_cuts_when_agents_acknowledge_once() {
         let instance = instance(uploads.await).agent_version(version);
         let sandbox = builder.instance(instance).start().await.expect("starts");
         let mut limits = Limits::default();
-        limits.max_unacknowledged = 16 << 10;
+        limits.tuning.max_unacknowledged = 16 << 10;
         let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits)).await;
         let mut tcp = connect(&tunnel).await;
         let (mut read, mut write) = tcp.split();

@@ -359,7 +359,7 @@ async fn a_reader_pausing_mid_download_gets_every_byte() {
     });
     let sandbox = sandbox(instance(destination.await)).await;
     let mut limits = Limits::default();
-    limits.session_receive_budget = 256 << 10;
+    limits.tuning.session_receive_budget = 256 << 10;
     let tunnel = open(tunnel(&sandbox).limits(limits)).await;
     let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
     // Beyond the budget, the rest waits in sockets.

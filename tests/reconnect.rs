@@ -85,9 +85,9 @@ async fn a_connection_dropped_without_a_close_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_service_is_detected_by_its_missing_pong() {
     let mut limits = Limits::default();
-    limits.ping_interval = Duration::from_millis(100);
+    limits.tuning.ping_interval = Duration::from_millis(100);
     // Long enough for a slow machine's pongs before the silence and after it.
-    limits.pong_timeout = Duration::from_secs(3);
+    limits.tuning.pong_timeout = Duration::from_secs(3);
     survives(Sandbox::go_silent, limits).await;
 }
 

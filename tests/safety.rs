@@ -86,8 +86,8 @@ async fn impossible_limits_are_refused() {
         let error = refused(|builder| {
             let mut limits = Limits::default();
             match name {
-                "ping_interval" => limits.ping_interval = Duration::ZERO,
-                "max_payload" => limits.max_payload = Limits::MIN_PAYLOAD - 1,
+                "ping_interval" => limits.tuning.ping_interval = Duration::ZERO,
+                "max_payload" => limits.tuning.max_payload = Limits::MIN_PAYLOAD - 1,
                 "max_connections" => limits.max_connections = 0,
                 "sessions" => limits.sessions = 0,
                 _ => limits.keep_alive = Some(Duration::ZERO),

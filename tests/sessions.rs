@@ -141,7 +141,7 @@ async fn consecutive_connections_need_one_session() {
 async fn an_idle_extra_session_is_closed_and_replaced_on_demand() {
     let sandbox = sandbox(instance(echo().await)).await;
     let mut limits = limits();
-    limits.session_idle = Duration::from_millis(20);
+    limits.tuning.session_idle = Duration::from_millis(20);
     let builder = tunnel(&sandbox).local_port(0).limits(limits).sessions(2);
     let tunnel = open(builder).await;
     let mut seen = Seen::of(&tunnel);

@@ -40,11 +40,9 @@ impl SessionApi for Api {
 
 /// A relay whose session is at `url`, ready.
 pub async fn relay(url: &str, limits: Limits, listener: Option<TcpListener>) -> Relay<Error> {
-    let config = RelayConfig {
-        endpoint: StreamEndpoint::aws().or_loopback(),
-        limits,
-        ..RelayConfig::default()
-    };
+    let mut config = RelayConfig::default();
+    config.endpoint = StreamEndpoint::aws().or_loopback();
+    config.limits = limits;
     let api = Api {
         url: url.to_owned(),
     };

@@ -150,8 +150,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
 /// Quick to notice a silent network: it is part of the trouble.
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    limits.ping_interval = Duration::from_secs(5);
-    limits.pong_timeout = Duration::from_secs(5);
+    limits.tuning.ping_interval = Duration::from_secs(5);
+    limits.tuning.pong_timeout = Duration::from_secs(5);
     limits
 }
 

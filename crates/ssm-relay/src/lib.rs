@@ -43,9 +43,9 @@
 //! and so the forwarded bytes, at its own `TRACE` level: leave `tungstenite` below that.
 
 mod accept;
-mod config;
 mod error;
 mod event;
+mod limits;
 mod local;
 mod relay;
 mod stats;
@@ -57,9 +57,9 @@ mod tunnel;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use config::Limits;
 pub use error::{End, OpenError};
 pub use event::{Event, Events, Outcome};
+pub use limits::{Limits, Tuning};
 pub use local::Listener;
 pub use relay::{Relay, RelayConfig};
 pub use ssm_forward::ForwardError;

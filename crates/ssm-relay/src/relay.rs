@@ -9,9 +9,9 @@ use ssm_session::{
 use tokio::task::JoinSet;
 
 use crate::accept::Acceptors;
-use crate::config::Limits;
 use crate::error::{End, OpenError};
 use crate::event::{EventSender, Events};
+use crate::limits::Limits;
 use crate::local::Listener;
 use crate::stats::Stats;
 use crate::tunnel::{self, OnSessionEnd, Supervisor, TunnelContext, TunnelStream};
@@ -30,6 +30,7 @@ pub struct Relay<A: CallError> {
 
 /// What a [`Relay`] needs besides the API.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RelayConfig {
     /// Limits and times.
     pub limits: Limits,
@@ -63,13 +64,12 @@ impl<A: CallError> Relay<A> {
         listener: Option<Listener>,
     ) -> Result<Self, OpenError<A>> {
         config.limits.check().map_err(OpenError::InvalidLimits)?;
-        let options = SessionOptions {
-            endpoint: config.endpoint,
-            signer: config.signer,
-            proxy: config.proxy,
-            ca_bundle: config.ca_bundle,
-            timeouts: config.limits.timeouts(),
-        };
+        let mut options = SessionOptions::default();
+        options.endpoint = config.endpoint;
+        options.signer = config.signer;
+        options.proxy = config.proxy;
+        options.ca_bundle = config.ca_bundle;
+        options.timeouts = config.limits.timeouts();
         let (events, first_events) = EventSender::new();
         let session = SessionContext::new(api, options);
         let context = Arc::new(TunnelContext::new(session, config.limits, events));

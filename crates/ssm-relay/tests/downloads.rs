@@ -25,7 +25,7 @@ impl Download {
         let (listener, api) = service(false).await;
         let mut config = config();
         // Nothing but what arrives may wake the session.
-        config.limits.ping_interval = Duration::from_secs(3600);
+        config.limits.tuning.ping_interval = Duration::from_secs(3600);
         let relay = relay_with(config, api).await;
         let mut agent = Agent::accept(&listener, BASIC).await;
         agent.ready().await;

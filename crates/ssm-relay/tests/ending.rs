@@ -315,8 +315,8 @@ async fn an_idle_tunnel_does_nothing_after_its_first_connection() {
 async fn unacknowledged_data_has_a_limit_in_bytes() {
     let (listener, api) = service_with(works).await;
     let mut config = config();
-    config.limits.max_unacknowledged = 256 << 10;
-    config.limits.stream_send_buffer = 64 << 10;
+    config.limits.tuning.max_unacknowledged = 256 << 10;
+    config.limits.tuning.stream_send_buffer = 64 << 10;
     let relay = relay_with(config, Arc::new(api)).await;
     let mut agent = Agent::accept(&listener, AGENT).await;
     agent.ready().await;

@@ -164,7 +164,7 @@ async fn gateway_that_reads_nothing_is_read_within_bounds() {
 #[tokio::test(start_paused = true)]
 async fn later_pings_do_not_extend_the_time_for_a_pong() {
     let mut often = config();
-    often.limits.ping_interval = often.limits.pong_timeout / 10;
+    often.limits.tuning.ping_interval = often.limits.tuning.pong_timeout / 10;
     let (listener, api) = service_with(works).await;
     let relay = relay_with(often, Arc::new(api)).await;
     let mut events = relay.events();

@@ -190,13 +190,9 @@ async fn a_presigned_url_is_used_unsigned_and_never_resumed() {
     api.url += "?role=publish_subscribe&X-Amz-Signature=0123";
     let api = Arc::new(api);
     let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-    let config = RelayConfig {
-        signer: Some(Signer::new(
-            SharedCredentialsProvider::new(credentials),
-            "us-east-1",
-        )),
-        ..config()
-    };
+    let credentials = SharedCredentialsProvider::new(credentials);
+    let mut config = config();
+    config.signer = Some(Signer::new(credentials, "us-east-1"));
     let relay = relay_with(config, api.clone()).await;
     let (mut tcp, _) = soon("a client", listener.accept())
         .await
@@ -412,10 +408,9 @@ fn fails_thrice(number: usize) -> BoxFuture<'static, Answer> {
 }
 
 fn restarting() -> RelayConfig {
-    RelayConfig {
-        on_session_end: OnSessionEnd::Restart,
-        ..config()
-    }
+    let mut config = config();
+    config.on_session_end = OnSessionEnd::Restart;
+    config
 }
 
 #[tokio::test(start_paused = true)]
@@ -505,13 +500,9 @@ impl ProvideCredentials for Expiring {
 async fn with_credentials(minutes: &[u64]) -> (TcpListener, support::Relay) {
     let (listener, api) = service_with(works).await;
     let provider = Expiring(SystemTime::now(), std::sync::Mutex::new(minutes.to_vec()));
-    let config = RelayConfig {
-        signer: Some(Signer::new(
-            SharedCredentialsProvider::new(provider),
-            "us-east-1",
-        )),
-        ..config()
-    };
+    let mut config = config();
+    let provider = SharedCredentialsProvider::new(provider);
+    config.signer = Some(Signer::new(provider, "us-east-1"));
     (listener, relay_with(config, Arc::new(api)).await)
 }
 

@@ -161,7 +161,7 @@ async fn agent_learns_of_an_unused_stream() {
     let (listener, api) = service(true).await;
     let mut config = config();
     // Nothing else has anything to say.
-    config.limits.ping_interval = Duration::from_secs(3600);
+    config.limits.tuning.ping_interval = Duration::from_secs(3600);
     let relay = Relay::open(config, api, None).await.expect("opens");
     let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
     agent.ready().await;

@@ -247,5 +247,7 @@ pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, adminis
 pub use settings::remote_host::is_target_itself;
 /// The version of session-manager-plugin that this crate announces to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;
-pub use ssm_relay::{EndKind, Event, Events, Limits, Listener, OnSessionEnd, Outcome, Stats};
+pub use ssm_relay::{
+    EndKind, Event, Events, Limits, Listener, OnSessionEnd, Outcome, Stats, Tuning,
+};
 pub use tunnel::{Tunnel, TunnelStream};

@@ -8,9 +8,9 @@ use ssm_session::{CallError, SessionContext, SessionEvent, StartError, StartedSe
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Limits;
 use crate::error::End;
 use crate::event::{Event, EventSender};
+use crate::limits::Limits;
 use crate::stream::{ForwardChannel, ForwardReport, Session};
 
 /// What all sessions and connections of a tunnel share.

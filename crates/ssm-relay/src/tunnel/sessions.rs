@@ -134,7 +134,7 @@ impl<A: CallError> Sessions<A> {
         self.carriage.get_or_init(|| {
             let limits = &self.context.limits;
             if self.first.state().lock().forward.is_multiplexed() {
-                Carriage::Shared(Pool::new(limits.sessions, limits.session_idle))
+                Carriage::Shared(Pool::new(limits.sessions, limits.tuning.session_idle))
             } else {
                 Carriage::OnePerConnection(Arc::new(Semaphore::new(limits.max_sessions.max(1))))
             }

@@ -157,10 +157,9 @@ pub(crate) async fn service_with(resume: Resume) -> (TcpListener, Api) {
 }
 
 pub(crate) fn config() -> RelayConfig {
-    RelayConfig {
-        endpoint: StreamEndpoint::aws().or_loopback(),
-        ..RelayConfig::default()
-    }
+    let mut config = RelayConfig::default();
+    config.endpoint = StreamEndpoint::aws().or_loopback();
+    config
 }
 
 pub(crate) async fn relay(api: Arc<Api>) -> Relay {

@@ -19,6 +19,7 @@ use crate::timeouts::Timeouts;
 
 /// How sessions connect.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct SessionOptions {
     /// Which stream URLs may be connected to.
     pub endpoint: StreamEndpoint,

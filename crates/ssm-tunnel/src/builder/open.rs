@@ -51,14 +51,13 @@ impl Start {
         on_session_end: OnSessionEnd,
         destination: Destination,
     ) -> Result<Tunnel, Error> {
-        let config = RelayConfig {
-            limits: self.limits,
-            endpoint: resolved.stream_endpoint()?,
-            signer: Some(self.signer),
-            proxy: resolved.proxy.inner().clone(),
-            ca_bundle: resolved.ca_bundle.map(|bundle| bundle.inner().clone()),
-            on_session_end,
-        };
+        let mut config = RelayConfig::default();
+        config.limits = self.limits;
+        config.endpoint = resolved.stream_endpoint()?;
+        config.signer = Some(self.signer);
+        config.proxy = resolved.proxy.inner().clone();
+        config.ca_bundle = resolved.ca_bundle.map(|bundle| bundle.inner().clone());
+        config.on_session_end = on_session_end;
         match Relay::open(config, api, bound.listener).await {
             Ok(relay) => Ok(Tunnel::new(relay, bound.address, destination)),
             Err(error) => Err(Error::from_open(error)),

@@ -35,27 +35,33 @@ impl LimitSettings {
 
 fn check(limits: &Limits) -> Result<(), Error> {
     let zero = [
-        ("max_unacknowledged", limits.max_unacknowledged == 0),
-        ("session_receive_budget", limits.session_receive_budget == 0),
-        ("stream_send_buffer", limits.stream_send_buffer == 0),
+        ("max_unacknowledged", limits.tuning.max_unacknowledged == 0),
+        (
+            "session_receive_budget",
+            limits.tuning.session_receive_budget == 0,
+        ),
+        ("stream_send_buffer", limits.tuning.stream_send_buffer == 0),
         ("max_connections", limits.max_connections == 0),
         ("sessions", limits.sessions == 0),
         ("max_sessions", limits.max_sessions == 0),
-        ("handshake_timeout", limits.handshake_timeout.is_zero()),
-        ("peer_timeout", limits.peer_timeout.is_zero()),
+        (
+            "handshake_timeout",
+            limits.tuning.handshake_timeout.is_zero(),
+        ),
+        ("peer_timeout", limits.tuning.peer_timeout.is_zero()),
         (
             "keep_alive",
             limits.keep_alive.is_some_and(|every| every.is_zero()),
         ),
-        ("ping_interval", limits.ping_interval.is_zero()),
-        ("pong_timeout", limits.pong_timeout.is_zero()),
+        ("ping_interval", limits.tuning.ping_interval.is_zero()),
+        ("pong_timeout", limits.tuning.pong_timeout.is_zero()),
         ("connect_timeout", limits.connect_timeout.is_zero()),
         ("close_timeout", limits.close_timeout.is_zero()),
     ];
-    if limits.max_payload < Limits::MIN_PAYLOAD {
+    if limits.tuning.max_payload < Limits::MIN_PAYLOAD {
         return Err(Error::Settings(format!(
             "the limit max_payload is {}: a message needs {} bytes or more, and carries 1024 by default",
-            limits.max_payload,
+            limits.tuning.max_payload,
             Limits::MIN_PAYLOAD
         )));
     }
