@@ -152,7 +152,7 @@ async fn forward_takes_every_form_of_a_spec_beside_a_command() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built program"]
 async fn rdp_tells_its_story_without_an_account() {
-    let text = printed_by(&["rdp", "--sandbox"]).await;
+    let text = printed_by(&["rdp", "--sandbox", "--local-port-number", "0"]).await;
     for words in [
         "1. Without MFA, the account's policy denies the session",
         "2. With a code of the MFA device",
@@ -358,7 +358,7 @@ async fn completions_and_manual_pages_are_made_for_every_command() {
     bash.args(["-c", script]).arg(ssm_tunnel().await);
     let text = succeed("bash", &mut bash).await;
     let text = String::from_utf8_lossy(&text).into_owned();
-    assert!(text.contains("_ssm-tunnel"), "{text}");
+    assert!(text.ends_with(" ssm-tunnel\n"), "{text}");
     let page = printed_by(&["man"]).await;
     assert!(page.contains(".TH ssm-tunnel 1"), "{page}");
     let sandbox = sandbox(instance(echo().await)).await;
@@ -389,7 +389,7 @@ async fn a_reader_that_left_is_no_panic() {
         "doctor i-0123456789abcdef0",
         "mfa export",
         "sandbox --port 1x",
-        "rdp --sandbox",
+        "rdp --sandbox --local-port-number 0",
     ] {
         for closed in ["| true", ">&-", ">/dev/full"] {
             let script = format!("{} {arguments} {closed}", program.display());

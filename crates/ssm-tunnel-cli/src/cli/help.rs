@@ -68,7 +68,7 @@ const EXAMPLES: [(&str, [&str; 2]); 11] = [
 ];
 
 /// Groups of options, in the order in which the help has them.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Local side",
         &[
@@ -100,11 +100,26 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "keep_alive",
         ],
     ),
+    (
+        "Faults",
+        &[
+            "resume_url",
+            "unpaced",
+            "seed",
+            "drop",
+            "duplicate",
+            "reorder",
+            "delay",
+            "cut_after",
+            "bye_after",
+            "agent_breaks_after",
+        ],
+    ),
     ("Output", &["output", "log"]),
 ];
 
 /// What fits a line, where the manual says more.
-const SHORT: [(&str, &str); 21] = [
+const SHORT: [(&str, &str); 32] = [
     (
         "machine",
         "Instance id, Name tag, computer name or private IP",
@@ -162,6 +177,48 @@ const SHORT: [(&str, &str); 21] = [
         "Defeat the idle time-out with a message every so often",
     ),
     ("log", "Append a log (levels by SSM_TUNNEL_LOG)"),
+    // `sandbox`.
+    (
+        "destination",
+        "Where the instance's ports lead [default: the same ports of this machine]",
+    ),
+    (
+        "user",
+        "A user and their MFA devices; may be repeated [default: taro]",
+    ),
+    (
+        "role",
+        "A role and its limits; may be repeated [default: every role]",
+    ),
+    (
+        "instance",
+        "Another instance and its properties; may be repeated",
+    ),
+    (
+        "deny",
+        "An action that IAM denies, such as ssm:StartSession; may be repeated",
+    ),
+    ("shell", "The shell that the printed environment is for"),
+    (
+        "resolves",
+        "What a name resolves to on the instance; may be repeated",
+    ),
+    (
+        "handshake_timeout",
+        "How long the agent waits for the client's handshake",
+    ),
+    (
+        "cut_after",
+        "Cut the websocket after this many messages, each time",
+    ),
+    (
+        "bye_after",
+        "Close the websocket after so long, as the service does hourly",
+    ),
+    (
+        "agent_breaks_after",
+        "Break the agent's own websocket after this many messages",
+    ),
 ];
 
 /// The values of an option, where each has a help of its own.
@@ -178,7 +235,8 @@ const VALUES: [(&str, &str); 6] = [
 pub(super) fn command() -> Command {
     complete(Cli::command(), |arg| {
         let id = arg.get_id().to_string();
-        let short = SHORT.iter().find(|(name, _)| *name == id);
+        let fixed = id == "shell" && arg.is_positional();
+        let short = SHORT.iter().find(|(name, _)| !fixed && *name == id);
         let arg = match short {
             Some((_, text)) => arg.help(*text),
             None => arg,
