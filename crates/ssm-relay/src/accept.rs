@@ -107,8 +107,8 @@ async fn carry<A: CallError>(
         true => Owner::of(&stream).await,
         false => Owner::Us,
     };
-    // A TCP client can only be told by a reset: a task that stops halfway must not look like an
-    // orderly end.
+    // A reset is the only error that a TCP client can see: a task that stops halfway must not look like
+    // an orderly end.
     let local = ResetOnDrop::new(stream);
     match owner {
         Owner::Us => {}

@@ -1,4 +1,4 @@
-//! A long download that comes message by message: the websocket is read as it becomes readable.
+//! A long download that arrives message by message: the websocket is read as it becomes readable.
 
 mod support;
 
@@ -24,7 +24,7 @@ impl Download {
     async fn open() -> Self {
         let (listener, api) = service(false).await;
         let mut config = config();
-        // Nothing but what arrives may wake the session.
+        // Only arriving data may wake the session.
         config.limits.tuning.ping_interval = Duration::from_secs(3600);
         let relay = relay_with(config, api).await;
         let mut agent = Agent::accept(&listener, BASIC).await;
@@ -56,7 +56,7 @@ impl Download {
     }
 }
 
-/// In virtual time: no timer stands between a message and its acknowledgement.
+/// In virtual time: no timer delays the acknowledgement of a message.
 #[tokio::test(start_paused = true)]
 async fn each_message_of_a_long_download_is_acknowledged_at_once() {
     let mut download = Download::open().await;

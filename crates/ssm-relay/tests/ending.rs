@@ -1,4 +1,4 @@
-//! However it ends, it ends: in bounded time, with a reason, and with its session terminated.
+//! Every tunnel ends in bounded time, with a reason, and with its session terminated.
 
 mod support;
 
@@ -14,7 +14,7 @@ use support::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What [`Relay::close`] says: three times `close_timeout`, and a second.
+/// The limit of [`Relay::close`]: three times `close_timeout`, and a second.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::test(start_paused = true)]
@@ -26,7 +26,7 @@ async fn closing_is_bounded_when_service_and_api_hang() {
     let mut agent = Agent::accept(&listener, AGENT).await;
     agent.ready().await;
     let mut stream = soon("connecting", relay.connect()).await.expect("opens");
-    // More than the sockets in between take.
+    // More than the sockets in between can buffer.
     let filling = tokio::spawn(async move {
         let data = vec![0; 1 << 20];
         while stream.write_all(&data).await.is_ok() {}
@@ -41,7 +41,7 @@ async fn closing_is_bounded_when_service_and_api_hang() {
     drop(agent);
 }
 
-/// Somebody accepts the connection and says nothing, of the websocket or of TLS.
+/// The server accepts the connection and sends nothing, neither a websocket's answer nor TLS.
 #[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_for_an_endless_opening() {
     for scheme in ["ws", "wss"] {
@@ -99,11 +99,11 @@ async fn abandoned_start_session_is_terminated() {
     .await;
 }
 
-/// The program may leave at once, with tasks that still run: what `closed` says is over is over.
+/// The program may exit at once, with tasks that still run: once `closed` returns, everything is over.
 #[cfg(unix)]
 #[tokio::test(start_paused = true)]
 async fn every_socket_file_is_gone_when_the_relay_is_closed() {
-    // The order in which those who wait are told is random.
+    // The order in which waiting tasks are woken is random.
     for _ in 0..32 {
         let (listener, api) = service_with(works).await;
         let folder = tempfile::tempdir().expect("a folder");
@@ -121,11 +121,11 @@ async fn every_socket_file_is_gone_when_the_relay_is_closed() {
         within(CLOSE_LIMIT, "closing", relay.close()).await;
         assert!(!path("first").exists() && !path("second").exists());
         relay.listen(Listener::socket(path("late")).expect("binds"));
-        assert!(!path("late").exists(), "nobody would accept there");
+        assert!(!path("late").exists(), "nothing accepts there any more");
     }
 }
 
-/// Whoever waits for a place among an old agent's sessions is told that there will be none.
+/// A connection that waits for one of an old agent's sessions fails when the tunnel is closed.
 #[tokio::test(start_paused = true)]
 async fn closing_wakes_connections_that_wait_for_a_session() {
     let (listener, api) = service(true).await;
@@ -159,7 +159,7 @@ async fn closing_wakes_connections_that_wait_for_a_session() {
     assert_eq!(api.terminated.load(Ordering::SeqCst), 2);
 }
 
-/// A program whose runtime is gone is not left waiting by another runtime's tasks.
+/// Tasks of another runtime do not wait for ever for a tunnel whose runtime is gone.
 #[test]
 fn streams_and_waiters_learn_of_a_dropped_runtime() {
     let runtime = |_: &str| {
@@ -168,7 +168,7 @@ fn streams_and_waiters_learn_of_a_dropped_runtime() {
             .build()
             .expect("a runtime")
     };
-    let (inner, outer) = (runtime("the tunnel's"), runtime("somebody else's"));
+    let (inner, outer) = (runtime("the tunnel's"), runtime("another"));
     let (relay, mut events, mut stream, api) = inner.block_on(async {
         let (listener, api) = service_with(works).await;
         let api = Arc::new(api);
@@ -207,7 +207,7 @@ async fn listening(limit: usize) -> (Listener, std::net::SocketAddr, RelayConfig
     (tcp.into(), address, config)
 }
 
-/// Beyond the limit connections wait in the system's backlog: none is lost, and none costs memory
+/// Beyond the limit, connections wait in the system's backlog: none is lost, and none costs memory
 /// here.
 #[tokio::test]
 async fn accepted_connections_stay_within_the_limit() {
@@ -231,7 +231,7 @@ async fn accepted_connections_stay_within_the_limit() {
     for number in 1..=2 {
         assert_eq!(event(&mut events, "a connection", opened).await, number);
     }
-    // Everybody gets his turn; the third follows only the end of another one.
+    // Each gets its turn; the third only after another one ended.
     for _ in 0..1000 {
         tokio::task::yield_now().await;
     }
@@ -284,8 +284,8 @@ async fn session_end_resets_waiting_and_open_local_connections() {
     assert!(matches!(end, End::SessionGone), "{end:?}");
 }
 
-/// In virtual time an hour passes only while nobody has anything to do: a task that spins would
-/// keep it from passing.
+/// Virtual time advances only while every task is idle: a task that spins would keep the hour from
+/// passing.
 #[tokio::test(start_paused = true)]
 async fn an_idle_tunnel_does_nothing_after_its_first_connection() {
     let (listener, api) = service_with(works).await;
@@ -300,7 +300,7 @@ async fn an_idle_tunnel_does_nothing_after_its_first_connection() {
         if watchdog.recv_timeout(support::PATIENCE)
             == Err(std::sync::mpsc::RecvTimeoutError::Timeout)
         {
-            // Nothing else ends a test whose time stands still.
+            // Nothing else ends a test whose time does not advance.
             std::process::abort();
         }
     });
@@ -310,7 +310,7 @@ async fn an_idle_tunnel_does_nothing_after_its_first_connection() {
     soon("the agent", serving).await.expect("no panic");
 }
 
-/// A queue that is bounded by a count of messages grows with them; this one is bounded in bytes.
+/// A queue bounded by a number of messages grows with their size; this one is bounded in bytes.
 #[tokio::test(start_paused = true)]
 async fn unacknowledged_data_has_a_limit_in_bytes() {
     let (listener, api) = service_with(works).await;
@@ -321,7 +321,7 @@ async fn unacknowledged_data_has_a_limit_in_bytes() {
     let mut agent = Agent::accept(&listener, AGENT).await;
     agent.ready().await;
     let mut stream = soon("connecting", relay.connect()).await.expect("opens");
-    // The agent reads nothing more; pongs do not come either, so the time must not reach a ping.
+    // The agent reads nothing more and sends no pongs either, so the test must end before a ping.
     let mut taken = 0;
     let data = vec![0; 10_000];
     while let Ok(wrote) = tokio::time::timeout(Duration::from_secs(1), stream.write(&data)).await {

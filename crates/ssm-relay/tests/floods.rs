@@ -1,5 +1,5 @@
-//! A gateway that floods, or does not read: other tasks run, closing is bounded, and what the peer
-//! does not take is bounded too.
+//! A gateway that floods, or does not read: other tasks run, closing is bounded, and so is the memory for
+//! what the gateway does not read.
 
 mod support;
 
@@ -17,7 +17,7 @@ use support::{AGENT, Agent, Relay, config, event, relay_with, service_with, soon
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// What the header's second byte says: no mask, no data.
+/// The header's second byte: no mask, no data.
 const PING: &[u8] = b"\x89\x00";
 const PONG: &[u8] = b"\x8a\x00";
 const FULL_PING: &[u8; 127] = &{
@@ -30,7 +30,7 @@ const EMPTY_FRAGMENT: &[u8] = b"\x00\x00";
 /// A fragmented message of no bytes at all.
 const EMPTY_MESSAGE: &[u8] = b"\x02\x00\x80\x00";
 
-/// A message that the client has already, as a websocket frame: it is acknowledged each time.
+/// A message that the client already has, as a websocket frame: it is acknowledged each time.
 fn duplicate() -> Vec<u8> {
     let message = Message {
         header: Header {
@@ -50,7 +50,7 @@ fn duplicate() -> Vec<u8> {
     [&[0x82, length], &*message].concat()
 }
 
-/// A tunnel whose gateway is now played by raw bytes on the returned connection.
+/// A tunnel whose gateway is from now on raw bytes on the returned connection.
 async fn raw() -> (Relay, Events, TcpStream) {
     let (listener, api) = service_with(works).await;
     let relay = relay_with(config(), Arc::new(api)).await;
@@ -129,7 +129,7 @@ async fn flood_of_duplicates_does_not_starve_other_tasks() {
 async fn flood_of_empty_messages_ends_the_session() {
     let (relay, _events, mut tcp) = raw().await;
     let flood = EMPTY_MESSAGE.repeat(200);
-    // The client may be gone before it has all of it.
+    // The client may close before it has read all of it.
     let _ = tcp.write_all(&flood).await;
     let end = soon("the end", relay.closed()).await;
     assert!(matches!(end, End::Protocol(_)), "{end:?}");
@@ -143,7 +143,7 @@ async fn interrupted(events: &mut Events) -> String {
     .await
 }
 
-/// What the gateway may send beyond the acknowledgements that it does not read is what sockets hold.
+/// Once the gateway does not read acknowledgements, it can send only as much as the sockets buffer.
 #[tokio::test(start_paused = true)]
 async fn gateway_that_reads_nothing_is_read_within_bounds() {
     let (relay, mut events, mut tcp) = raw().await;

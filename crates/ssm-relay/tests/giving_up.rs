@@ -1,4 +1,4 @@
-//! Giving up a tunnel that is being opened terminates its session and blocks no thread of the runtime.
+//! Abandoning a tunnel that is being opened terminates its session and blocks no thread of the runtime.
 
 mod support;
 
@@ -16,7 +16,7 @@ async fn slow_service() -> (tokio::net::TcpListener, Arc<Api>) {
     (listener, Arc::new(api))
 }
 
-/// Gives up while StartSession is on its way, then lets it answer.
+/// Abandons the opening while StartSession is in flight, then lets it answer.
 async fn give_up(api: &Arc<Api>) {
     let opening = Relay::open(config(), api.clone(), None);
     let given_up = tokio::time::timeout(Duration::from_millis(10), opening).await;

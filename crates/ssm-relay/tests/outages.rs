@@ -1,4 +1,4 @@
-//! Losing the websocket, in virtual time, against a service played by hand.
+//! Lost websockets, in virtual time, against a hand-played service.
 
 mod support;
 
@@ -37,7 +37,7 @@ fn resumption(event: &Event) -> Option<Duration> {
     }
 }
 
-/// A stream is open, the websocket is lost so, and the stream goes on over the next one.
+/// A stream is open, the websocket is lost this way, and the stream continues over the next one.
 async fn survives(lose: impl AsyncFnOnce(Agent, &TcpListener) -> Agent) -> String {
     let (listener, api) = service_with(works).await;
     let relay = relay(Arc::new(api)).await;
@@ -109,7 +109,7 @@ async fn every_way_to_lose_a_websocket_leads_to_a_resumption() {
     assert!(reason.contains("did not answer a ping"), "{reason}");
 }
 
-/// Something to put where a websocket was.
+/// A placeholder for a websocket that was taken.
 async fn other_websocket() -> (
     tokio::net::TcpStream,
     tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>,
@@ -127,8 +127,8 @@ async fn other_websocket() -> (
     (client.expect("connected"), server)
 }
 
-/// The token of a resumed session is bad: the next one may not be. It is no resumption before the
-/// service was heard.
+/// The token of a resumed session is rejected; the next one may not be. The session counts as resumed only
+/// once the service was heard.
 #[tokio::test(start_paused = true)]
 async fn websocket_refused_after_its_opening_is_no_resumption() {
     let (listener, api) = service_with(works).await;
@@ -151,7 +151,7 @@ async fn websocket_refused_after_its_opening_is_no_resumption() {
     let serving = tokio::spawn(async move { agent.serve().await });
     event(&mut events, "the resumption", resumption).await;
     assert_eq!(api.resumed.load(Ordering::SeqCst), 4);
-    // That was the only one, and one interruption was all there was.
+    // It was the only one, after a single interruption.
     soon("the end", relay.close()).await;
     soon("the agent", serving).await.expect("no panic");
     let rest = rest(&mut events).await;
@@ -248,7 +248,7 @@ async fn rest(events: &mut ssm_relay::Events) -> Vec<Event> {
     .await
 }
 
-/// Unavailable, or without an answer, until two minutes have passed.
+/// Unavailable, or no answer, until two minutes have passed.
 async fn fails_for_two_minutes(
     began: &'static std::sync::OnceLock<Instant>,
     number: usize,
@@ -285,7 +285,7 @@ async fn resume_session_may_fail_for_two_minutes() {
         (120..140).contains(&after.as_secs()),
         "tried again too seldom: {after:?}"
     );
-    // Not five tries, and no storm.
+    // More than five attempts, and no storm.
     let calls = api.resumed.load(Ordering::SeqCst);
     assert!((8..30).contains(&calls), "{calls} calls");
 }
@@ -349,9 +349,8 @@ async fn unlimited_budget_survives_a_day_of_outage() {
     drop(relay);
 }
 
-/// Eight hours pass at once for a process that did not run, as of a laptop that slept on Windows,
-/// or of one that was stopped. No deadline counts them, and a websocket that died is noticed in
-/// seconds.
+/// Eight hours pass at once for a process that did not run: a laptop that slept on Windows, or a
+/// stopped process. No deadline counts them, and a websocket that died is detected in seconds.
 #[tokio::test(start_paused = true)]
 async fn laptop_resumes_at_once_after_a_sleep() {
     let (listener, api) = service_with(works).await;
@@ -364,7 +363,7 @@ async fn laptop_resumes_at_once_after_a_sleep() {
     let mut stream = soon("connecting", relay.connect()).await.expect("opens");
     soon("its beginning", agent.data()).await.expect("arrives");
     stream.write_all(b"unacknowledged").await.expect("taken");
-    // Runs everybody but the agent.
+    // Runs every task but the agent.
     tokio::time::sleep(Duration::from_millis(1)).await;
     tokio::time::advance(Duration::from_secs(8 * 3600)).await;
     let woken = Instant::now();
@@ -437,7 +436,7 @@ async fn restart_resets_connections_and_gives_the_next_a_new_session() {
     });
     assert_eq!(ended.await, ("session-0".to_owned(), EndKind::SessionGone));
     drop(agent);
-    // Nobody needs a session, so there is none.
+    // No connection needs a session, so there is none.
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(api.started.load(Ordering::SeqCst), 1);
 
@@ -476,7 +475,7 @@ async fn a_session_that_never_worked_is_not_restarted() {
     assert_eq!(api.started.load(Ordering::SeqCst), 1);
 }
 
-/// Credentials that end so many minutes after the beginning, one after the other; the last ones
+/// Credentials that expire this many minutes after the beginning, one after the other; the last ones
 /// stay.
 #[derive(Debug)]
 struct Expiring(SystemTime, std::sync::Mutex<Vec<u64>>);
@@ -545,7 +544,7 @@ async fn renewed_credentials_are_not_warned_of() {
 }
 
 /// Agents of this age hang up on a client that sends no keep-alives, and are given up themselves when
-/// none come: while there is no websocket, neither can be.
+/// they send none: while there is no websocket, neither applies.
 #[tokio::test(start_paused = true)]
 async fn outage_longer_than_an_old_agents_keep_alive_is_survived() {
     static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();

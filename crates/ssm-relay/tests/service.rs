@@ -1,4 +1,4 @@
-//! The relay against a service played by hand: what it says, and what becomes of the session.
+//! The relay against a hand-played service: what it sends, and how the session ends.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{Agent, Relay, config, relay, service, soon};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A service that does not close the websocket after its last word is not waited for.
+/// A service that does not close the websocket after its last message is not waited for.
 #[tokio::test(start_paused = true)]
 async fn channel_closed_ends_the_session_at_once() {
     let (listener, api) = service(true).await;
@@ -29,7 +29,7 @@ async fn channel_closed_ends_the_session_at_once() {
         matches!(&end, End::ByService { output } if output == "idle for too long"),
         "{end:?}"
     );
-    // Virtual time: it passes only while everybody waits.
+    // Virtual time: it advances only while every task waits.
     assert_eq!(started.elapsed().as_secs(), 0);
     assert_eq!(
         api.terminated.load(Ordering::SeqCst),
@@ -78,7 +78,7 @@ async fn reused_session_serves_connections_one_after_the_other() {
     soon("the agent", serving).await.expect("no panic");
 }
 
-/// The header of a PSH frame of so many bytes.
+/// The header of a PSH frame of this many bytes.
 fn push(length: usize, stream: u8) -> [u8; 8] {
     [1, 2, length as u8, 0, stream, 0, 0, 0]
 }
@@ -103,7 +103,7 @@ async fn first_in_process_bytes_share_a_message_with_the_opening() {
     let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
     agent.ready().await;
     soon("the handshake", relay.ready()).await.expect("sound");
-    // The session's task has its turn in between, however short the wait for first bytes.
+    // The session's task runs in between, however short the wait for the first bytes.
     tokio::time::pause();
     let mut stream = soon("the stream", relay.connect()).await.expect("opens");
     tokio::task::yield_now().await;
@@ -146,7 +146,7 @@ async fn immediate_local_bytes_share_a_message_with_the_opening() {
     let mut agent = Agent::accept(&listener, "3.3.4851.0").await;
     agent.ready().await;
     soon("the handshake", relay.ready()).await.expect("sound");
-    // Blocking, so that the bytes are there before the relay has its turn.
+    // Blocking, so that the bytes are there before the relay runs.
     let mut program = std::net::TcpStream::connect(address).expect("accepted");
     std::io::Write::write_all(&mut program, b"hello").expect("taken");
     let event = soon("the stream", agent.event()).await;
@@ -160,7 +160,7 @@ async fn immediate_local_bytes_share_a_message_with_the_opening() {
 async fn agent_learns_of_an_unused_stream() {
     let (listener, api) = service(true).await;
     let mut config = config();
-    // Nothing else has anything to say.
+    // No other task has anything to send.
     config.limits.tuning.ping_interval = Duration::from_secs(3600);
     let relay = Relay::open(config, api, None).await.expect("opens");
     let mut agent = Agent::accept(&listener, "3.3.4851.0").await;

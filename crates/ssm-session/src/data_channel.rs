@@ -88,11 +88,11 @@ pub trait DataChannel: Send + 'static {
         false
     }
 
-    /// Queues the message that tells the agent of the session's end, where there is one.
+    /// Queues the message that announces the session's end to the agent, where there is one.
     fn terminate(&mut self, now: Instant);
 
-    /// The session is over: whoever waits for the state machine is to be woken, and finds the reason
-    /// in [`SessionState::end`](crate::SessionState::end).
+    /// The session is over: wake every task that waits for the state machine. It finds the reason in
+    /// [`SessionState::end`](crate::SessionState::end).
     fn ended(&mut self);
 }
 

@@ -13,16 +13,16 @@ use tokio::io::AsyncWrite as _;
 use super::local_stream::{LocalStream, ResetOnDrop};
 use crate::stream::{StreamError, StreamHandle};
 
-/// Bytes read from the local socket at once, and while it always has as many.
+/// Bytes read from the local socket at once: usually, and while it always has more.
 const READ_SIZE: usize = 16 << 10;
 const BULK_READ_SIZE: usize = 64 << 10;
-/// Bytes taken from the stream before the local socket took the last ones.
+/// Maximum bytes taken from the stream and not yet taken by the local socket.
 const WRITE_SIZE: usize = 64 << 10;
 /// Why copying ended.
 pub(crate) enum CopyEnd<A> {
     /// The destination closed in order and everything was delivered.
     Finished {
-        /// The local peer's end-of-file was read before.
+        /// Whether the local peer's end-of-file was read before.
         local_finished: bool,
     },
     /// The local peer is gone.
@@ -40,7 +40,7 @@ pub(crate) async fn copy<A: CallError>(
     poll_fn(|cx| state.poll(cx, &mut local.local, stream)).await
 }
 
-/// Reads up to so many bytes of the local peer and says how many: none at its end-of-file.
+/// Reads up to a number of bytes from the local peer and returns how many: none at its end-of-file.
 type ReadLocal<'a> =
     dyn FnMut(&mut Context<'_>, &mut BytesMut, usize) -> Poll<io::Result<usize>> + 'a;
 
@@ -74,8 +74,8 @@ impl Copy {
         let read = &mut |cx: &mut Context<'_>, to: &mut BytesMut, max| {
             local.poll_read_buf(cx, &mut to.limit(max))
         };
-        // First, so that what the local peer has sent by now shares a message with the stream's opening:
-        // tokio takes an accepted socket for readable from the start (since 1.54).
+        // First, so that what the local peer has already sent shares a message with the stream's opening:
+        // tokio considers an accepted socket readable from the start (since 1.54).
         if let Poll::Ready(end) = self.poll_upload(cx, stream, read) {
             return Poll::Ready(end);
         }
@@ -92,7 +92,7 @@ impl Copy {
             let room = match stream.poll_writable(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(room)) => room,
-                // The end, and whether it is one in order, comes with what is still to be read.
+                // Reading finds out whether it ended in order, after what is still to be read.
                 Poll::Ready(Err(_)) => return Poll::Pending,
             };
             match self.read_local(cx, read, room.min(self.read_size)) {
@@ -113,7 +113,7 @@ impl Copy {
         Poll::Pending
     }
 
-    /// Up to `max` bytes of the local peer; none at its end-of-file.
+    /// Up to `max` bytes from the local peer; none at its end-of-file.
     fn read_local(
         &mut self,
         cx: &mut Context<'_>,
@@ -132,7 +132,7 @@ impl Copy {
                 let full = length == max;
                 self.read_size = if full { BULK_READ_SIZE } else { READ_SIZE };
                 if length < self.buffer.capacity() / 2 {
-                    // A few bytes must not keep the whole buffer until they are sent.
+                    // A few bytes must not keep the whole buffer alive until they are sent.
                     let data = Bytes::copy_from_slice(&self.buffer);
                     self.buffer.clear();
                     return Poll::Ready(Ok(data));

@@ -53,7 +53,7 @@ impl Listener {
     /// be as long as the system takes: 107 bytes on Linux, 103 on macOS.
     ///
     /// Unlike a TCP connection, one over a Unix socket cannot be reset: when it is cut off, its
-    /// peer reads an end-of-file, and only the events tell the difference.
+    /// peer reads an end-of-file, and only the events show the difference.
     ///
     /// # Errors
     /// [`io::ErrorKind::AddrInUse`] when a program listens there, even one that accepts nothing;

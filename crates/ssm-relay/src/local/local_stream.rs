@@ -23,7 +23,7 @@ pub(crate) enum LocalStream {
 }
 
 impl LocalStream {
-    /// Small messages are not held back on it.
+    /// Sends small messages at once (TCP_NODELAY).
     pub(crate) fn set_nodelay(&self) {
         if let Self::Tcp(tcp) = self
             && let Err(error) = tcp.set_nodelay(true)
@@ -32,7 +32,7 @@ impl LocalStream {
         }
     }
 
-    /// Has the connection reset when it is dropped. A Unix socket has no such thing.
+    /// Resets the connection when it is dropped. A Unix socket cannot be reset.
     pub(crate) fn reset_on_close(&self) {
         if let Self::Tcp(tcp) = self
             && let Err(error) = SockRef::from(tcp).set_linger(Some(Duration::ZERO))
@@ -43,7 +43,7 @@ impl LocalStream {
 }
 
 impl LocalStream {
-    /// Reads what fits into `to` without its being zeroed first; nothing at the end-of-file.
+    /// Reads what fits into `to`, which need not be zeroed; nothing at the end-of-file.
     pub(crate) fn poll_read_buf(
         &self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The file of a Unix socket: one program's at a time, private, and gone at the end.
+//! The file of a Unix socket: owned by one program at a time, private, and removed at the end.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
-/// Connections that wait to be accepted, as many as the system lets.
+/// Backlog of connections that wait to be accepted: the system's maximum.
 const BACKLOG: i32 = 1024;
-/// A lock's file may be removed between its opening and its locking, by the program that had it.
+/// Attempts to take the lock, whose file its owner may remove between our opening and locking it.
 const ATTEMPTS: usize = 100;
 
-/// Removes the file when it is dropped, unless another one has taken its place.
+/// Removes the file when it is dropped, unless another file has replaced it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -56,7 +56,7 @@ pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
         _lock: lock,
     };
     // A socket gets its mode only after it is bound. It refuses connections until it listens, so no
-    // other user slips in before.
+    // other user can connect before.
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -64,8 +64,8 @@ pub(super) fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     Ok((listener, file))
 }
 
-/// Held by the program that owns a socket's path, from before it looks whether the path is free. The
-/// system gives it back when the program ends, however that ends.
+/// Held by the program that owns a socket's path, from before it checks whether the path is free. The
+/// system releases it when the program ends, however that happens.
 ///
 /// It is the lock of a file beside the socket, `NAME.lock`, which is removed with it.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl PathLock {
                 let file = Some(file);
                 return Ok(Self { path, file });
             }
-            // It was removed meanwhile, and locks nothing.
+            // It was removed in the meantime, and locks nothing.
         }
         Err(io::ErrorKind::AddrInUse.into())
     }
@@ -110,13 +110,13 @@ impl PathLock {
 impl Drop for PathLock {
     fn drop(&mut self) {
         if self.file.is_some() {
-            // Before the lock is given back: afterwards it may be another program's.
+            // Before the lock is released: afterwards the file may be another program's.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Makes sure that nothing is lost when the path is taken, and removes what a killed program left.
+/// Checks that taking the path loses nothing, and removes the socket of a killed program.
 fn clear(path: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -138,8 +138,8 @@ fn clear(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a program listens there that takes no lock. It may be busy, or stuck: its answer is not
-/// awaited. macOS tells a full backlog by the same error as a listener that is gone.
+/// Whether a program that takes no lock listens there. It may be busy, or stuck: its answer is not
+/// awaited. macOS reports a full backlog with the same error as a listener that is gone.
 fn is_listened_on(path: &Path) -> io::Result<bool> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -193,7 +193,7 @@ mod tests {
         drop(StdListener::bind(&path).expect("binds"));
         fs::write(directory.path().join("tunnel.lock"), "").expect("writes");
         let (_listener, file) = bind(&path).expect("replaces");
-        // Whoever took the place in turn keeps it.
+        // The file that replaced it stays.
         fs::remove_file(&path).expect("is there");
         fs::write(&path, "precious").expect("writes");
         drop(file);
@@ -230,7 +230,7 @@ mod tests {
         let directory = directory();
         let path = directory.path().join("tunnel");
         for _ in 0..20 {
-            // What a killed program leaves is where two could take the path from one another.
+            // Left by a killed program: here two could take the path from each other.
             drop(StdListener::bind(&path).expect("binds"));
             let attempts: Vec<_> = (0..8)
                 .map(|_| {

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 
 use super::local_stream::LocalStream;
 
-/// How often the system's table is read for a connection that it does not show: a table that changes
-/// while it is read may leave a row out.
+/// How often the system's table is read for a connection that it does not list: a table that changes
+/// while it is read may omit a row.
 const LOOKS: usize = 3;
 
 /// Which user a connection belongs to.
@@ -47,7 +47,7 @@ async fn owner(stream: &LocalStream) -> Owner {
             let (Ok(peer), Ok(local)) = (tcp.peer_addr(), tcp.local_addr()) else {
                 return Owner::Unknown("it was reset".to_owned());
             };
-            // Files and programs, which block.
+            // Reading files and running programs blocks.
             let looked_up = tokio::task::spawn_blocking(move || look_up(peer, local)).await;
             let owner = looked_up.unwrap_or_else(|error| Owner::Unknown(error.to_string()));
             // While this end is connected, no other connection can have taken the same two
@@ -98,16 +98,16 @@ mod linux {
     /// The inode of a row without a socket: its program has closed it, and the user shown is 0.
     const NO_SOCKET: &str = "0";
 
-    /// `None` when no row names the connection.
+    /// `None` when no row lists the connection.
     pub(super) fn owner(peer: SocketAddr, local: SocketAddr) -> io::Result<Option<Owner>> {
         let ours = rustix::process::geteuid().as_raw();
         let ipv4 = fs::read_to_string("/proc/net/tcp");
-        // Without IPv6 there is no second one.
+        // Without IPv6 there is no second table.
         let ipv6 = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
         Ok(read(&[&ipv4?, &ipv6], peer, local, ours))
     }
 
-    /// The owner of the peer's end: whose local address is our peer's, and the other way round.
+    /// The owner of the peer's end: the row whose local address is our peer's, and vice versa.
     /// The format is that of proc(5): `sl local_address rem_address st … uid timeout inode`.
     pub(super) fn read(
         tables: &[&str],
@@ -209,7 +209,7 @@ mod linux {
             assert_eq!(of(port(0xC00A), 1001), Some(Owner::Us));
             // The most cautious of two rows counts.
             assert_eq!(of(port(0xC00B), 1001), Some(Owner::Other));
-            // Neither root's nor anybody else's: TIME_WAIT, FIN_WAIT2 and FIN_WAIT1 without a
+            // Neither root's nor another user's: TIME_WAIT, FIN_WAIT2 and FIN_WAIT1 without a
             // socket, SYN_SENT of the next connection, an inode of 0, a user that is no number.
             for ownerless in [0xC002, 0xC005, 0xC006, 0xC008, 0xC009, 0xC00C] {
                 for ours in [0, 1001] {
@@ -249,7 +249,7 @@ mod linux {
                     Some(Owner::Us),
                     "{address}"
                 );
-                // Closed, it is nobody's, also where this is root.
+                // Closed, it has no owner, even when this process is root.
                 drop(client);
                 let gone = owner(peer, address).expect("/proc");
                 assert!(matches!(gone, Some(Owner::Unknown(_))), "{gone:?}");
@@ -258,8 +258,8 @@ mod linux {
     }
 }
 
-/// `lsof` is part of macOS. Without privileges it lists this user's files only, and it is asked for
-/// nothing else: what it does not list may be another user's, or closed already.
+/// `lsof` is part of macOS. Without privileges it lists this user's files only, and it is asked only for
+/// these: a connection that it does not list may be another user's, or closed already.
 #[cfg(any(target_os = "macos", all(test, unix)))]
 mod macos {
     #![cfg_attr(not(target_os = "macos"), expect(dead_code, reason = "for its test"))]
@@ -277,7 +277,7 @@ mod macos {
             .env_clear()
             .args(["-n", "-P", "-a", "-u", &user.to_string(), "-F", "n"])
             .arg(format!("-iTCP:{}", peer.port()))
-            // One in that state with the same addresses is another connection.
+            // A row in that state with the same addresses is another connection.
             .arg("-sTCP:^SYN_SENT")
             .stdin(Stdio::null())
             .output()?;

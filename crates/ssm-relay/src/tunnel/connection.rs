@@ -61,7 +61,7 @@ impl<A: CallError> Connection<A> {
         }
     }
 
-    /// For what is logged of it.
+    /// The span of its log lines.
     pub(crate) fn span(&self) -> tracing::Span {
         tracing::info_span!("connection", number = self.number)
     }

@@ -60,7 +60,7 @@ pub(super) struct SlotLease<A: CallError> {
 const FIRST: u64 = 0;
 
 impl<A: CallError> Pool<A> {
-    /// At most `max` sessions; those beyond the first are closed once they were `idle` for so long.
+    /// At most `max` sessions; those beyond the first are closed after being idle for `idle`.
     pub(super) fn new(max: usize, idle: Duration) -> Arc<Self> {
         let first = Slot {
             id: FIRST,

@@ -14,7 +14,7 @@ use super::sessions::Sessions;
 use crate::error::{End, OpenError};
 use crate::event::Event;
 
-/// A session that lived so long was no failed attempt.
+/// A session that lived this long was no failed attempt.
 const LONG_LIVED: Duration = Duration::from_secs(60);
 
 /// What becomes of a tunnel when its session ends for good: it timed out, was terminated, could not

@@ -82,7 +82,7 @@ impl<A: CallError> AsyncWrite for TunnelStream<A> {
         }))
     }
 
-    /// What is written is on its way already.
+    /// Written data is already on its way.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! A service played by hand: its API as functions, its gateway as a listener, its agent as our own
+//! A hand-played service: its API as functions, its gateway as a listener, its agent as our own
 //! state machine in the agent's role.
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -40,24 +40,24 @@ impl std::fmt::Display for CallFailed {
 
 impl std::error::Error for CallFailed {}
 
-/// A relay whose calls fail so.
+/// A relay whose calls fail with [`CallFailed`].
 pub(crate) type Relay = ssm_relay::Relay<CallFailed>;
 
-/// What ResumeSession answers to the call of this number, from 0.
+/// ResumeSession's answer to the call with this number, from 0.
 pub(crate) type Resume = fn(usize) -> BoxFuture<'static, Answer>;
 /// A new connection, none, or an error.
 pub(crate) type Answer = Result<bool, ApiError<CallFailed>>;
 
 pub(crate) struct Api {
     pub(crate) url: String,
-    /// The URL that ResumeSession answers with, where it is another.
+    /// The URL in ResumeSession's answer, where it is another one.
     pub(crate) resume_url: std::sync::Mutex<Option<String>>,
     pub(crate) can_start_more: bool,
     pub(crate) resume: Resume,
-    /// StartSession waits until it is allowed.
+    /// Whether StartSession waits for `allowed`.
     pub(crate) start_held: AtomicBool,
     pub(crate) allowed: tokio::sync::Notify,
-    /// TerminateSession never answers.
+    /// Whether TerminateSession never answers.
     pub(crate) terminate_hangs: AtomicBool,
     pub(crate) started: AtomicUsize,
     pub(crate) resumed: AtomicUsize,
@@ -183,7 +183,7 @@ pub(crate) async fn within<T>(limit: Duration, what: &str, future: impl Future<O
     }
 }
 
-/// The first event that `wanted` picks; the ones before it are passed over.
+/// The first event that `wanted` picks; earlier ones are skipped.
 pub(crate) async fn event<T>(
     events: &mut Events,
     what: &str,
@@ -200,7 +200,7 @@ pub(crate) async fn event<T>(
     .await
 }
 
-/// An agent of some version, on one websocket after the other.
+/// An agent of a given version, on one websocket after the other.
 pub(crate) struct Agent {
     pub(crate) websocket: WebSocketStream<TcpStream>,
     pub(crate) session: Session,
@@ -231,7 +231,7 @@ impl Agent {
             .connected(tokio::time::Instant::now().into_std());
     }
 
-    /// Runs until the agent has something to tell; `None` when the client is gone.
+    /// Runs until the agent reports an event; `None` when the client is gone.
     pub(crate) async fn event(&mut self) -> Option<SessionEvent> {
         loop {
             self.transmit().await?;
@@ -296,7 +296,7 @@ impl Agent {
         while self.event().await.is_some() {}
     }
 
-    /// Hears the client out: whether it said that it closes the websocket.
+    /// Reads to the end: whether the client sent a close frame.
     pub(crate) async fn told_of_the_close(&mut self) -> bool {
         while let Some(Ok(frame)) = self.websocket.next().await {
             if matches!(frame, Frame::Close(_)) {
@@ -316,7 +316,7 @@ impl Agent {
         self.session.send(data, now).expect("the window is open");
     }
 
-    /// The service ends the session, and says why.
+    /// The service ends the session with this text.
     pub(crate) async fn close_channel(&mut self, output: &str) {
         let closed = Message {
             header: Header {
@@ -344,7 +344,7 @@ async fn accept_within(listener: &TcpListener, limit: Duration) -> WebSocketStre
     let (tcp, _) = within(limit, "a client", listener.accept())
         .await
         .expect("a connection");
-    // What the system holds back is late in virtual time.
+    // Data that the system holds back is late in virtual time.
     tcp.set_nodelay(true).expect("a TCP socket");
     let mut websocket = tokio_tungstenite::accept_async(tcp)
         .await

@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn probe_names_what_was_in_the_way() {
-        // Taken, so that nobody else can listen there.
+        // Bound, so that no other process can listen there.
         let taken = TcpSocket::new_v4().expect("a TCP socket");
         taken
             .bind(([127, 0, 0, 1], 0).into())

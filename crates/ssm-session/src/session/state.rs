@@ -1,4 +1,4 @@
-//! The state of one session, shared by its task and whoever uses it.
+//! The state of one session, shared by its task and its users.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

@@ -60,25 +60,25 @@ pub(super) struct WebsocketLoop<'a, C: DataChannel, A, H> {
     websocket: WebSocket,
     /// Called whenever the service is heard.
     heard: H,
-    /// How often the machine had slept when this was last looked at.
+    /// [`Clock::wakes`](crate::Clock::wakes) when it was last checked.
     wakes: u64,
     inbound: Vec<Bytes>,
     outbound: VecDeque<Message>,
     flushed: bool,
-    /// Bytes that the connection had taken when this was last looked at.
+    /// Bytes that the connection had taken when this was last checked.
     written: u64,
-    /// Local readers are behind.
+    /// The application is behind.
     receive_paused: bool,
     /// Acknowledgements pile up: the connection does not take them.
     acknowledgements_wait: bool,
     ping_at: Instant,
-    /// A ping is queued that the system does not have yet.
+    /// A ping is queued that the system has not taken yet.
     ping_queued: bool,
-    /// Until when a pong must be heard, and how long that was.
+    /// When a pong is due, and how much time was allowed for it.
     pong_until: Option<(Instant, Duration)>,
-    /// The system has a ping whose pong is owed: a later ping does not extend the time for it.
+    /// The system took a ping whose pong is due: a later ping does not extend the time for it.
     pong_owed: bool,
-    /// Closing: when to stop waiting for data on its way.
+    /// Closing: when to stop waiting for queued data.
     drain_until: Option<Instant>,
     /// The session's end, once the last message is written or this time has come.
     ending: Option<(End<C::Error, A>, Instant)>,
@@ -154,7 +154,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         let read = self.read(cx);
         let paused = self.is_paused();
         let deadline = self.step(cx);
-        // No wake-up comes for what arrived while the websocket was not read.
+        // The socket does not wake the task for data that arrived while it was not read.
         let read_more = paused && !self.is_paused();
         let read_more = read? || read_more;
         let wrote = self.write(cx)?;
@@ -195,15 +195,15 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         }
     }
 
-    /// Whether the websocket is not read for now.
+    /// Whether the websocket is not to be read for now.
     fn is_paused(&self) -> bool {
         self.receive_paused || self.acknowledgements_wait
     }
 
-    /// Reads one batch of what is there: whether there may be more.
+    /// Reads one batch, and returns whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
         if self.receive_paused {
-            // No pong can be heard meanwhile.
+            // No pong can be read meanwhile.
             self.forget_pong();
         }
         if self.is_paused() {
@@ -222,7 +222,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
             }
             bytes += message.len();
             match message {
-                // A copy, so that what is kept of it does not keep the websocket's read buffer.
+                // A copy, so that a payload that is kept does not keep the websocket's read buffer alive.
                 Message::Binary(data) => self.inbound.push(Bytes::copy_from_slice(&data)),
                 Message::Text(text) => self.inbound.push(Bytes::copy_from_slice(text.as_bytes())),
                 Message::Pong(_) => self.forget_pong(),
@@ -237,8 +237,8 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
                 Message::Ping(_) | Message::Frame(_) => {}
             }
             if self.ping_queued && !self.pong_owed {
-                // It waits behind an upload that the peer takes slowly, if at all: what arrives shows
-                // that the peer is there.
+                // It waits behind an upload that the peer takes slowly, if at all: any data from the peer
+                // shows that it is alive.
                 self.restart_pong_timeout();
             }
             if bytes >= READ_BYTES {
@@ -253,7 +253,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         self.pong_owed = false;
     }
 
-    /// The time for the pong begins now, if there is a limit for it.
+    /// Restarts the time for the pong, if one is due.
     fn restart_pong_timeout(&mut self) {
         let time = self.now();
         if let Some((until, patience)) = &mut self.pong_until {
@@ -262,7 +262,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
     }
 
     /// While the websocket is not read because the peer does not take our acknowledgements, no pong
-    /// can be heard: then the peer is there as long as it takes anything.
+    /// can be read: then the peer counts as alive as long as it takes anything.
     fn check_progress(&mut self) {
         let written = self.websocket.get_ref().written();
         let progress = std::mem::replace(&mut self.written, written) != written;
@@ -275,7 +275,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
     fn step(&mut self, cx: &mut Context<'_>) -> Instant {
         let time = self.now();
         let task = self.task;
-        // Before the state machine is looked at: what cancels from now on wakes this task.
+        // Before the state machine is used: a cancellation from now on wakes this task.
         self.poll_cancelled(cx);
         let mut channel = task.state.lock();
         let mut outcome = Ok(());
@@ -345,7 +345,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         }
     }
 
-    /// Writes what is queued as far as the socket takes it: whether all of it went.
+    /// Writes what is queued as far as the socket takes it, and returns whether anything was written.
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, String> {
         let time = self.now();
         if time >= self.ping_at {
@@ -356,7 +356,7 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
                 self.pong_until
                     .get_or_insert((after(time, patience), patience));
             }
-            // One that still waits for the socket will do.
+            // A ping that still waits for the socket is enough.
             if !self.ping_queued {
                 self.ping_queued = true;
                 self.outbound

@@ -1,4 +1,4 @@
-//! The way through a proxy: CONNECT (RFC 9110, section 9.3.6), or SOCKS 5 (RFC 1928).
+//! Connects through a proxy: CONNECT (RFC 9110, section 9.3.6), or SOCKS 5 (RFC 1928).
 
 use std::future::{Ready, ready};
 use std::io;
@@ -69,10 +69,10 @@ pub(crate) async fn connect(proxy: &Intercept, host: &str) -> Result<TcpStream, 
     Ok(parts.io.into_inner())
 }
 
-/// SOCKS 5 (RFC 1928). The reason of a failure, and whether another attempt may get through.
+/// SOCKS 5 (RFC 1928). An error is its reason, and whether another attempt may succeed.
 async fn socks(proxy: &Intercept, tcp: TcpStream, host: &str) -> Result<TcpStream, (String, bool)> {
     let uri = proxy.uri();
-    // With `socks5`, and not `socks5h`, the proxy is told an address.
+    // With `socks5`, unlike `socks5h`, the proxy gets an address.
     let destination = match uri.scheme_str() {
         Some("socks5") => {
             let mut addresses = tokio::net::lookup_host(host)
@@ -99,7 +99,7 @@ async fn socks(proxy: &Intercept, tcp: TcpStream, host: &str) -> Result<TcpStrea
         Ok(connection) => Ok(connection.into_inner()),
         Err(error) => {
             let refusal = error.to_string();
-            // The library's types of these errors are not public.
+            // The library's types for these errors are not public.
             let about_credentials = refusal.contains("credentials") || refusal.contains("auth");
             Err(match about_credentials {
                 true => (
@@ -112,7 +112,7 @@ async fn socks(proxy: &Intercept, tcp: TcpStream, host: &str) -> Result<TcpStrea
     }
 }
 
-/// A connection that is there already, for what wants to make it.
+/// An open connection, where the library expects a connector.
 struct Given(Option<TokioIo<TcpStream>>);
 
 impl Service<Uri> for Given {
@@ -145,7 +145,7 @@ fn request(host: &str, auth: Option<&HeaderValue>) -> http::Result<Request<Empty
     request.body(Empty::new())
 }
 
-/// What an answer means, and what to do.
+/// What a refusal means, and what to do.
 fn meaning(status: StatusCode) -> String {
     match status {
         // tinyproxy answers a wrong password with 401.

@@ -1,22 +1,22 @@
-//! What `NO_PROXY` lists: hosts that are reached directly.
+//! `NO_PROXY`: hosts that are reached directly.
 
 use std::net::IpAddr;
 
 use url::Host;
 
-/// The entries of `NO_PROXY`, between commas or blanks:
+/// The entries of `NO_PROXY`, separated by commas or blanks:
 ///
-/// | entry | what it means |
+/// | entry | what it matches |
 /// |---|---|
 /// | `*` | every host |
-/// | `example.com`, `.example.com` | this name and those below it |
-/// | `*.example.com` | those below it |
+/// | `example.com`, `.example.com` | this name and its subdomains |
+/// | `*.example.com` | its subdomains |
 /// | `10.0.0.5`, `fd00::5`, `[fd00::5]` | this address, when it is named instead of a host |
 /// | `10.0.0.0/8`, `fd00::/8` | these addresses |
 /// | any of the names and addresses with `:PORT` | the same on this port only |
 ///
-/// Names are compared without their case and a dot at their end. An entry that is none of these
-/// matches nothing: its hosts are reached through the proxy.
+/// Names are compared without case and without a trailing dot. An invalid entry matches nothing: its
+/// hosts are reached through the proxy.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NoProxy(Vec<Entry>);
 
@@ -29,9 +29,9 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hosts {
     All,
-    /// A name, and those below it.
+    /// A name and its subdomains.
     Domain(String),
-    /// Those below it.
+    /// Its subdomains.
     Below(String),
     Address(IpAddr),
     Network(IpAddr, u32),
@@ -89,7 +89,7 @@ fn entry(text: &str) -> Option<Entry> {
     Some(Entry { hosts, port })
 }
 
-/// In lower case, in ASCII, without a dot at its end.
+/// In lower case, in ASCII, without a trailing dot.
 fn name(text: &str) -> Option<String> {
     match Host::parse(text).ok()? {
         Host::Domain(name) if !name.contains('*') => {
@@ -119,7 +119,7 @@ impl Hosts {
     }
 }
 
-/// What a name has before a domain, with the dot between; `None` when it is not of it.
+/// The part of a name before a domain, with the dot in between; `None` when it is not in the domain.
 fn below<'a>(host: &'a Host<&str>, domain: &str) -> Option<&'a str> {
     let Host::Domain(name) = host else {
         return None;

@@ -108,7 +108,7 @@ async fn refusal_names_its_meaning_and_whether_to_retry() {
 
 #[tokio::test]
 async fn absent_proxy_is_named_without_credentials() {
-    // Taken, so that nobody else can listen there.
+    // Bound, so that no other process can listen there.
     let taken = TcpSocket::new_v4().expect("a TCP socket");
     taken
         .bind(([127, 0, 0, 1], 0).into())
@@ -139,7 +139,7 @@ fn a_proxy_of_another_kind_is_refused_for_good() {
             let error = proxy.check().expect_err(value);
             assert_eq!(error.variable, variable);
             assert!(error.to_string().contains(variable), "{error}");
-            // Nothing goes past it.
+            // Nothing bypasses it.
             let error = proxy.before(&stream_url()).expect_err(value);
             let error = ConnectError::from(error);
             assert!(!error.is_retryable());
@@ -291,7 +291,7 @@ async fn refusing_socks_proxy_is_named_without_credentials() {
         "{text}"
     );
     assert!(text.contains(HOST), "{text}");
-    // One that wants a password and gets none.
+    // A proxy that wants a password and gets none.
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("bound");
     let _refusing = tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What a variable such as `HTTPS_PROXY` says.
+//! Parses variables such as `HTTPS_PROXY`.
 
 use std::ffi::OsString;
 
@@ -7,8 +7,8 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use thiserror::Error;
 use url::Host;
 
-/// A proxy variable that cannot be read. Nothing goes past a proxy because of it: connections that
-/// it concerns fail. It does not show the variable's value, which may hold a password.
+/// A proxy variable that cannot be read. No connection bypasses the proxy because of it: those that would
+/// use it fail. It does not show the variable's value, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "the proxy of {variable} cannot be used: {problem}; it is http://[USER:PASSWORD@]HOST:PORT or socks5://[USER:PASSWORD@]HOST:PORT"
@@ -39,8 +39,8 @@ pub(super) fn first(
 }
 
 /// Reads a proxy's URL as curl, the AWS CLI and browsers write it: without a scheme it is `http`;
-/// user and password may be percent-encoded, and hold anything but what ends the part that they
-/// stand in.
+/// user and password may be percent-encoded, and may contain anything but the character that ends their
+/// part.
 pub(super) fn read(variable: &str, value: OsString) -> Result<Intercept, ProxyError> {
     let failed = |problem: &str| ProxyError {
         variable: variable.to_owned(),
@@ -50,7 +50,7 @@ pub(super) fn read(variable: &str, value: OsString) -> Result<Intercept, ProxyEr
         .into_string()
         .map_err(|_| failed("it is not Unicode text"))?;
     let url = normal(&value).map_err(|problem| failed(&problem))?;
-    // From here on everything is encoded, and what this makes of it is known.
+    // From here on everything is encoded, so that the library reads it as intended.
     let matcher = Matcher::builder().https(url).build();
     let anywhere = Uri::from_static("https://any.invalid/");
     matcher
@@ -85,7 +85,7 @@ fn normal(value: &str) -> Result<String, String> {
         }
         _ => return Err("its scheme is unknown".to_owned()),
     };
-    // Passwords may hold an @; hosts do not.
+    // Passwords may contain an @; hosts do not.
     let (user, place) = match rest.rsplit_once('@') {
         Some((user, place)) => (Some(user), place),
         None => (None, rest),
@@ -123,7 +123,7 @@ fn host_and_port(text: &str) -> Result<(Host, Option<u16>), String> {
     if host.is_empty() {
         return Err("it names no host".to_owned());
     }
-    // Letters beyond ASCII become what resolvers take (IDNA).
+    // Letters beyond ASCII become what resolvers accept (IDNA).
     let host = Host::parse(host).map_err(|_| {
         "its host is neither a name nor an address (an IPv6 address needs brackets)".to_owned()
     })?;
@@ -155,7 +155,7 @@ fn credentials(text: &str) -> Result<String, String> {
     Ok(format!("{}{password}@", encoded(&user)))
 }
 
-/// `%40` as `@`; a `%` that begins no such thing stands for itself.
+/// Decodes `%40` to `@`; a `%` that begins no such code is itself.
 fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Reads up to a quota, then reports [`Poll::Pending`] until the quota is [renewed](Self::renew).
 ///
-/// tungstenite's `read` returns with a whole message only: a peer that sends empty fragments without
-/// end keeps it in its loop for as long as the connection has bytes
+/// tungstenite's `read` returns only whole messages: a peer that sends endless empty fragments keeps it in
+/// its loop for as long as the connection has bytes
 /// (`WebSocketContext::read` in `src/protocol/mod.rs`, tungstenite 0.30). The quota ends that loop.
 #[derive(Debug)]
 pub(crate) struct Quota<S> {
@@ -36,7 +36,7 @@ impl<S> Quota<S> {
         self.used_up = false;
     }
 
-    /// Whether a read was refused since the quota was renewed. The connection wakes no task for what
+    /// Whether a read was refused since the quota was renewed. The connection wakes no task for bytes that
     /// it still holds: renew the quota and read again.
     pub(crate) fn is_used_up(&self) -> bool {
         self.used_up

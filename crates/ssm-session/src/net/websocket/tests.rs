@@ -136,7 +136,7 @@ async fn non_websocket_answer_is_refused() {
 
 #[tokio::test]
 async fn refused_connection_is_a_retryable_network_error() {
-    // Taken, so that nobody else can listen there.
+    // Bound, so that no other process can listen there.
     let taken = tokio::net::TcpSocket::new_v4().expect("a TCP socket");
     taken
         .bind(([127, 0, 0, 1], 0).into())
