@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use ssm_aws::cause_chain;
 use thiserror::Error;
 
 use super::proxy::variable::ProxyError;
@@ -51,7 +52,7 @@ pub enum ConnectError {
     #[error(transparent)]
     ProxyVariable(#[from] ProxyError),
     /// There are no credentials to sign with.
-    #[error("no credentials to sign the data channel with: {}", chain(.0))]
+    #[error("no credentials to sign the data channel with: {}", cause_chain(.0))]
     Credentials(aws_credential_types::provider::error::CredentialsError),
     /// Signing failed.
     #[error("the request for the data channel cannot be signed: {0}")]
@@ -80,21 +81,6 @@ pub enum ConnectError {
         /// The limit that passed.
         after: Duration,
     },
-}
-
-/// An error with its causes, each named once.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl ConnectError {

@@ -7,10 +7,8 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ssm_aws::RequestToSign;
 use url::Url;
 
 use super::error::ConnectError;
@@ -82,32 +80,23 @@ impl Signer {
         host: &str,
         credentials: Credentials,
     ) -> Result<HeaderMap, ConnectError> {
+        let request = RequestToSign {
+            method: "GET",
+            url: url.as_str(),
+            headers: &[("host", host)],
+            body: b"",
+            service: SERVICE,
+            region: &self.region,
+        };
+        let signed = ssm_aws::sign(request, &credentials, SystemTime::now())
+            .map_err(|error| ConnectError::Sign(error.to_string()))?;
         let mut headers = HeaderMap::new();
-        let identity = Identity::from(credentials);
-        let params = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(SERVICE)
-            .time(SystemTime::now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| ConnectError::Sign(error.to_string()))?
-            .into();
-        let request = SignableRequest::new(
-            "GET",
-            url.as_str(),
-            std::iter::once(("host", host)),
-            SignableBody::empty(),
-        )
-        .map_err(|error| ConnectError::Sign(error.to_string()))?;
-        let (instructions, _signature) = sign(request, &params)
-            .map_err(|error| ConnectError::Sign(error.to_string()))?
-            .into_parts();
-        for header in instructions.into_parts().0 {
-            let mut value = HeaderValue::from_str(header.value())
-                .map_err(|_| ConnectError::Sign(format!("{} is no header value", header.name())))?;
+        for (name, value) in signed.iter() {
+            let unusable = || ConnectError::Sign(format!("{name} cannot be a header"));
+            let name = HeaderName::try_from(name).map_err(|_| unusable())?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| unusable())?;
             value.set_sensitive(true);
-            headers.insert(header.name(), value);
+            headers.insert(name, value);
         }
         Ok(headers)
     }

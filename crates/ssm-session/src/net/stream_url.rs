@@ -1,29 +1,8 @@
 //! Which stream URLs a session may connect to.
 
-use std::net::IpAddr;
-
+use ssm_aws::{Partition, is_loopback_host};
 use thiserror::Error;
-use url::{Host, Url};
-
-/// Domains of Session Manager's endpoints by partition, behind `ssmmessages[-fips].REGION.`.
-///
-/// Source: AWS General Reference, "Session Manager endpoints", and the SDKs' `partitions.json`.
-const DOMAINS: &[&str] = &[
-    "amazonaws.com",
-    "amazonaws.com.cn",
-    "api.aws",
-    "api.amazonwebservices.com.cn",
-    "amazonaws.eu",
-    "api.amazonwebservices.eu",
-    "c2s.ic.gov",
-    "api.aws.ic.gov",
-    "sc2s.sgov.gov",
-    "api.aws.scloud",
-    "cloud.adc-e.uk",
-    "api.cloud-aws.adc-e.uk",
-    "csp.hci.ic.gov",
-    "api.aws.hci.ic.gov",
-];
+use url::Url;
 
 /// Which stream URLs a session may connect to.
 ///
@@ -177,17 +156,15 @@ fn check_scheme(url: &Url) -> Result<(), StreamUrlError> {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => IpAddr::from(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::from(address).is_loopback(),
-        None => false,
-    }
+    url.host_str().is_some_and(is_loopback_host)
 }
 
+/// Whether a host is `ssmmessages[-fips].REGION.DOMAIN` in some partition, or a VPC endpoint of it (AWS
+/// General Reference, "Session Manager endpoints").
 fn is_session_manager(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
-    DOMAINS.iter().any(|domain| {
+    let domains = |partition: &Partition| [partition.dns_suffix, partition.dual_stack_dns_suffix];
+    Partition::all().iter().flat_map(domains).any(|domain| {
         let Some(rest) = host
             .strip_suffix(domain)
             .and_then(|rest| rest.strip_suffix('.'))

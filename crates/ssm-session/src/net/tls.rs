@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use thiserror::Error;
+pub use ssm_aws::CaBundleError;
+use ssm_aws::Certificates;
 
 /// Environment variable with the path of a bundle (AWS SDKs and Tools Reference Guide, "General
 /// configuration settings").
@@ -22,39 +21,10 @@ const VARIABLE: &str = "AWS_CA_BUNDLE";
 pub struct CaBundle(Arc<Bundle>);
 
 struct Bundle {
-    pem: Vec<u8>,
+    pem: Arc<[u8]>,
     roots: Arc<RootCertStore>,
     /// Created once, so that reconnecting resumes TLS sessions.
     config: OnceLock<Arc<ClientConfig>>,
-}
-
-/// Why a certificate bundle cannot be used.
-#[derive(Debug, Clone, Error)]
-#[non_exhaustive]
-pub enum CaBundleError {
-    /// The file cannot be read.
-    #[error("the certificate bundle {} cannot be read: {error}; check AWS_CA_BUNDLE", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        error: Arc<std::io::Error>,
-    },
-    /// It contains no usable certificate.
-    #[error(
-        "the certificate bundle holds no usable certificate{}: it must be PEM, with BEGIN CERTIFICATE lines", because(.reason)
-    )]
-    NoCertificate {
-        /// What is wrong with a certificate, where there is one.
-        reason: Option<String>,
-    },
-}
-
-fn because(reason: &Option<String>) -> String {
-    reason
-        .as_ref()
-        .map(|reason| format!(" ({reason})"))
-        .unwrap_or_default()
 }
 
 impl CaBundle {
@@ -63,25 +33,19 @@ impl CaBundle {
     /// # Errors
     /// When there are none, or one cannot be used.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CaBundleError> {
-        Self::from_text(pem.to_vec())
+        Self::of(Certificates::from_pem(pem)?)
     }
 
-    fn from_text(pem: Vec<u8>) -> Result<Self, CaBundleError> {
-        let unusable = |reason: String| CaBundleError::NoCertificate {
-            reason: Some(reason),
-        };
+    fn of(certificates: Certificates) -> Result<Self, CaBundleError> {
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|error| unusable(error.to_string()))?;
-        }
-        if roots.is_empty() {
-            return Err(CaBundleError::NoCertificate { reason: None });
+        for certificate in certificates.iter() {
+            roots.add(certificate.clone()).map_err(|error| {
+                let reason = Some(error.to_string());
+                CaBundleError::NoCertificate { reason }
+            })?;
         }
         Ok(Self(Arc::new(Bundle {
-            pem,
+            pem: certificates.pem().clone(),
             roots: Arc::new(roots),
             config: OnceLock::new(),
         })))
@@ -92,11 +56,7 @@ impl CaBundle {
     /// # Errors
     /// When the file cannot be read or contains none.
     pub fn read(path: &Path) -> Result<Self, CaBundleError> {
-        let pem = std::fs::read(path).map_err(|error| CaBundleError::Unreadable {
-            path: path.to_owned(),
-            error: Arc::new(error),
-        })?;
-        Self::from_text(pem)
+        Self::of(Certificates::read(path)?)
     }
 
     /// The bundle that `AWS_CA_BUNDLE` names; `None` when it is unset or empty. A program reads the
