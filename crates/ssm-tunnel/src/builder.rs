@@ -18,8 +18,8 @@ use ssm_relay::{Limits, OnSessionEnd};
 use crate::aws::nodes::Nodes;
 use crate::aws::{SessionRequest, SystemsManager};
 use crate::error::Error;
+use crate::lookup;
 use crate::settings::{Document, Settings, check, network_setters};
-use crate::target;
 use crate::tunnel::{Destination, Tunnel};
 pub use attach::AttachBuilder;
 use common::{Common, common_setters};
@@ -130,9 +130,9 @@ impl TunnelBuilder {
         let start = Start::new(&common, &resolved)?;
         let access = open::access(&resolved);
         let nodes = Nodes::new(access.clone());
-        let id = match target::is_id(&target) {
+        let id = match lookup::is_id(&target) {
             true => target,
-            false => target::find(&nodes, &target).await?.id,
+            false => lookup::find(&nodes, &target).await?.id,
         };
         let request = SessionRequest {
             target: id.clone(),

@@ -1,15 +1,12 @@
 //! What Systems Manager lists: managed nodes, and the caller's open sessions.
 
-use std::time::SystemTime;
-
 use aws_config::SdkConfig;
-use serde::{Serialize, Serializer};
 
 use crate::aws::nodes::Nodes;
 use crate::aws::sessions::Sessions;
 use crate::aws::{Access, identity};
 use crate::error::Error;
-use crate::node::{ManagedNode, utc};
+use crate::node::{ManagedNode, OpenSession};
 use crate::settings::Settings;
 
 /// Lists managed nodes and open sessions of one region, and ends sessions.
@@ -27,27 +24,6 @@ pub struct NodeList {
     pub nodes: Vec<ManagedNode>,
     /// Whether these are all: at most 5000 are listed.
     pub complete: bool,
-}
-
-/// A session that has not ended. What the service left out is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct OpenSession {
-    /// Such as `taro-0a1b2c3d4e5f67890`.
-    pub id: String,
-    /// What it leads to: `i-…`, `mi-…` or `ecs:…`.
-    pub target: Option<String>,
-    /// `Connected`, `Connecting` or `Disconnected`.
-    pub status: Option<String>,
-    /// When it was started.
-    #[serde(serialize_with = "as_utc")]
-    pub started: Option<SystemTime>,
-    /// The session document.
-    pub document_name: Option<String>,
-    /// The ARN of the user or role session that started it.
-    pub owner: Option<String>,
-    /// The reason given when it was started.
-    pub reason: Option<String>,
 }
 
 impl Inventory {
@@ -109,8 +85,4 @@ impl Inventory {
     pub async fn end_session(&self, id: &str) -> Result<(), Error> {
         Ok(Sessions::new(self.access.clone()).terminate(id).await?)
     }
-}
-
-fn as_utc<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(utc).serialize(serializer)
 }

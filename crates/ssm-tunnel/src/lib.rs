@@ -215,12 +215,12 @@ pub mod doctor;
 mod error;
 #[cfg(feature = "inventory")]
 mod inventory;
+mod lookup;
 mod network;
 mod node;
 #[cfg(feature = "windows-password")]
 mod password;
 mod settings;
-mod target;
 mod tunnel;
 
 /// The README's example compiles.
@@ -236,11 +236,13 @@ pub use error::{
     Denial, DenialCause, End, Error, ErrorKind, PolicyType, ServiceError, TargetError,
 };
 #[cfg(feature = "inventory")]
-pub use inventory::{Inventory, NodeList, OpenSession};
+pub use inventory::{Inventory, NodeList};
 pub use network::{
     CaBundle, CaBundleError, Proxy, ProxyError, aws_loader_through, loader_through,
     sdk_config_through,
 };
+#[cfg(feature = "inventory")]
+pub use node::OpenSession;
 pub use node::{ManagedNode, TargetState};
 #[cfg(feature = "windows-password")]
 pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, administrator_password};

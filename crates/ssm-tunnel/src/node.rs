@@ -1,5 +1,7 @@
 //! What Systems Manager knows about a machine.
 
+#[cfg(feature = "inventory")]
+mod open_session;
 mod state;
 
 use std::fmt;
@@ -9,6 +11,8 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use serde::{Serialize, Serializer};
 
+#[cfg(feature = "inventory")]
+pub use open_session::OpenSession;
 pub use state::TargetState;
 
 /// A managed node: an EC2 instance, or another machine, whose agent has registered with Systems

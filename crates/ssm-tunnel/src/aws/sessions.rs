@@ -8,7 +8,7 @@ use aws_sdk_ssm::types::{Session, SessionFilter, SessionFilterKey, SessionState}
 use super::Access;
 use super::call::{Call, client};
 use crate::error::ServiceError;
-use crate::inventory::OpenSession;
+use crate::node::OpenSession;
 
 const DESCRIBE: &str = "DescribeSessions";
 const TERMINATE: &str = "TerminateSession";

@@ -10,8 +10,8 @@ use super::local::Bound;
 use crate::aws::Access;
 use crate::aws::nodes::Nodes;
 use crate::error::{Error, ServiceError};
+use crate::lookup;
 use crate::settings::Resolved;
-use crate::target;
 use crate::tunnel::{Destination, Tunnel};
 
 pub(super) fn access(resolved: &Resolved) -> Access {
@@ -76,7 +76,7 @@ pub(super) async fn explained(error: Error, nodes: &Nodes, patience: Duration) -
     else {
         return error;
     };
-    let state = target::ask_state(nodes, target, patience).await;
+    let state = lookup::ask_state(nodes, target, patience).await;
     ServiceError::TargetNotConnected {
         target: target.clone(),
         state,

@@ -5,9 +5,9 @@ use super::examination::Examination;
 use super::report::{Check, CheckName};
 use crate::aws::nodes::Nodes;
 use crate::error::{Denial, Error, ServiceError, TargetError};
+use crate::lookup;
 use crate::node::{ManagedNode, utc};
 use crate::settings::{Document, REMOTE_HOST, check};
-use crate::target;
 
 /// The first agent with port forwarding (release notes of amazon-ssm-agent).
 const PORT_FORWARDING: [u32; 4] = [2, 3, 672, 0];
@@ -49,10 +49,10 @@ impl Examination {
         if let Err(error) = check::target(text) {
             return nowhere(Check::fail(CheckName::Instance, error.to_string()));
         }
-        let (id, node) = if target::is_id(text) {
+        let (id, node) = if lookup::is_id(text) {
             (text.clone(), None)
         } else {
-            match self.in_time(target::find(nodes, text)).await {
+            match self.in_time(lookup::find(nodes, text)).await {
                 Some(Ok(node)) => (node.id.clone(), Some(node)),
                 Some(Err(Error::Target(TargetError::Offline { mut nodes, .. })))
                     if nodes.len() == 1 =>

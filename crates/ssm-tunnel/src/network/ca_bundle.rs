@@ -13,7 +13,7 @@ pub struct CaBundle(ssm_relay::CaBundle);
 /// Why a certificate bundle cannot be used.
 #[derive(Debug, Clone, Error)]
 #[error(transparent)]
-pub struct CaBundleError(#[from] ssm_relay::CaBundleError);
+pub struct CaBundleError(ssm_relay::CaBundleError);
 
 impl CaBundle {
     /// The certificates in a PEM text.
@@ -21,7 +21,8 @@ impl CaBundle {
     /// # Errors
     /// When there are none, or one cannot be used.
     pub fn from_pem(pem: &[u8]) -> Result<Self, CaBundleError> {
-        Ok(Self(ssm_relay::CaBundle::from_pem(pem)?))
+        let bundle = ssm_relay::CaBundle::from_pem(pem);
+        bundle.map(Self).map_err(CaBundleError)
     }
 
     /// The certificates in a PEM file.
@@ -29,7 +30,8 @@ impl CaBundle {
     /// # Errors
     /// When the file cannot be read, or holds no certificate.
     pub fn read(path: &Path) -> Result<Self, CaBundleError> {
-        Ok(Self(ssm_relay::CaBundle::read(path)?))
+        let bundle = ssm_relay::CaBundle::read(path);
+        bundle.map(Self).map_err(CaBundleError)
     }
 
     /// The bundle that `AWS_CA_BUNDLE` names; `None` when it is unset or empty. A program reads the
@@ -39,7 +41,8 @@ impl CaBundle {
     /// When that file cannot be read or holds no certificate: going on with others would hide the
     /// mistake.
     pub fn from_env() -> Result<Option<Self>, CaBundleError> {
-        Ok(ssm_relay::CaBundle::from_env()?.map(Self))
+        let bundle = ssm_relay::CaBundle::from_env().map_err(CaBundleError)?;
+        Ok(bundle.map(Self))
     }
 
     /// The PEM text of the certificates.

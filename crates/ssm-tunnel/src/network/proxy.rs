@@ -15,7 +15,7 @@ pub struct Proxy(ssm_relay::Proxy);
 /// Why a proxy setting cannot be used. The text names the variable; it shows no credentials.
 #[derive(Debug, Clone, Error)]
 #[error(transparent)]
-pub struct ProxyError(#[from] ssm_relay::ProxyError);
+pub struct ProxyError(ssm_relay::ProxyError);
 
 impl Proxy {
     /// As the environment says: `HTTPS_PROXY`, or `ALL_PROXY`, with credentials if the URL contains
@@ -43,7 +43,8 @@ impl Proxy {
     /// # Errors
     /// When the URL cannot be read.
     pub fn named(url: &str) -> Result<Self, ProxyError> {
-        Ok(Self(ssm_relay::Proxy::named(url)?))
+        let proxy = ssm_relay::Proxy::named(url);
+        proxy.map(Self).map_err(ProxyError)
     }
 
     /// No proxy, whatever the environment says.
@@ -56,7 +57,7 @@ impl Proxy {
     /// # Errors
     /// With the name of the one that could not.
     pub fn check(&self) -> Result<(), ProxyError> {
-        Ok(self.0.check()?)
+        self.0.check().map_err(ProxyError)
     }
 
     pub(crate) fn inner(&self) -> &ssm_relay::Proxy {

@@ -20,7 +20,7 @@ pub(crate) fn target(target: &str) -> Result<(), Error> {
     }
     if target.contains(char::is_control) || target.chars().count() > LONGEST_TARGET {
         return wrong(format!(
-            "the target {:?} is no target: give an instance (i-0123456789abcdef0), a managed node (mi-...), a container (ecs:CLUSTER_TASK_RUNTIMEID), or an instance's Name tag, computer name or private IP",
+            "invalid target {:?}: give an instance (i-0123456789abcdef0), a managed node (mi-...), a container (ecs:CLUSTER_TASK_RUNTIMEID), or an instance's Name tag, computer name or private IP",
             shortened(target)
         ));
     }
@@ -93,7 +93,7 @@ mod tests {
             refused(target(text), "the target is empty");
         }
         for text in ["i-1\n", "i-\u{0}", "my\tbox", &"x".repeat(401)] {
-            refused(target(text), "is no target: give an instance");
+            refused(target(text), ": give an instance (i-0123456789abcdef0)");
         }
     }
 
