@@ -1,5 +1,5 @@
-//! The agent's own websocket breaks while it acknowledges: it has passed the bytes on, and does so
-//! again when they come again.
+//! The agent's own websocket breaks while it acknowledges: it has passed the bytes on, and passes
+//! them on again when they are retransmitted.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ async fn breaking(destination: SocketAddr, version: &str, faults: Faults) -> San
     builder.instance(instance).start().await.expect("starts")
 }
 
-/// A destination that tells the digest of the first [`UPLOAD`] bytes, and what came behind them.
+/// A destination that answers the first [`UPLOAD`] bytes with their digest.
 async fn digester() -> SocketAddr {
     service(|mut tcp: TcpStream| async move {
         let mut uploaded = vec![0; UPLOAD];
@@ -46,7 +46,7 @@ async fn upload(tunnel: &Tunnel, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_arrives_once_when_the_agents_websocket_breaks() {
-    // On either side of the first version that processes before it acknowledges.
+    // Versions around the first that processes a message before it acknowledges.
     for (version, repeats) in [
         ("3.3.4851.0", true),
         ("3.0.655.0", true),
@@ -71,7 +71,7 @@ async fn an_upload_arrives_once_when_the_agents_websocket_breaks() {
     }
 }
 
-/// A session of the SSH document whose agent lost its websocket with the first bytes.
+/// A session of the SSH document whose agent loses its websocket with the first bytes.
 async fn broken(first: &'static [u8], sandbox: &Sandbox) -> (Tunnel, TcpStream) {
     let builder = tunnel(sandbox).document_name("AWS-StartSSHSession");
     let tunnel = open(builder.local_port(0)).await;
@@ -83,7 +83,7 @@ async fn broken(first: &'static [u8], sandbox: &Sandbox) -> (Tunnel, TcpStream) 
     (tunnel, tcp)
 }
 
-/// A destination that greets, and says so when `text` came twice.
+/// A destination that sends a greeting, and `twice` if `text` arrives twice.
 async fn counter(text: &'static [u8]) -> SocketAddr {
     service(move |mut tcp: TcpStream| async move {
         let _ = tcp.write_all(b"+").await;

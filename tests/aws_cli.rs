@@ -1,5 +1,4 @@
-//! The example `session-manager-plugin` under the real AWS CLI (PyPI: awscli), which finds it first
-//! in its PATH.
+//! `session-manager-plugin`, first in PATH, under the real AWS CLI (PyPI: awscli).
 #![cfg(unix)]
 
 use std::ffi::OsString;
@@ -8,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use e2e::peers::{command, example, free_port, installed, output, printed, random_bytes};
+use e2e::running::Running;
 use e2e::{
     TARGET, closed_port, echo, echoed, instance, is_reset, no_sessions, sandbox, service, soon,
 };
 use ssm_sandbox::{Instance, Sandbox};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 
 const AWS: &str = "pip install awscli";
 
@@ -31,113 +32,46 @@ async fn with_plugin(sandbox: &Sandbox, program: PathBuf, home: &Path) -> Comman
     command
 }
 
-/// `aws ssm start-session`, and what it prints.
-struct Cli {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    _home: tempfile::TempDir,
+/// Starts `aws ssm start-session` with these arguments and variables; the plugin is its child.
+async fn start_with(
+    sandbox: &Sandbox,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> (Running, TempDir) {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut command = with_plugin(sandbox, installed("aws", AWS), home.path()).await;
+    command
+        .args(["ssm", "start-session", "--target", TARGET])
+        .args(arguments)
+        .envs(variables.iter().copied());
+    (Running::start(&mut command), home)
 }
 
-impl Cli {
-    async fn start(sandbox: &Sandbox, arguments: &[&str]) -> Self {
-        Self::start_with(sandbox, arguments, &[]).await
-    }
-
-    async fn start_with(sandbox: &Sandbox, arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let home = tempfile::tempdir().expect("a folder");
-        let mut command = with_plugin(sandbox, installed("aws", AWS), home.path()).await;
-        command
-            .args(["ssm", "start-session", "--target", TARGET])
-            .args(arguments);
-        // Nothing of a test may stay behind when it fails: the plugin is the CLI's child.
-        let mut child = command
-            .envs(env.iter().copied())
-            .process_group(0)
-            .spawn()
-            .expect("aws starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        Self {
-            child,
-            lines,
-            _home: home,
-        }
-    }
-
-    /// The lines up to and with the first that `wanted` picks.
-    async fn until<T>(
-        &mut self,
-        what: &str,
-        wanted: impl Fn(&str) -> Option<T>,
-    ) -> (Vec<String>, T) {
-        let mut seen = Vec::new();
-        let found = soon(what, async {
-            while let Some(line) = self.lines.next_line().await.expect("readable") {
-                let found = wanted(&line);
-                seen.push(line);
-                if let Some(found) = found {
-                    return Some(found);
-                }
-            }
-            None
-        });
-        match found.await {
-            Some(found) => (seen, found),
-            None => {
-                let mut text = String::new();
-                let mut stderr = self.child.stderr.take().expect("piped");
-                soon("standard error", stderr.read_to_string(&mut text))
-                    .await
-                    .expect("readable");
-                panic!("no {what} in {seen:#?}\n{text}");
-            }
-        }
-    }
-
-    /// The port it opened, once it waits for connections.
-    async fn port(&mut self) -> u16 {
-        let (seen, ()) = self
-            .until("waiting", |line| {
-                (line == "Waiting for connections...").then_some(())
-            })
-            .await;
-        let opened = seen
-            .iter()
-            .find_map(|line| line.strip_prefix("Port ")?.split(' ').next()?.parse().ok());
-        opened.unwrap_or_else(|| panic!("no port in {seen:#?}"))
-    }
-
-    /// Ctrl-C: the terminal sends it to the CLI and the plugin alike.
-    async fn interrupt(&self) {
-        let group = format!("-{}", self.child.id().expect("running"));
-        let killed = Command::new("kill")
-            .args(["-INT", "--", &group])
-            .status()
-            .await;
-        assert!(killed.expect("kill runs").success());
-    }
-
-    /// The rest of its lines, and its exit code.
-    async fn end(mut self) -> (Vec<String>, Option<i32>) {
-        soon("the end", async {
-            let mut rest = Vec::new();
-            while let Some(line) = self.lines.next_line().await.expect("readable") {
-                rest.push(line);
-            }
-            (rest, self.child.wait().await.expect("ends").code())
-        })
-        .await
-    }
+async fn start(sandbox: &Sandbox, arguments: &[&str]) -> (Running, TempDir) {
+    start_with(sandbox, arguments, &[]).await
 }
 
-impl Drop for Cli {
-    fn drop(&mut self) {
-        if let Some(id) = self.child.id() {
-            let group = format!("-{id}");
-            let _ = std::process::Command::new("kill")
-                .args(["-KILL", "--", &group])
-                .status();
-        }
-    }
+/// The lines up to the one that says that the plugin listens.
+async fn until_waiting(cli: &mut Running) -> Vec<String> {
+    let waiting = |line: &str| (line == "Waiting for connections...").then_some(());
+    cli.until("waiting", waiting).await.0
+}
+
+/// The port that the plugin opened, once it waits for connections.
+async fn opened_port(cli: &mut Running) -> u16 {
+    let seen = until_waiting(cli).await;
+    let opened = seen
+        .iter()
+        .find_map(|line| line.strip_prefix("Port ")?.split(' ').next()?.parse().ok());
+    opened.unwrap_or_else(|| panic!("no port in {seen:#?}"))
+}
+
+/// Ctrl-C reaches the CLI and the plugin alike. Returns the rest of the lines.
+async fn interrupt(cli: Running) -> Vec<String> {
+    cli.signal_group("INT").await;
+    let (rest, status) = cli.end().await;
+    assert_eq!(status.code(), Some(0), "{rest:#?}");
+    rest
 }
 
 async fn connect(port: u16) -> TcpStream {
@@ -154,16 +88,12 @@ async fn the_aws_cli_forwards_a_port_until_ctrl_c() {
     let local = free_port().port();
     let parameters = format!("portNumber=3389,localPortNumber={local}");
     let document = "AWS-StartPortForwardingSession";
-    let mut cli = Cli::start(
+    let (mut cli, _home) = start(
         &sandbox,
         &["--document-name", document, "--parameters", &parameters],
     )
     .await;
-    let (seen, ()) = cli
-        .until("waiting", |line| {
-            (line == "Waiting for connections...").then_some(())
-        })
-        .await;
+    let seen = until_waiting(&mut cli).await;
     let session = sandbox.active_sessions().pop().expect("a session");
     assert_eq!(
         seen,
@@ -177,8 +107,7 @@ async fn the_aws_cli_forwards_a_port_until_ctrl_c() {
     for seed in 0..3 {
         echoed(connect(local).await, seed, 500_000).await;
     }
-    cli.interrupt().await;
-    let (rest, code) = cli.end().await;
+    let rest = interrupt(cli).await;
     assert_eq!(
         rest,
         [
@@ -191,7 +120,6 @@ async fn the_aws_cli_forwards_a_port_until_ctrl_c() {
             "".to_owned(),
         ]
     );
-    assert_eq!(code, Some(0));
     assert_eq!(sandbox.request_count("StartSession"), 1);
     no_sessions(&sandbox).await;
 }
@@ -203,27 +131,31 @@ async fn the_aws_cli_reaches_a_remote_host_across_a_lost_websocket() {
     let sandbox = sandbox(host.paced(false)).await;
     let document = "AWS-StartPortForwardingSessionToRemoteHost";
     let parameters = "host=db.internal,portNumber=5432";
-    let mut cli = Cli::start(
+    let (mut cli, _home) = start(
         &sandbox,
         &["--document-name", document, "--parameters", parameters],
     )
     .await;
-    let port = cli.port().await;
+    let port = opened_port(&mut cli).await;
     let stream = connect(port).await;
     let (mut read, write) = stream.into_split();
     sandbox.cut_websockets();
     echoed(tokio::io::join(&mut read, write), 1, 500_000).await;
     assert!(sandbox.request_count("ResumeSession") >= 1);
-    assert_eq!(sandbox.active_sessions().len(), 1, "it is another session");
+    assert_eq!(
+        sandbox.active_sessions().len(),
+        1,
+        "the session was replaced"
+    );
 
     sandbox.terminate_sessions();
-    let (rest, code) = cli.end().await;
+    let (rest, status) = cli.end().await;
     assert!(
         rest.iter()
             .any(|line| line.starts_with("Exiting session with sessionId: ")),
         "{rest:#?}"
     );
-    assert_eq!(code, Some(0));
+    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -242,7 +174,7 @@ async fn the_listener_follows_the_document_and_the_environment() {
         "portNumber=3389,localConnectionType=unix,localUnixSocket={}",
         socket.display()
     );
-    let mut cli = Cli::start(
+    let (mut cli, _home) = start(
         &sandbox,
         &[
             "--document-name",
@@ -255,20 +187,16 @@ async fn the_listener_follows_the_document_and_the_environment() {
     let opened = format!("Unix socket {} opened for sessionId ", socket.display());
     cli.until("the socket", |line| line.starts_with(&opened).then_some(()))
         .await;
-    cli.until("waiting", |line| {
-        (line == "Waiting for connections...").then_some(())
-    })
-    .await;
+    until_waiting(&mut cli).await;
     let stream = UnixStream::connect(&socket).await.expect("accepts");
     echoed(stream, 1, 100_000).await;
-    cli.interrupt().await;
-    assert_eq!(cli.end().await.1, Some(0));
+    interrupt(cli).await;
     assert!(!socket.exists(), "the socket's file stays");
 
-    // Taken on every address but the one it is given.
+    // A port in use on 127.0.0.1, with another address in the environment.
     let taken = closed_port().port();
     let parameters = format!("portNumber=3389,localPortNumber={taken}");
-    let mut cli = Cli::start_with(
+    let (mut cli, _home) = start_with(
         &sandbox,
         &[
             "--document-name",
@@ -279,19 +207,18 @@ async fn the_listener_follows_the_document_and_the_environment() {
         &[("SSM_PLUGIN_LOCAL_HOST", "127.0.0.2")],
     )
     .await;
-    assert_eq!(cli.port().await, taken);
+    assert_eq!(opened_port(&mut cli).await, taken);
     let there = TcpStream::connect(("127.0.0.2", taken))
         .await
         .expect("accepts");
     echoed(there, 2, 100_000).await;
     TcpStream::connect(("127.0.0.1", taken))
         .await
-        .expect_err("nobody listens there");
-    cli.interrupt().await;
-    assert_eq!(cli.end().await.1, Some(0));
+        .expect_err("this address refuses connections");
+    interrupt(cli).await;
 }
 
-/// `AWS-StartSSHSession` as ssh's ProxyCommand has it: the connection on standard input and output.
+/// `AWS-StartSSHSession` as in ssh's ProxyCommand.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the AWS CLI; .ci/run installs it"]
 async fn the_ssh_document_connects_standard_input_and_output() {
@@ -302,7 +229,7 @@ async fn the_ssh_document_connects_standard_input_and_output() {
         let mut data = vec![0; LENGTH];
         tcp.read_exact(&mut data).await.expect("the data");
         tcp.write_all(&data).await.expect("taken");
-        // As sshd, it waits for the client to say that it is done.
+        // Like sshd, it waits until the client has finished.
         tcp.read_exact(&mut [0]).await.expect("the last byte");
     });
     let sandbox = sandbox(instance(destination.await)).await;
@@ -346,7 +273,7 @@ async fn the_ssh_document_connects_standard_input_and_output() {
 #[ignore = "needs the AWS CLI; .ci/run installs it"]
 async fn failures_are_reported_in_the_reference_plugins_words() {
     let sandbox = sandbox(instance(closed_port())).await;
-    let mut cli = Cli::start(
+    let (mut cli, _home) = start(
         &sandbox,
         &[
             "--document-name",
@@ -356,14 +283,14 @@ async fn failures_are_reported_in_the_reference_plugins_words() {
         ],
     )
     .await;
-    let port = cli.port().await;
+    let port = opened_port(&mut cli).await;
     let refused = "Connection to destination port failed, check SSM Agent logs.";
     is_reset(SocketAddr::from(([127, 0, 0, 1], port))).await;
     cli.until("the refusal", |line| (line == refused).then_some(()))
         .await;
 
     let taken = format!("portNumber=3389,localPortNumber={port}");
-    let mut second = Cli::start(
+    let (mut second, _other_home) = start(
         &sandbox,
         &[
             "--document-name",
@@ -380,9 +307,8 @@ async fn failures_are_reported_in_the_reference_plugins_words() {
         })
         .await;
     assert!(line.contains(&port.to_string()), "{line}");
-    assert_eq!(second.end().await.1, Some(0));
-    cli.interrupt().await;
-    assert_eq!(cli.end().await.1, Some(0));
+    assert_eq!(second.end().await.1.code(), Some(0));
+    interrupt(cli).await;
     no_sessions(&sandbox).await;
 }
 
@@ -405,7 +331,7 @@ async fn every_form_of_the_command_line_is_accepted() {
         .split('.')
         .map(|part| part.parse().expect("a number"))
         .collect();
-    // What the CLI takes the environment variable for, and what AWS supports at least.
+    // The least version that AWS supports, and from which the CLI passes the answer in a variable.
     assert!(numbers > vec![1, 2, 764, 0], "{version}");
     assert!(run(&[]).await.contains("installed successfully"));
     assert!(run(&["help"]).await.contains("Unknown operation help"));
@@ -413,7 +339,7 @@ async fn every_form_of_the_command_line_is_accepted() {
         run(&["{}", "us-east-1", "GetSession"]).await,
         "Invalid Operation\n"
     );
-    // Four arguments counting the program, as old CLIs call it; and a secret that is not repeated.
+    // Four arguments with the program's name, as from old CLIs; the secret is not repeated.
     let answer = r#"{"SessionId": "s", "TokenValue": ["MARKER"], "StreamUrl": "wss://h/"}"#;
     let text = run(&[answer, "us-east-1", "StartSession"]).await;
     assert!(text.starts_with("Cannot perform start session: "), "{text}");

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Configuration files as botocore reads them: 2,000 generated cases, ours and botocore's results compared.
+# Compares how ssm-aws and botocore read configuration files: 2,000 generated cases.
 #
 #   tests/botocore.sh             what is missing is installed first
 #   tests/botocore.sh --install   only install what is missing
@@ -9,7 +9,7 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# botocore is in the environment of the AWS CLI.
+# botocore comes with the environment of the AWS CLI.
 "$root/tests/mfa_peers.sh" --install
 [[ ${1:-} != --install ]] || exit 0
 

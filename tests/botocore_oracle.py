@@ -1,4 +1,4 @@
-"""What botocore makes of configuration files and an environment. Run by botocore.rs, in an environment
+"""How botocore reads configuration files and an environment. Run by botocore/main.rs, in an environment
 that botocore.sh makes.
 
 Reads one case a line as JSON and answers each with a line: `ok` with what is in use, or `error`. Nothing
@@ -20,7 +20,7 @@ credentials = botocore.credentials
 
 
 class Recorded:
-    """Credentials that would be fetched: with what."""
+    """Credentials that would be fetched, and the means."""
 
     def __init__(self, kind, **facts):
         self.facts = {"kind": kind, **facts}

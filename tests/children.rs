@@ -1,4 +1,4 @@
-//! What the programs that ours start get to see, and what shells make of exported credentials.
+//! What child processes inherit, and what shells make of exported credentials.
 #![cfg(unix)]
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,11 +9,11 @@ use e2e::{TARGET, echo, instance, sandbox};
 use ssm_sandbox::Sandbox;
 use tokio::process::Command;
 
-/// Unspent, and a session's token: neither is a child's.
+/// An unused code and a session's token: no child may see either.
 const CODE: &str = "918273";
 const SESSION: &str = "SESSION-MARKER";
 
-/// A script that leaves its environment in the file `NAME.env` beside it.
+/// A script that writes its environment to the file `NAME.env` beside it.
 fn script(folder: &Path, name: &str, lines: &str) -> PathBuf {
     let path = folder.join(name);
     let text = format!("#!/bin/sh\nenv > '{}.env'\n{lines}\n", path.display());
@@ -23,7 +23,7 @@ fn script(folder: &Path, name: &str, lines: &str) -> PathBuf {
     path
 }
 
-/// It ran, and saw neither.
+/// Checks that the script ran and saw neither secret.
 fn assert_saw_no_secret(script: &Path) {
     let environment = std::fs::read_to_string(script.with_extension("env"))
         .unwrap_or_else(|error| panic!("{} did not run: {error}", script.display()));
@@ -85,17 +85,17 @@ async fn credential_programs_see_neither_code_nor_session() {
             .args(more);
         command
     };
-    // The variable's code goes first, and is wrong; the next run has none.
+    // The variable's code is tried first, and is wrong; the next run has none.
     let wrong = output("mfa", &mut log_in(&[]).await).await;
     assert_eq!(wrong.status.code(), Some(1), "{}", printed(&wrong));
     let mut right = log_in(&[]).await;
-    // Empty is no code.
+    // An empty variable counts as unset.
     succeed("mfa", right.env("SSM_TUNNEL_MFA_CODE", "")).await;
     assert_saw_no_secret(&code);
     assert_saw_no_secret(&keys);
 }
 
-/// Everything that means something to some shell, but blanks, which no key may have.
+/// Every character that has a meaning in some shell, except blanks, which a key cannot contain.
 const HOSTILE: &str =
     "a'b\"c$d`e\\f!g%h&i|j;k<l>m^n#o~p*q?r(s)t[u]v{w}x'$(touch${IFS}pwned)'\\''z\\";
 
@@ -107,7 +107,7 @@ async fn exported_credentials_reach_every_shell_unchanged() {
     let mfa = example("mfa").await;
     for (shell, options, format) in [
         ("bash", &["--norc", "--noprofile"][..], "env"),
-        // As pasted at the prompt, where ! has a meaning.
+        // As pasted at a prompt, where ! is expanded.
         ("bash", &["--norc", "--noprofile", "-i"], "env"),
         ("dash", &[], "env"),
         ("zsh", &["-f"], "env"),

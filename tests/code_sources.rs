@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use e2e::{config, soon};
+use e2e::soon;
 use ssm_mfa::{
-    Challenge, CodeError, CodeSourceChain, MemoryStore, MfaCode, MfaCodeSource, MfaError,
-    MfaProvider, StaticCode, Totp,
+    Challenge, CodeError, CodeSourceChain, MfaCode, MfaCodeSource, MfaError, MfaProvider,
+    StaticCode, Totp,
 };
 #[cfg(unix)]
 use ssm_sandbox::RequestOutcome;
@@ -17,20 +17,15 @@ async fn sandbox() -> Sandbox {
 }
 
 fn provider(sandbox: &Sandbox, source: impl MfaCodeSource) -> MfaProvider {
-    MfaProvider::builder()
-        .sts_config(&config(sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
-        .code_source(source)
-        .store(MemoryStore::new())
-        .build()
-        .expect("complete")
+    let builder = e2e::mfa(sandbox).code_source(source);
+    builder.build().expect("complete")
 }
 
 fn code(text: &str) -> MfaCode {
     text.parse().expect("six digits")
 }
 
-/// A person at a terminal, or nobody there.
+/// A person at a terminal, or a missing terminal.
 struct Person {
     code: Result<MfaCode, CodeError>,
     asked: Arc<AtomicUsize>,
@@ -122,11 +117,8 @@ async fn a_code_generated_from_the_seed_is_accepted() {
     let seed = base32(&sandbox.mfa_seed());
     let totp = Totp::from_base32(&seed).expect("Base32");
     assert!(!format!("{totp:?}").contains(&seed));
-    let builder = MfaProvider::builder()
-        .sts_config(&config(&sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
-        .store(MemoryStore::new());
-    let provider = builder.totp(totp).build().expect("complete");
+    let builder = e2e::mfa(&sandbox).totp(totp);
+    let provider = builder.build().expect("complete");
     soon("the login", provider.login())
         .await
         .expect("the code is good");

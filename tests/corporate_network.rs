@@ -1,6 +1,5 @@
-//! The examples out of a company's network: through a proxy that wants a password (Debian:
-//! tinyproxy), to endpoints whose certificates a private authority signed (Debian: stunnel4,
-//! openssl).
+//! The programs in a company's network: a proxy that requires a password (Debian: tinyproxy), and
+//! endpoints with certificates of a private authority (Debian: stunnel4, openssl).
 #![cfg(unix)]
 
 use std::net::SocketAddr;
@@ -8,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use e2e::peers::{accepts, command, example, free_port, installed, output, printed, succeed};
-use e2e::{TARGET, echo, echoed, instance, no_sessions, sandbox, soon};
+use e2e::running::Running;
+use e2e::{TARGET, echo, echoed, instance, no_sessions, sandbox};
 use serde_json::Value;
 use ssm_sandbox::Sandbox;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
@@ -24,7 +23,7 @@ const PASSWORD: &str = "MARKER-p4ss&w<rd>";
 struct Company {
     folder: TempDir,
     sandbox: Sandbox,
-    /// TLS in front of the API, of the gateway, and of the API once more for EC2 alone.
+    /// TLS in front of the API, of the gateway, and again of the API for EC2 alone.
     api: SocketAddr,
     gateway: SocketAddr,
     ec2: SocketAddr,
@@ -67,7 +66,7 @@ impl Company {
         std::fs::write(self.at(name), text).expect("written");
     }
 
-    /// A private authority, `ca.crt`, and a certificate of it for `localhost`.
+    /// A private authority, `ca.crt`, and its certificate for `localhost`.
     async fn certificates(&self) {
         let openssl = |arguments| openssl(self.folder.path(), arguments);
         self.write("server.ext", "subjectAltName=DNS:localhost\n");
@@ -103,7 +102,7 @@ impl Company {
         serve(command.arg(self.at("stunnel.conf")))
     }
 
-    /// Lets CONNECT through to the endpoints only.
+    /// A proxy that admits CONNECT to the endpoints only.
     async fn tinyproxy(&self) -> Child {
         let config = format!(
             "Listen {}\nPort {}\nBasicAuth user p4ss\nConnectPort {}\nConnectPort {}\n\
@@ -120,7 +119,7 @@ impl Company {
         serve(command.arg("-d").arg("-c").arg(self.at("tinyproxy.conf")))
     }
 
-    /// An example with VPC endpoints of its own, as such a network has them.
+    /// A program with the network's VPC endpoints.
     async fn run(&self, program: &str, proxy: &str, bundle: Option<&str>) -> Command {
         let program = example(program).await;
         let mut command = command(&self.sandbox, program, self.folder.path());
@@ -163,7 +162,7 @@ async fn openssl(folder: &Path, arguments: &str) {
     succeed("openssl", &mut command).await;
 }
 
-/// A key pair, `windows.pem`, and what EC2 has of the password, `password.b64`.
+/// A key pair, `windows.pem`, and the encrypted password as EC2 returns it, `password.b64`.
 async fn windows_password(folder: &Path) {
     std::fs::write(folder.join("password"), PASSWORD).expect("written");
     for line in [
@@ -186,42 +185,22 @@ fn serve(command: &mut Command) -> Child {
         .expect("it starts")
 }
 
-/// Ctrl-C, and the end that it leads to.
-async fn interrupt(child: &mut Child) {
-    let interrupted = Command::new("kill")
-        .arg("-INT")
-        .arg(child.id().expect("running").to_string())
-        .status();
-    assert!(interrupted.await.expect("kill runs").success());
-    let status = soon("its end", child.wait()).await.expect("it ends");
+/// Interrupts the program, which must end well.
+async fn interrupt(program: Running) {
+    program.signal("INT").await;
+    let (_, status) = program.end().await;
     assert!(status.success(), "{status}");
 }
 
 /// The events that a program prints, up to the one that says it is ready.
-async fn until_ready(child: &mut Child) -> Vec<Value> {
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let mut events: Vec<Value> = Vec::new();
-    let ready = soon("the tunnel", async {
-        while let Some(line) = lines.next_line().await.expect("readable") {
-            events.push(serde_json::from_str(&line).expect("JSON"));
-            if events.last().is_some_and(|event| event["event"] == "ready") {
-                return true;
-            }
-        }
-        false
-    })
-    .await;
-    if !ready {
-        let mut text = String::new();
-        let mut stderr = child.stderr.take().expect("piped");
-        let _ = soon("its errors", stderr.read_to_string(&mut text)).await;
-        panic!("it ended before it was ready: {text}");
-    }
-    // Closed, it would fail what the program still has to print.
-    child.stdout = Some(lines.into_inner().into_inner());
-    events
+async fn until_ready(program: &mut Running) -> Vec<Value> {
+    let ready = |line: &str| line.contains(r#""event":"ready""#).then_some(());
+    let (lines, ()) = program.until("the tunnel", ready).await;
+    let events = lines.iter().map(|line| serde_json::from_str(line));
+    events.collect::<Result<_, _>>().expect("JSON")
 }
 
+/// A text of the first event of this name.
 fn told<'a>(events: &'a [Value], event: &str, field: &str) -> &'a str {
     let event = events.iter().find(|it| it["event"] == event);
     event.and_then(|it| it[field].as_str()).expect("it says so")
@@ -232,18 +211,14 @@ fn told<'a>(events: &'a [Value], event: &str, field: &str) -> &'a str {
 async fn calls_and_data_channel_use_the_proxy_and_the_companys_ca() {
     let company = Company::start().await;
     let proxy = format!("http://user:p4ss@{}", company.proxy);
-    let mut child = company
-        .run("port_forward", &proxy, Some("ca.crt"))
-        .await
-        .spawn()
-        .expect("it starts");
-    let events = until_ready(&mut child).await;
+    let mut command = company.run("port_forward", &proxy, Some("ca.crt")).await;
+    let mut forward = Running::start(&mut command);
+    let events = until_ready(&mut forward).await;
     let address = told(&events, "listening", "address");
     let tcp = TcpStream::connect(address).await.expect("it listens");
     echoed(tcp, 7, LENGTH).await;
-    interrupt(&mut child).await;
+    interrupt(forward).await;
     no_sessions(&company.sandbox).await;
-    // The way they were given leads nowhere else.
     for (what, address) in [
         ("calls", company.api),
         ("the data channel", company.gateway),
@@ -262,10 +237,10 @@ async fn the_windows_password_request_uses_the_proxy() {
         .args(["--local-port-number", "0", "--show-password"])
         .arg("--private-key")
         .arg(company.at("windows.pem"));
-    let mut child = command.spawn().expect("it starts");
-    let events = until_ready(&mut child).await;
+    let mut rdp = Running::start(&mut command);
+    let events = until_ready(&mut rdp).await;
     assert_eq!(told(&events, "password", "password"), PASSWORD);
-    interrupt(&mut child).await;
+    interrupt(rdp).await;
     no_sessions(&company.sandbox).await;
     assert!(
         company.proxied(company.ec2) >= 1,
@@ -280,7 +255,7 @@ async fn each_obstacle_on_the_network_is_named() {
     let with_password = format!("http://user:p4ss@{}", company.proxy);
     company.write("empty.pem", "");
     for (proxy, bundle, expected) in [
-        // The certificates of the system do not have the company's.
+        // The system's certificates do not include the company's.
         (with_password.as_str(), None, "certificate"),
         (&with_password, Some("empty.pem"), "must be PEM"),
         (
@@ -291,7 +266,7 @@ async fn each_obstacle_on_the_network_is_named() {
         (
             &format!("http://user:planted-marker@{}", company.proxy),
             Some("ca.crt"),
-            // The SDK does not tell the proxy's status.
+            // The SDK does not report the proxy's status.
             "a proxy in between",
         ),
     ] {

@@ -1,4 +1,4 @@
-//! The tunnel's end, wanted or not: what was written arrives, and no session is left behind.
+//! The tunnel's end, intended or not: written data arrives, and no session is left behind.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use e2e::{
 use ssm_tunnel::{EndKind, Limits};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Closing waits for a slow machine, too.
+/// Enough time to close on a slow machine.
 fn patient() -> Limits {
     let mut limits = Limits::default();
     limits.close_timeout = PATIENCE / 4;
@@ -25,7 +25,7 @@ async fn dropping_a_tunnel_terminates_its_session() {
     terminated(&sandbox, 1).await;
 }
 
-/// A program that ends right after its tunnel leaves no session behind either.
+/// A program that ends right after dropping its tunnel leaves no session behind either.
 #[test]
 fn dropping_a_tunnel_with_its_runtime_terminates_its_session() {
     let outer = tokio::runtime::Builder::new_multi_thread()
@@ -76,7 +76,7 @@ async fn closing_delivers_what_was_written() {
     assert!(*received.lock().await == data);
 }
 
-/// Unwinding drops the tunnel, whoever panics.
+/// Unwinding drops the tunnel.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_in_the_callers_task_terminates_the_session() {
     let sandbox = sandbox(instance(echo().await)).await;
@@ -113,21 +113,20 @@ fn a_panic_that_takes_the_runtime_down_terminates_the_session() {
         });
     };
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(program)).expect_err("it panics");
-    // Twice when the runtime went down under a call that had left already: whether it arrived is
-    // not known then.
+    // Two calls if the runtime went down during the first: the tunnel cannot know whether it arrived.
     let calls = sandbox.request_count("TerminateSession");
     assert!((1..=2).contains(&calls), "{calls} calls");
     assert_eq!(sandbox.active_sessions(), Vec::<String>::new());
 }
 
-/// What is over already is terminated.
+/// "Does not exist" means that the session has been terminated.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_already_gone_counts_as_terminated() {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).limits(patient())).await;
     soon("ready", tunnel.ready()).await.expect("ready");
     sandbox.fail_next("TerminateSession", ssm_sandbox::ApiFault::DropAfterHandling);
-    // The SDK asks again, for a session that was terminated by the call before.
+    // The SDK retries a call that has terminated the session already.
     let end = soon("closing", tunnel.close()).await.expect("a clean end");
     assert!(end.kind() == EndKind::Closed, "{end:?}");
     assert!(sandbox.request_count("TerminateSession") >= 2);

@@ -4,22 +4,20 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_config::SdkConfig;
+use e2e::http::answering;
 use e2e::peers::installed;
-use e2e::{TARGET, echo, instance, sandbox, service, soon, tunnel};
+use e2e::{TARGET, config_without_sandbox, echo, instance, sandbox, soon, tunnel};
 use ssm_mfa::{MemoryStore, MfaProvider, MfaProviderBuilder, RoleSpec, StaticCode};
 use ssm_tunnel::{PrivateKey, Tunnel, administrator_password};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Every way from here to a service with these endpoints, and the texts of the failures.
+/// Calls each service at this endpoint in every possible way, and returns the texts of the failures.
 async fn every_call(endpoint: &str) -> Vec<(&'static str, String)> {
-    let config = keys_for(endpoint);
+    let config = config_without_sandbox(endpoint);
     let mut failures = Vec::new();
     let opened = soon("opening", open(&config, None)).await;
     failures.push(("SSM", opened.expect_err("SSM").to_string()));
-    let elsewhere = keys_for("https://127.0.0.1:1");
+    let elsewhere = config_without_sandbox("https://127.0.0.1:1");
     let opened = soon("opening", open(&elsewhere, Some(endpoint))).await;
     failures.push(("SSM by the builder", opened.expect_err("SSM").to_string()));
     let user = soon("a login", login(mfa(&config))).await;
@@ -63,18 +61,8 @@ async fn login(builder: MfaProviderBuilder) -> Result<(), String> {
     session.map(drop).map_err(|error| error.to_string())
 }
 
-fn keys_for(endpoint: &str) -> SdkConfig {
-    let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(keys))
-        .build()
-}
-
-/// A port by which what leaves this machine as far as a program can tell arrives here again:
-/// 0.0.0.0 is no loopback address, and yet leads to this machine.
+/// A listener that a program must take for another machine: 0.0.0.0 is not a loopback address, and
+/// yet leads here.
 struct Trap(TcpListener);
 
 impl Trap {
@@ -105,19 +93,11 @@ async fn plain_http_never_leaves_this_machine() {
     trap.assert_empty();
 }
 
-/// Answers every request with a redirection to `target`.
-async fn redirecting(status: &'static str, target: String) -> SocketAddr {
-    service(move |mut tcp| {
-        let target = target.clone();
-        async move {
-            let mut request = vec![0; 64 << 10];
-            let _ = tcp.read(&mut request).await;
-            let answer = format!(
-                "HTTP/1.1 {status}\r\nlocation: {target}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            );
-            let _ = tcp.write_all(answer.as_bytes()).await;
-        }
-    })
+/// A server that answers every request with a redirection.
+async fn redirecting(status: &str, target: String) -> SocketAddr {
+    answering(format!(
+        "HTTP/1.1 {status}\r\nlocation: {target}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    ))
     .await
 }
 

@@ -1,4 +1,4 @@
-//! Any duration in any setting, of the libraries and of the sandbox, neither panics nor hangs a close.
+//! No duration in any setting of the libraries or the sandbox causes a panic or blocks closing.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use ssm_tunnel::Limits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 static PANICS: AtomicUsize = AtomicUsize::new(0);
-/// How long each step of a tunnel may go on before the next one; what it comes to does not matter.
+/// How long each step of a tunnel may take; its outcome does not matter.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// A task's panic is its own: only the hook sees all of them.
+/// tokio catches the panics of tasks: only the hook sees all of them.
 fn count_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -64,7 +64,7 @@ fn durations() -> impl Strategy<Value = Durations> {
         Durations {
             limits,
             keep_alive: at[9],
-            // Often none, so that what happens after the handshake is tried too.
+            // Short, so that the time after the handshake is tested too.
             delay: at[10].min(Duration::from_millis(1)),
             bye_after: at[11],
             dial_delay: at[12],
@@ -114,7 +114,7 @@ fn no_duration_in_a_tunnel_or_the_sandbox_panics() {
             .build()
             .expect("a runtime");
         runtime.block_on(carry(durations));
-        // A session that is still being ended must not hold up the next case.
+        // A session that is still being terminated must not delay the next case.
         runtime.shutdown_background();
         prop_assert_eq!(PANICS.load(Ordering::SeqCst), 0);
         Ok(())
@@ -143,7 +143,7 @@ async fn no_duration_in_an_mfa_provider_panics() {
                 .prompt_timeout(at)
         };
         let provider = builder().build().expect("any time-out will do");
-        // The code is wrong, or its time is over at once.
+        // The code is wrong, or the time for it is over at once.
         let login = soon("the login", provider.login()).await;
         assert!(login.is_err(), "{login:?}");
         let within_limits = at == Duration::from_secs(900);

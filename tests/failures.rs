@@ -1,14 +1,17 @@
-//! What goes wrong, and what is said of it: each a typed error with a next step.
+//! Failures and their reports: each a typed error with a next step.
 
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use e2e::{TARGET, config, config_with, echo, echoed, instance, open, sandbox, soon, tunnel};
-use ssm_sandbox::{ApiFault, Instance, Sandbox};
+use e2e::{
+    TARGET, config, config_with, config_with_mfa, echo, echoed, instance, open, sandbox,
+    sandbox_with_mfa, soon, tunnel,
+};
+use ssm_sandbox::{ApiFault, Instance};
 use ssm_tunnel::{EndKind, Error, ErrorKind, Limits, ServiceError, Tunnel};
 use tokio::io::AsyncReadExt as _;
 
-/// Opens a tunnel that cannot be opened.
+/// The error of a tunnel that cannot be opened.
 async fn refused(builder: ssm_tunnel::TunnelBuilder) -> Error {
     soon("the refusal", builder.open())
         .await
@@ -50,11 +53,7 @@ async fn an_unconnected_target_error_names_what_to_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_keeps_the_services_text_and_suggests_mfa() {
-    let sandbox = Sandbox::builder()
-        .instance(instance(echo().await))
-        .start()
-        .await
-        .expect("starts");
+    let sandbox = sandbox_with_mfa(instance(echo().await)).await;
     let error = refused(tunnel(&sandbox)).await;
     let ServiceError::AccessDenied {
         message,
@@ -81,23 +80,8 @@ async fn a_denial_keeps_the_services_text_and_suggests_mfa() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_mfa_session_says_to_log_in_again() {
-    let sandbox = Sandbox::builder()
-        .instance(instance(echo().await))
-        .start()
-        .await
-        .expect("starts");
-    let provider = ssm_mfa::MfaProvider::builder()
-        .sts_config(&config(&sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
-        .code_source(ssm_mfa::StaticCode::new(
-            sandbox.next_unused_code().parse().expect("a code"),
-        ))
-        .build()
-        .expect("complete");
-    soon("the login", provider.login())
-        .await
-        .expect("the code is good");
-    let config = provider.sdk_config(&config(&sandbox));
+    let sandbox = sandbox_with_mfa(instance(echo().await)).await;
+    let config = config_with_mfa(&sandbox).await;
     sandbox.expire_sessions();
     let error = refused(Tunnel::builder(TARGET).remote_port(1).sdk_config(&config)).await;
     assert!(
@@ -197,7 +181,7 @@ async fn an_unreachable_endpoint_says_to_check_the_network() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_answer_is_reported_without_its_content() {
     let sandbox = sandbox(instance(echo().await)).await;
-    // A stream URL and a token are in it.
+    // The answer holds a stream URL and a token.
     sandbox.fail_next("StartSession", ApiFault::MalformedBody);
     let error = refused(tunnel(&sandbox)).await;
     assert!(
@@ -239,9 +223,7 @@ async fn an_agent_lost_during_the_handshake_hits_its_timeout() {
     limits.tuning.handshake_timeout = Duration::from_millis(300);
     let tunnel = open(tunnel(&sandbox).limits(limits)).await;
     sandbox.vanish_agents();
-    let error = soon("the end", tunnel.ready())
-        .await
-        .expect_err("nobody is there");
+    let error = soon("the end", tunnel.ready()).await.expect_err("no agent");
     assert!(
         error.to_string().contains("check that the SSM agent runs"),
         "{error}"
@@ -252,7 +234,7 @@ async fn an_agent_lost_during_the_handshake_hits_its_timeout() {
 async fn an_agent_lost_mid_transfer_ends_the_tunnel_with_an_error() {
     let sandbox = sandbox(instance(echo().await)).await;
     let mut limits = Limits::default();
-    // Long enough for a slow machine's answers before it vanishes.
+    // Long enough for the answers of a slow machine before the agent vanishes.
     limits.tuning.peer_timeout = Duration::from_secs(9);
     let tunnel = open(tunnel(&sandbox).limits(limits)).await;
     let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
@@ -310,7 +292,7 @@ async fn a_forbidden_destination_is_reported_in_the_agents_words() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denied_data_channel_names_the_permission() {
     let sandbox = sandbox(instance(echo().await)).await;
-    // Another account's gateway knows neither the keys nor the session.
+    // Another account's gateway, which knows neither the keys nor the session.
     let other = e2e::sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).stream_endpoint(other.stream_endpoint())).await;
     let error = soon("the end", tunnel.closed()).await.expect_err("refused");

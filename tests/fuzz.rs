@@ -1,5 +1,5 @@
-//! The fuzzers' bodies, in every `cargo test`: their seeds, seeds that were damaged, and any bytes.
-//! `tests/fuzz.sh` searches on.
+//! The bodies of the fuzz targets in every `cargo test`: with their seeds, damaged seeds, and random
+//! bytes. `tests/fuzz.sh` searches further.
 
 #[path = "fuzz/src/lib.rs"]
 pub mod fuzz;
@@ -18,7 +18,7 @@ fn target(name: &str) -> &'static Target {
     found.expect("a target of that name")
 }
 
-/// Damage to a seed: where, and what is done there.
+/// Damage to a seed: the place, and what happens there.
 type Damage = (prop::sample::Index, u8, u8);
 
 fn damaged(seed: &[u8], damages: &[Damage]) -> Vec<u8> {

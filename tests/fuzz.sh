@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Searches for inputs that break what the fuzz targets promise (tests/fuzz/src/lib.rs):
+# Searches for inputs that break the promises of the fuzz targets (tests/fuzz/src/lib.rs):
 #   tests/fuzz.sh [SECONDS]                   all targets, SECONDS in all (default 60)
 #   tests/fuzz.sh --runs COUNT [TARGET...]    COUNT executions of each target, the same ones each time
-# Needs cargo-fuzz and a C++ compiler (libFuzzer is compiled with the targets); any toolchain does.
+# Needs cargo-fuzz and a C++ compiler (libFuzzer is compiled with the targets); any toolchain works.
 # The corpus grows in target/fuzz/corpus; what fails is kept in target/fuzz/artifacts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -1,5 +1,5 @@
-//! The examples without a local port, with the servers they are for: PostgreSQL (Debian:
-//! postgresql) and an HTTP server (python3).
+//! The programs without a local port, with real servers: PostgreSQL (Debian: postgresql) and an
+//! HTTP server (python3).
 #![cfg(unix)]
 
 use std::net::SocketAddr;
@@ -17,14 +17,14 @@ use tokio::process::{Child, Command};
 const POSTGRESQL: &str = "apt-get install postgresql";
 const HOST: &str = "db.internal";
 
-/// A database with TLS and a password, run by a user without privileges as it insists on.
+/// A database with TLS and a password, run by an unprivileged user, as PostgreSQL requires.
 struct Postgres {
     folder: TempDir,
     address: SocketAddr,
     _server: Child,
 }
 
-/// The command, as a user that PostgreSQL accepts: the package's own where we are root.
+/// The command as a user that PostgreSQL accepts: its package's own if this is root.
 fn unprivileged(program: PathBuf, root: bool) -> Command {
     if !root {
         return Command::new(program);
@@ -125,7 +125,7 @@ impl Postgres {
 }
 
 impl Drop for Postgres {
-    /// `runuser` does not pass the kill on, and the server must not outlive the test.
+    /// `runuser` does not forward the kill, and the server must not outlive the test.
     fn drop(&mut self) {
         let pid = std::fs::read_to_string(self.folder.path().join("data/postmaster.pid"));
         if let Some(pid) = pid.unwrap_or_default().lines().next() {
@@ -155,7 +155,7 @@ async fn a_query_to_a_private_database_needs_no_local_port() {
     let root = database.certificate().display().to_string();
     let url = format!("postgres://app@{HOST}/postgres?sslmode=require");
 
-    // More than a window's worth, through TLS, in one answer.
+    // One answer larger than a window, through TLS.
     let sql = "select repeat('x', 1000), ssl from generate_series(1, 3000), pg_stat_ssl where pid = pg_backend_pid()";
     let answer = postgres(&sandbox, home.path(), &["--sslrootcert", &root, &url, sql]).await;
     assert!(answer.status.success(), "{}", printed(&answer));

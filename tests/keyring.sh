@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # MFA sessions in the system's keyring (feature `keyring` of ssm-mfa): its tests in memory, then with a
-# GNOME Keyring of its own on a D-Bus of its own, then where there is no D-Bus at all.
+# private GNOME Keyring on a private D-Bus, then without any D-Bus.
 #
 #   tests/keyring.sh             run them; what is missing is installed first
 #   tests/keyring.sh --install   only install what is missing

@@ -1,4 +1,4 @@
-//! One prompt, one request a code, and errors that say what is wrong.
+//! One prompt and one request per code, and errors that say what is wrong.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,8 +7,7 @@ use std::time::Duration;
 use aws_sdk_sts::Client;
 use e2e::{config, soon};
 use ssm_mfa::{
-    Challenge, CodeError, MemoryStore, MfaCode, MfaCodeSource, MfaError, MfaProvider, SessionInfo,
-    StaticCode,
+    Challenge, CodeError, MfaCode, MfaCodeSource, MfaError, MfaProvider, SessionInfo, StaticCode,
 };
 use ssm_sandbox::{ApiFault, Clock, Sandbox};
 
@@ -21,13 +20,8 @@ async fn sandbox(clock: Clock) -> Sandbox {
 }
 
 fn provider(sandbox: &Sandbox, source: impl MfaCodeSource) -> MfaProvider {
-    MfaProvider::builder()
-        .sts_config(&config(sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
-        .code_source(source)
-        .store(MemoryStore::new())
-        .build()
-        .expect("complete")
+    let builder = e2e::mfa(sandbox).code_source(source);
+    builder.build().expect("complete")
 }
 
 fn code(sandbox: &Sandbox) -> MfaCode {
@@ -40,7 +34,7 @@ async fn peeked(provider: &MfaProvider) -> Option<SessionInfo> {
         .expect("the keys are there")
 }
 
-/// A person who is asked once and answers when released.
+/// A person who answers each prompt once a permit is there.
 struct Person {
     asked: Arc<AtomicUsize>,
     answer: Arc<tokio::sync::Semaphore>,
@@ -118,7 +112,7 @@ async fn sixteen_concurrent_callers_cause_one_prompt_and_one_request() {
     assert_eq!(sandbox.request_count("GetCallerIdentity"), 16);
 }
 
-/// With the SDK's own identity cache a prompt is dropped after about 20 s and started again.
+/// The SDK's identity cache would drop a prompt after about 20 s and start it again.
 #[tokio::test(start_paused = true)]
 async fn a_prompt_open_for_two_minutes_is_shown_once() {
     let sandbox = sandbox(Clock::default()).await;
@@ -177,7 +171,7 @@ async fn a_wrong_code_prompts_again_and_a_reused_one_is_not_sent() {
         .await
         .expect("the third is good");
     assert_eq!(asked.load(Ordering::SeqCst), 3);
-    // The second was the first again.
+    // The second code was the same as the first.
     assert_eq!(sandbox.request_count("GetSessionToken"), 2);
 }
 
@@ -205,17 +199,9 @@ async fn another_users_device_is_prompted_for_only_once() {
     let sandbox = sandbox(Clock::default()).await;
     let (person, asked, answer) = Person::new(vec![code(&sandbox)]);
     answer.add_permits(1);
-    let provider = MfaProvider::builder()
-        .sts_config(&config(&sandbox))
-        .serial(
-            "arn:aws:iam::123456789012:mfa/somebody-else"
-                .parse()
-                .expect("a serial"),
-        )
-        .code_source(person)
-        .store(MemoryStore::new())
-        .build()
-        .expect("complete");
+    let other = "arn:aws:iam::123456789012:mfa/hana";
+    let builder = e2e::mfa(&sandbox).serial(other.parse().expect("a serial number"));
+    let provider = builder.code_source(person).build().expect("complete");
     let error = soon("the failure", provider.login())
         .await
         .expect_err("not theirs");
@@ -231,17 +217,14 @@ async fn session_credentials_are_refused_before_any_prompt() {
     let sandbox = sandbox(Clock::default()).await;
     let first = provider(&sandbox, StaticCode::new(code(&sandbox)));
     soon("the login", first.login()).await.expect("good");
-    let second = MfaProvider::builder()
-        .sts_config(&config(&sandbox))
+    let second = e2e::mfa(&sandbox)
         .source_credentials(first)
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
         .code_source(StaticCode::new("123456".parse().expect("six digits")))
-        .store(MemoryStore::new())
         .build()
         .expect("complete");
     let error = soon("the failure", second.login())
         .await
-        .expect_err("a session's already");
+        .expect_err("temporary credentials");
     assert!(
         matches!(error, MfaError::SourceIsTemporary { .. }),
         "{error}"
@@ -289,7 +272,7 @@ async fn a_login_is_reused_until_a_renewal_is_requested() {
     );
 }
 
-/// An error inside an SDK call leads back to what is wrong.
+/// The cause can be found from the SDK call's error.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_sdk_call_fails_with_the_mfa_error_as_its_source() {
     let sandbox = sandbox(Clock::default()).await;

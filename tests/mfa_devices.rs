@@ -1,4 +1,4 @@
-//! Which MFA device a user has, asked of an IAM that checks signatures.
+//! The MFA devices of a user, as reported by an IAM that checks signatures.
 
 use aws_credential_types::Credentials;
 use e2e::{config, config_with, soon};
@@ -21,7 +21,7 @@ fn builder(sandbox: &Sandbox) -> MfaProviderBuilder {
 async fn found(sandbox: &Sandbox) -> Devices {
     let builder = builder(sandbox);
     let found = soon("the devices", builder.find_devices()).await;
-    found.expect("IAM or STS tells")
+    found.expect("IAM or STS answers")
 }
 
 async fn error(builder: MfaProviderBuilder) -> String {

@@ -1,4 +1,4 @@
-"""MFA on terminals and beside other implementations. Run by mfa_peers.sh.
+"""MFA on terminals and together with other implementations. Run by mfa_peers.sh.
 
 Each check has a sandbox and a home directory of its own. Nothing sleeps: a check waits for what it
 expects, and fails after PATIENCE seconds.
@@ -34,7 +34,7 @@ ROLE = "arn:aws:iam::123456789012:role/dev"
 
 
 def eventually(what, found):
-    """The first true value of `found`, which waits a little by itself."""
+    """The first true value of `found`, which waits a little itself."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         value = found()
@@ -61,7 +61,7 @@ class Program:
         )
 
     def look(self):
-        """Adds to the screen what appears on the terminal within a moment."""
+        """Adds what appears on the terminal within a moment to the screen."""
         while select.select([self.master], [], [], 0.1)[0]:
             self.screen += os.read(self.master, 4096).decode(errors="replace")
         return self.screen
@@ -92,8 +92,8 @@ class Program:
 
 
 class AsAws:
-    """A proxy that answers in AWS's place: it ends the TLS of every host with a certificate of its
-    own authority, and hands what is inside to the sandbox."""
+    """A proxy that answers in AWS's place: it terminates the TLS of every host with a certificate of
+    its own authority, and forwards the content to the sandbox."""
 
     def __init__(self, stack, folder, sandbox):
         self.sandbox = urllib.parse.urlsplit(sandbox)
@@ -200,8 +200,8 @@ class Place:
         self.profile("dev", role_arn=ROLE, source_profile="taro-keys", mfa_serial=self.serial("taro"))
 
     def as_aws(self, stack):
-        """From now on programs reach the sandbox where AWS itself would be: the AWS CLI's cache is for
-        AWS's own endpoints."""
+        """From now on programs reach the sandbox at AWS's own endpoints, which the AWS CLI's cache is
+        limited to."""
         front = AsAws(stack, self.home, self.url)
         del self.env["AWS_ENDPOINT_URL"]
         self.env.update(HTTPS_PROXY=front.url, AWS_CA_BUNDLE=str(front.ca))
@@ -236,7 +236,7 @@ class Place:
         return [request for request in every if action in (None, request["action"])]
 
     def codes(self):
-        """How many requests carried a code; none may have carried one that was sent before."""
+        """The number of requests with a code; none may repeat a code."""
         codes = [request["code"] for request in self.requests() if request["code"]]
         assert len(codes) == len(set(codes)), f"a code was sent twice: {self.requests()}"
         return len(codes)
@@ -245,7 +245,7 @@ class Place:
         return Program(list(argv), {**self.env, **(env or {})}, terminal, **more)
 
     def answers(self, *argv, **more):
-        """Runs a program that asks for the code once, types it, and returns what it printed."""
+        """Runs a program that asks for the code once, types it, and returns the output."""
         program = self.run(*argv, **more)
         program.shows(PROMPT)
         program.type(self.code() + "\n")
@@ -255,7 +255,7 @@ class Place:
         return out
 
     def quiet(self, *argv, **more):
-        """Runs a program that asks nothing, without a terminal."""
+        """Runs a program that must not prompt, without a terminal."""
         code, out, err = self.run(*argv, terminal=False, **more).ends()
         assert code == 0, (argv, code, out, err)
         return out
@@ -315,7 +315,7 @@ def leaves_the_bytes_of_a_proxy_command_alone(stack):
     program = place.run(*argv, stdin=subprocess.PIPE)
     data = random.Random(1).randbytes(300_000)
     writer = threading.Thread(target=lambda: (program.process.stdin.write(data), program.process.stdin.flush()))
-    writer.start()  # before the prompt is even there, as ssh does
+    writer.start()  # before the prompt appears, as ssh does
     program.shows(PROMPT)
     program.type(place.code() + "\n")
     back = program.process.stdout.read(len(data))
@@ -499,11 +499,11 @@ def we_read_what_the_cli_wrote(stack):
 def the_clis_cache_is_for_awss_own_endpoints(stack):
     place = Place(stack)
     cache = place.home / ".aws" / "cli" / "cache"
-    # Written: what a stand-in issued would pass for AWS's.
+    # Written, a stand-in's session would pass for AWS's.
     direct = ["--strategy", "direct", "--cli-cache", "read-write"]
     place.answers(MFA, "login", "--profile", "dev", *direct)
     assert not cache.exists(), list(cache.iterdir())
-    # Read: what AWS issued would be sent to the stand-in.
+    # Read, AWS's session would be sent to the stand-in.
     place.answers(AWS, *IDENTITY, "--profile", "dev")
     assert len(list(cache.iterdir())) == 1
     place.quiet(MFA, "logout", "--profile", "dev")
@@ -520,7 +520,7 @@ def the_cli_mixes_up_whose_session_it_is_and_we_do_not(stack):
     assert len(place.requests("AssumeRole")) == 1, place.requests()
     code, out, err = place.run(MFA, "login", "--profile", "other", terminal=False).ends()
     assert code == 1 and "no terminal" in err, (code, out, err)
-    # Not even our own sessions of the same role and device.
+    # Nor our own sessions of the same role and device.
     place.answers(MFA, "login", "--profile", "dev")
     code, out, err = place.run(MFA, "login", "--profile", "other", terminal=False).ends()
     assert code == 1 and "no terminal" in err, (code, out, err)
@@ -534,7 +534,7 @@ def the_cli_asks_twice_for_a_short_session_and_we_once(stack):
     place.answers(AWS, *IDENTITY, "--profile", "short")
     place.answers(AWS, *IDENTITY, "--profile", "short")
     assert place.codes() == 2, place.requests()
-    # The CLI used up the codes of this step and the next; ours are another sandbox's.
+    # The CLI used the codes of this time step and the next; ours come from another sandbox.
     place = Place(stack).as_aws(stack)
     place.profile(
         "short", role_arn=ROLE, source_profile="taro-keys", mfa_serial=place.serial("taro"), duration_seconds=900,
@@ -560,8 +560,8 @@ def the_cli_never_asks_for_a_user_and_we_do(stack):
 
 
 def the_drop_in_acts_as_the_cli_did(stack):
-    # A role that asks for MFA itself, and one where only the account does: either way the CLI asks, and its
-    # session is the one that Systems Manager accepts. The endpoint is a stand-in's, for STS too.
+    # A role that requires MFA itself, and one where only the account does: either way the CLI asks, and Systems
+    # Manager accepts its session. The endpoint is a stand-in's, also for STS.
     for options, named in ((), {}), (("--role", "dev,no-mfa"), {"role_session_name": "jo"}):
         place = Place(stack, *options)
         place.profile(
@@ -571,7 +571,7 @@ def the_drop_in_acts_as_the_cli_did(stack):
             AWS, "ssm", "start-session", "--profile", "used", "--target", place.facts["instance"],
             "--document-name", "AWS-StartPortForwardingSession", "--parameters", "portNumber=9",
             env={"PATH": f"{EXAMPLES}:{os.environ['PATH']}", **{
-                # Another user's, in vain.
+                # Another user's session, which must not be used.
                 "AWS_ACCESS_KEY_ID": "AKIAXXXXXXXXXXXXXXXX", "AWS_SECRET_ACCESS_KEY": "x" * 40,
             }},
         )
@@ -622,7 +622,7 @@ def the_cli_uses_us_as_its_credential_process(stack):
 
 
 def moto_finds_our_requests_well_formed_and_well_signed(stack):
-    # Kept from everybody else by a socket that does not listen, beside which a server may bind its own.
+    # Reserved by a socket that does not listen, beside which a server may bind its own.
     free = stack.enter_context(socket.socket())
     free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     free.bind(("127.0.0.1", 0))
@@ -673,19 +673,19 @@ def moto_finds_our_requests_well_formed_and_well_signed(stack):
 
     code, out, err = ours("--output", "json")
     assert code == 0, (code, out, err)
-    # Gap: any device and code will do, and the session is always the same one.
+    # Gap: any device and code are accepted, and the session is always the same.
     assert json.loads(out)["access_key_id"] == "AKIAIOSFODNN7EXAMPLE", out
     code, out, err = ours("--role-arn", role, "--strategy", "direct", "--output", "json")
     assert code == 0 and json.loads(out)["arn"].startswith("arn:aws:sts::123456789012:assumed-role/dev/"), (code, out, err)
-    # The signature is checked. Gap: the code of the refusal stands where EC2 has it and STS does not,
-    # so that an SDK for STS sees its HTTP status only. The CLI tells which one it is.
+    # The signature is checked. Gap: the refusal's code is where EC2 has it and STS does not, so that an
+    # SDK for STS sees only the HTTP status. The CLI shows which code it is.
     wrong = {"AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"][::-1]}
     _, _, err = Program([AWS, *IDENTITY], {**env, **keys, **wrong}, terminal=False).ends()
     assert "SignatureDoesNotMatch" in err, err
     for more in [[], ["--role-arn", role, "--strategy", "direct"]]:
         code, out, err = ours(*more, **wrong)
         assert code == 1 and "HTTP status 403" in err and wrong["AWS_SECRET_ACCESS_KEY"] not in err, (code, out, err)
-    # Gap: the session of before is unknown in this mode.
+    # Gap: earlier sessions are unknown in this mode.
     code, out, err = ours("--role-arn", role)
     assert code == 1 and "HTTP status 403" in err, (code, out, err)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MFA from end to end, on terminals and beside other implementations: the AWS CLI and moto.
+# MFA from end to end, on terminals and together with other implementations: the AWS CLI and moto.
 #
 #   tests/mfa_peers.sh             run every check; what is missing is installed first
 #   tests/mfa_peers.sh --install   only install what is missing

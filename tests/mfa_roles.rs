@@ -1,4 +1,4 @@
-//! What a code is spent on, and how long it lasts: users' sessions, roles, chains, refusals.
+//! What a code is used for, and how long it lasts: users' sessions, roles, chains, refusals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ impl TimeSource for Time {
     }
 }
 
-/// A sandbox, the clock of everybody, and a device that is read when a code is asked for.
+/// A sandbox, the clock that all share, and a device that is read when a code is asked for.
 struct Account {
     sandbox: Arc<Sandbox>,
     clock: Clock,
@@ -116,16 +116,16 @@ async fn one_code_a_day_covers_all_roles_and_renewals() {
     logged_in(&ops).await;
     assert_eq!((account.asked(), account.calls()), (1, (1, 2, 0)));
 
-    // Each hour the role is renewed, ahead of its end and without a code.
+    // The role is renewed every hour, before it expires and without a code.
     let client = Client::new(&dev.sdk_config(&account.config()));
     for hour in 1..=11 {
-        // The SDK asks for new ones 2.5 to 5 minutes ahead of their end.
+        // The SDK refreshes credentials 2.5 to 5 minutes before they expire.
         account.clock.advance(Duration::from_secs(3500));
         let answer = soon("a call", client.get_caller_identity().send()).await;
         assert!(answer.is_ok(), "after {hour} hours");
         assert_eq!((account.asked(), account.calls().1), (1, 2 + hour));
     }
-    // Whoever warns at ten minutes, as a tunnel does, gets new ones then.
+    // A caller that warns ten minutes ahead, as a tunnel does, gets new credentials by then.
     account.clock.advance(HOUR - Duration::from_secs(600));
     soon("credentials", dev.provide_credentials())
         .await
@@ -153,10 +153,10 @@ async fn a_role_longer_than_an_hour_is_assumed_with_the_code() {
     let error = refused(&built(role(12))).await;
     assert!(matches!(error, MfaError::DurationTooLong { .. }), "{error}");
     assert!(error.to_string().contains("duration_seconds"), "{error}");
-    assert_eq!(account.asked(), 2, "nobody is asked for another code");
+    assert_eq!(account.asked(), 2, "no other code is asked for");
 }
 
-/// A role over a session lasts an hour, whatever is asked for: it is tried once more.
+/// A role assumed from a session lasts at most an hour: a longer request is repeated for an hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_over_a_session_falls_back_to_one_hour() {
     let account = Account::with([Role::new("dev").max_session_duration(8 * HOUR)]).await;
@@ -184,7 +184,7 @@ async fn a_role_requiring_recent_mfa_prompts_once() {
     let info = logged_in(&provider).await;
     assert_eq!(info.kind, SessionKind::RoleWithCode);
     assert_eq!((account.asked(), account.calls()), (2, (1, 3, 0)));
-    // From now on the code goes to the role at once.
+    // From now on the role is assumed with the code directly.
     account.clock.advance(HOUR);
     logged_in(&provider).await;
     assert_eq!((account.asked(), account.calls()), (3, (1, 4, 0)));
@@ -228,7 +228,7 @@ async fn a_denial_without_a_device_names_the_missing_mfa_serial() {
     assert_eq!(logged_in(&provider).await.kind, SessionKind::RoleWithoutMfa);
     assert!(provider.hint_after_denial().is_some());
 
-    // No role either: the configured keys are passed on.
+    // Without a role, the configured keys are returned.
     let provider = built(plain());
     let info = logged_in(&provider).await;
     assert_eq!(info.kind, SessionKind::Configured);
@@ -257,7 +257,7 @@ async fn calls_that_may_not_prompt_require_a_login() {
     let credentials = || soon("credentials", quiet.provide_credentials());
     credentials().await.expect("logged in");
     assert_eq!(quiet.hint_after_denial(), None);
-    // What is nearly over is better than nothing.
+    // Credentials about to expire are better than none.
     account.clock.advance(12 * HOUR - Duration::from_secs(60));
     credentials().await.expect("a minute left");
     account.clock.advance(Duration::from_secs(61));
@@ -270,7 +270,7 @@ async fn calls_that_may_not_prompt_require_a_login() {
     assert_eq!(account.asked(), 1);
 }
 
-/// AWS may withdraw a session; one that was kept is not to be stuck with.
+/// AWS may revoke a session: a stored one must not be retried for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_session_rejected_by_aws_is_replaced() {
     let account = Account::with([Role::new("dev")]).await;
@@ -322,7 +322,7 @@ async fn a_failed_renewal_keeps_the_working_credentials() {
     assert_eq!(account.asked(), 1);
 }
 
-/// An operation timeout cuts a call short, and the prompt goes on: the next call needs no other.
+/// An operation timeout ends the call but not the prompt, whose code serves the next call.
 #[tokio::test(start_paused = true)]
 async fn an_operation_timeout_does_not_end_a_slow_prompt() {
     let account = Account::with([]).await;
@@ -352,8 +352,8 @@ async fn an_operation_timeout_does_not_end_a_slow_prompt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_was_never_sent_stays_usable() {
     let account = Account::with([]).await;
-    let nobody = format!("http://{}", closed_port());
-    let config = account.config().into_builder().endpoint_url(nobody).build();
+    let closed = format!("http://{}", closed_port());
+    let config = account.config().into_builder().endpoint_url(closed).build();
     let same = ssm_mfa::from_fn(|_| async { Ok("123456".parse()?) });
     let provider = built(account.provider().sts_config(&config).code_source(same));
     for _ in 0..2 {
@@ -385,7 +385,7 @@ async fn a_session_in_use_warns_before_it_ends() {
     account.clock.advance(12 * HOUR - ahead);
     let info = soon("the warning", provider.code_needed_within(ahead)).await;
     assert_eq!(info.kind, SessionKind::Mfa);
-    // A login elsewhere puts it off.
+    // A login elsewhere postpones the warning.
     let elsewhere = built(account.provider().store(store));
     soon("the renewal", elsewhere.renew())
         .await
@@ -397,7 +397,7 @@ async fn a_session_in_use_warns_before_it_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_users_device_error_names_the_keys_owner() {
     let account = Account::with([]).await;
-    let serial = "arn:aws:iam::123456789012:mfa/somebody-else";
+    let serial = "arn:aws:iam::123456789012:mfa/hana";
     let code = StaticCode::new("123456".parse().expect("six digits"));
     let provider = account.provider().code_source(code);
     let provider = provider.serial(serial.parse().expect("a serial"));

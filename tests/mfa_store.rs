@@ -1,4 +1,4 @@
-//! Sessions between programs: kept, locked, replaced when they are not to be trusted.
+//! Sessions shared by programs: stored, locked, replaced when they cannot be trusted.
 
 use std::fs;
 use std::io::Write as _;
@@ -18,7 +18,7 @@ use ssm_sandbox::{Role, Sandbox};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Tells a program started from this file what it is to do: see `another_program`.
+/// The variable by which `another_program` knows that it was started by a test.
 const DESK: &str = "SSM_MFA_TEST_DESK";
 
 async fn sandbox() -> Arc<Sandbox> {
@@ -26,11 +26,11 @@ async fn sandbox() -> Arc<Sandbox> {
     Arc::new(builder.start().await.expect("starts"))
 }
 
-/// A program that reads the device when it is asked for a code, and how often it was.
+/// A program that reads the device at each prompt, and the number of prompts.
 fn program(sandbox: &Arc<Sandbox>, place: &Path) -> (MfaProvider, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let (count, device) = (asked.clone(), sandbox.clone());
-    // Several steps of the device within seconds: its clock is no test's concern here.
+    // Takes codes of several time steps within seconds: these tests are not about clocks.
     let provider = MfaProvider::builder()
         .sts_config(&config(sandbox))
         .serial(sandbox.mfa_serial().parse().expect("a serial"))
@@ -55,7 +55,7 @@ async fn peeked(provider: &MfaProvider) -> Option<SessionInfo> {
         .expect("there are keys")
 }
 
-/// The sessions that are kept. Beside them is which codes were used.
+/// The stored sessions, without the record of used codes beside them.
 fn sessions(place: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(place).expect("made").flatten();
     let paths = entries.map(|entry| entry.path());
@@ -81,7 +81,7 @@ async fn the_next_program_reuses_the_session() {
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     assert_eq!(sandbox.request_count("GetSessionToken"), 1);
 
-    // Renewed by one, it is new for the others; forgotten by one, there is none.
+    // A renewal or a logout by one program holds for the others.
     let renewed = soon("the renewal", second.renew()).await.expect("logs in");
     assert_ne!(renewed.access_key_id, fresh.access_key_id);
     let (third, asked) = program(&sandbox, place.path());
@@ -106,7 +106,7 @@ async fn damaged_or_exposed_entries_are_replaced() {
             1 => fs::write(path, "{}").expect("ours"),
             2 => fs::write(path, "not JSON").expect("ours"),
             3 => fs::write(path, &whole[..whole.len() - 1]).expect("ours"),
-            // Another kind of session than the name says.
+            // Another kind of session than the file's name says.
             4 => fs::write(path, whole.replace("\"Mfa\"", "\"Role\"")).expect("ours"),
             _ => expose(path),
         }
@@ -129,7 +129,7 @@ fn expose(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).expect("ours");
 }
 
-/// Permissions are the directory's there.
+/// On Windows the directory's permissions apply; the file is damaged instead.
 #[cfg(not(unix))]
 fn expose(path: &Path) {
     fs::write(path, "").expect("ours");
@@ -147,7 +147,7 @@ async fn an_unwritable_store_costs_only_a_prompt() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
-/// Another user's keys with the same device name never lead to this user's session.
+/// Another user's keys with the same device name must not lead to this user's session.
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_stored_per_access_key() {
     let (ours, theirs) = (sandbox().await, sandbox().await);
@@ -160,7 +160,7 @@ async fn sessions_are_stored_per_access_key() {
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
-/// A person at a desk, who is asked over TCP: `ask` when a code is wanted, `notice TEXT` otherwise.
+/// A person whom programs reach over TCP: `ask` asks for a code, `notice TEXT` shows a text.
 struct Desk(String);
 
 impl MfaCodeSource for Desk {
@@ -183,7 +183,7 @@ impl MfaCodeSource for Desk {
     }
 }
 
-/// Not a test of its own: what the tests below start as another program.
+/// Not a test by itself: the tests below start it as another program.
 #[tokio::test]
 async fn another_program() {
     let Ok(desk) = std::env::var(DESK) else {
@@ -219,7 +219,7 @@ async fn another_program() {
     logged_in(&provider.build().expect("complete")).await;
 }
 
-/// Another program, which has the keys and the device in its environment.
+/// Another program, with the keys and the device in its environment.
 fn command(sandbox: &Sandbox, place: &Path, desk: &TcpListener) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a test program"));
     command
@@ -234,7 +234,7 @@ fn command(sandbox: &Sandbox, place: &Path, desk: &TcpListener) -> Command {
     command
 }
 
-/// What a program says at the desk, and the connection that waits for an answer.
+/// What a program says to the person, and the connection on which it awaits an answer.
 async fn heard(desk: &TcpListener) -> (String, TcpStream) {
     let accepted = soon("word from a program", desk.accept()).await;
     let mut reader = BufReader::new(accepted.expect("accepts").0);
@@ -303,7 +303,7 @@ async fn a_program_killed_at_its_prompt_blocks_no_other() {
     assert_eq!(sandbox.request_count("GetSessionToken"), 1);
 }
 
-/// Sessions of different lengths are different ones: each needs a code.
+/// Sessions of different durations are stored separately, so each needs a code.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_sent_by_one_program_is_sent_by_no_other() {
     let sandbox = sandbox().await;
@@ -326,14 +326,14 @@ async fn a_code_sent_by_one_program_is_sent_by_no_other() {
     assert!(log_in("2", &second).await, "another code is good");
     assert_eq!(sandbox.request_count("GetSessionToken"), 2);
     assert_eq!(sandbox.repeated_codes(), 0);
-    // What is remembered is not the code.
+    // The record of used codes does not hold the codes.
     for entry in fs::read_dir(place.path()).expect("made").flatten() {
         let text = fs::read_to_string(entry.path()).expect("text");
         assert!(!e2e::tells(&text, &first), "{text}");
     }
 }
 
-/// The keys, the role and the device are all in the configuration.
+/// The configuration holds the keys, the role and the device.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_profile_is_all_that_a_program_needs() {
     let sandbox = sandbox().await;

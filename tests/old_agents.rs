@@ -1,4 +1,4 @@
-//! Agents and documents that carry one connection a session.
+//! Agents and documents that carry one connection per session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +40,8 @@ async fn concurrent_connections_each_use_their_own_session() {
     }
 }
 
-/// Such a server's first word was lost on a second connection, because the agent dials again only
-/// once it gets a byte.
+/// The agent dials again only when it gets a byte, so a reused session would lose the greeting of
+/// such a server.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_speak_first_work_on_every_connection() {
     let greeting = service(|mut tcp| async move {
@@ -86,7 +86,7 @@ async fn the_ssh_document_ends_its_connection_when_the_port_closes() {
     soon("closing", tunnel.close()).await.expect("a clean end");
 }
 
-/// More than the gateway buffers, and all of it still under way when the agent is done.
+/// More than the gateway buffers, all of it in flight when the agent has finished.
 #[tokio::test(flavor = "multi_thread")]
 async fn data_in_flight_at_the_ssh_sessions_end_arrives() {
     let data = vec![9; 3_000_000];
@@ -153,7 +153,7 @@ async fn a_dropped_connection_ends_its_session() {
     soon("the echo", tcp.read_exact(&mut [0]))
         .await
         .expect("comes back");
-    // A reset, as of a program that was killed.
+    // A reset, as from a killed program.
     tcp.set_zero_linger().expect("a TCP socket");
     drop(tcp);
     let ended = event(&mut events, "the end", |event| match event {
@@ -165,13 +165,13 @@ async fn a_dropped_connection_ends_its_session() {
     echoed(connect(&tunnel).await, 2, 1000).await;
 }
 
-/// Beyond the limit of sessions a connection waits for its turn, and is served then.
+/// A connection beyond the limit of sessions is served once a session ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_beyond_the_session_limit_wait() {
     let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;
     let mut limits = Limits::default();
     limits.max_sessions = 1;
-    // The clients end by shutting down; their places are free once no answer can come any more.
+    // The clients shut down writing; their sessions are free once no more answers can come.
     limits.half_close_quiet = Duration::from_millis(10);
     let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits)).await;
     let transfers = (0..6).map(|seed| {
@@ -191,7 +191,7 @@ async fn connections_beyond_the_session_limit_wait() {
     no_sessions(&sandbox).await;
 }
 
-/// The session that is there goes on; the connection that would need another one is told why not.
+/// The existing session goes on; the connection that needs another one learns why there is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_cannot_start_costs_only_its_connection() {
     let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;
@@ -226,9 +226,9 @@ async fn a_session_that_cannot_start_costs_only_its_connection() {
     echoed(connect(&tunnel).await, 1, 1000).await;
 }
 
-/// An agent before 3.2.1041.0 says nothing of a message that it has already. On the way back one
-/// message in twenty is lost, besides what the cuts take along; without knowing what became of the
-/// messages whose acknowledgements those were, this window would soon stay full.
+/// An agent before 3.2.1041.0 does not acknowledge duplicates. One message in twenty is lost on the
+/// way back, besides those lost with the websocket: unless the client finds out what the agent has
+/// of the messages without an acknowledgement, its window soon stays full.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_survives_cuts_when_agents_acknowledge_once() {
     const STEP: usize = 50_000;
@@ -283,7 +283,7 @@ async fn an_upload_survives_cuts_when_agents_acknowledge_once() {
     }
 }
 
-/// The agent ends the ssh document's session when its port closes, without a word, as it does when
+/// The agent ends the SSH document's session when the port closes, without saying so, just as when
 /// the port refuses.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_destination_that_answered_is_not_reported_as_refused() {
@@ -303,7 +303,7 @@ async fn a_destination_that_answered_is_not_reported_as_refused() {
         .await
         .expect("sent");
     stream.write_all(b"q").await.expect("taken");
-    // The service ends the session while its only connection is still held here.
+    // The service ends the session while its only connection is still open on this side.
     no_sessions(&sandbox).await;
     let _ = soon("the end", stream.read(&mut [0])).await;
     soon("closing", tunnel.close()).await.expect("a clean end");

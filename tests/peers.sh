@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests with real peers and the fuzzers need, as root on Debian: OpenSSH, PostgreSQL, a
-# C++ compiler, a proxy, stunnel, shells, Python, and with its pip the AWS CLI. Nothing is started.
+# C++ compiler, a proxy, stunnel, shells, Python, and by pip the AWS CLI. Starts nothing.
 set -euo pipefail
 
 # Every program, and the Debian package that brings it.

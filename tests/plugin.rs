@@ -1,18 +1,17 @@
-//! The example `session-manager-plugin` without the AWS CLI: what it does with the arguments, the
-//! profile and the environment that a caller hands over.
+//! `session-manager-plugin` without the AWS CLI: what it does with the arguments, the profile and
+//! the environment that a caller passes.
 #![cfg(unix)]
 
 use std::path::Path;
-use std::process::Stdio;
 
 use aws_credential_types::Credentials;
 use e2e::peers::{command, example, output, printed};
-use e2e::{TARGET, closed_port, config, config_with, echo, echoed, instance, no_sessions, soon};
+use e2e::running::Running;
+use e2e::{TARGET, closed_port, config, config_with, echo, echoed, instance, no_sessions};
 use serde_json::{Value, json};
 use ssm_sandbox::{RequestOutcome, Role, Sandbox, User};
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 
 const PORT: &str = "AWS-StartPortForwardingSession";
 const SSH: &str = "AWS-StartSSHSession";
@@ -20,7 +19,7 @@ const RESPONSE: &str = "AWS_SSM_START_SESSION_RESPONSE";
 const SHELLS: &str = "this session is a shell or a command, which ssm-tunnel's session-manager-plugin does not support yet: it forwards ports and carries ssh; use AWS's plugin for this session";
 const ROLE: &str = "arn:aws:iam::123456789012:role/dev";
 
-/// StartSession's answer, as the AWS CLI hands it over.
+/// StartSession's answer, as the AWS CLI passes it.
 struct Started {
     id: String,
     answer: Value,
@@ -51,7 +50,7 @@ async fn start(
     }
 }
 
-/// The plugin with these arguments; what the AWS CLI would say itself is the caller's.
+/// The plugin with these arguments, without the credentials and endpoint of the environment.
 async fn plugin(sandbox: &Sandbox, home: &Path, arguments: &[&str]) -> Command {
     let program = example("session-manager-plugin").await;
     let mut command = command(sandbox, program, home);
@@ -75,64 +74,23 @@ fn keys(id: &str, secret: &str) -> String {
     format!("aws_access_key_id = {id}\naws_secret_access_key = {secret}\n")
 }
 
-/// A plugin that carries its session.
-struct Running {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-    seen: Vec<String>,
+/// Starts the plugin, and waits until its port accepts connections.
+async fn running(mut command: Command) -> (Running, u16) {
+    let mut plugin = Running::start(&mut command);
+    let line = plugin.line("Port ").await;
+    let port = line.split(' ').nth(1).and_then(|port| port.parse().ok());
+    plugin.line("Waiting for connections...").await;
+    (plugin, port.unwrap_or_else(|| panic!("no port in {line}")))
 }
 
-impl Running {
-    fn new(mut command: Command) -> Self {
-        let mut child = command.stderr(Stdio::inherit()).spawn().expect("starts");
-        let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        Self {
-            child,
-            lines,
-            seen: Vec::new(),
-        }
-    }
-
-    /// The line of that beginning, of those that come.
-    async fn line(&mut self, beginning: &str) -> String {
-        let line = soon(beginning, async {
-            while let Some(line) = self.lines.next_line().await.expect("readable") {
-                self.seen.push(line.clone());
-                if line.starts_with(beginning) {
-                    return Some(line);
-                }
-            }
-            None
-        });
-        let line = line.await;
-        line.unwrap_or_else(|| panic!("no {beginning:?} in {:#?}", self.seen))
-    }
-
-    async fn port(&mut self) -> u16 {
-        let line = self.line("Port ").await;
-        let port = line.split(' ').nth(1).and_then(|port| port.parse().ok());
-        self.line("Waiting for connections...").await;
-        port.unwrap_or_else(|| panic!("no port in {line}"))
-    }
-
-    /// Asks it to end, and returns every line that it printed.
-    async fn end(mut self) -> Vec<String> {
-        let id = self.child.id().expect("running").to_string();
-        let killed = Command::new("kill").args(["-INT", &id]).status().await;
-        assert!(killed.expect("kill runs").success());
-        soon("the end", async {
-            while let Some(line) = self.lines.next_line().await.expect("readable") {
-                self.seen.push(line);
-            }
-            let status = self.child.wait().await.expect("ends");
-            assert!(status.success(), "{status}");
-        })
-        .await;
-        self.seen
-    }
+/// Interrupts the plugin, which must end well.
+async fn interrupt(plugin: Running) {
+    plugin.signal("INT").await;
+    let (_, status) = plugin.end().await;
+    assert!(status.success(), "{status}");
 }
 
-/// By whose keys these calls were made; each must have succeeded.
+/// The access keys that signed these calls, each of which must have succeeded.
 fn callers(sandbox: &Sandbox, action: &str) -> Vec<String> {
     let calls = sandbox.requests().into_iter();
     calls
@@ -180,14 +138,13 @@ async fn the_profile_takes_precedence_over_environment_keys() {
     command
         .env("AWS_ACCESS_KEY_ID", &hana.id)
         .env("AWS_SECRET_ACCESS_KEY", &hana.secret);
-    let mut running = Running::new(command);
-    let port = running.port().await;
+    let (running, port) = running(command).await;
     sandbox.cut_websockets();
     let tcp = TcpStream::connect(("127.0.0.1", port))
         .await
         .expect("accepts");
     echoed(tcp, 1, 10_000).await;
-    running.end().await;
+    interrupt(running).await;
     for action in ["ResumeSession", "TerminateSession"] {
         let callers = callers(&sandbox, action);
         assert!(!callers.is_empty(), "{action}");
@@ -196,7 +153,7 @@ async fn the_profile_takes_precedence_over_environment_keys() {
     no_sessions(&sandbox).await;
 }
 
-/// Other callers than the AWS CLI assume roles too, and keep nothing in its cache.
+/// Callers other than the AWS CLI assume roles too, without using its cache.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn a_role_is_assumed_again_under_the_same_session_name() {
@@ -240,9 +197,8 @@ async fn a_role_is_assumed_again_under_the_same_session_name() {
     let answer = session.answer.to_string();
     let arguments = [&answer, "us-east-1", "StartSession", "dev", &request, &url];
     let command = plugin(&sandbox, home.path(), &arguments).await;
-    let mut running = Running::new(command);
-    running.port().await;
-    running.end().await;
+    let (running, _) = running(command).await;
+    interrupt(running).await;
     assert_eq!(callers(&sandbox, "TerminateSession").len(), 1);
     assert_eq!(
         callers(&sandbox, "AssumeRole").len(),
@@ -252,8 +208,8 @@ async fn a_role_is_assumed_again_under_the_same_session_name() {
     no_sessions(&sandbox).await;
 }
 
-/// Whatever the agent's handshake says: the session is started with one port, and the caller's
-/// request names another.
+/// The session is started with one port, which the agent's handshake repeats; the caller's request
+/// names another.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn the_caller_and_not_the_agent_chooses_the_listener() {
@@ -278,7 +234,7 @@ async fn the_caller_and_not_the_agent_chooses_the_listener() {
             parameters["localPortNumber"] = json!([port.to_string()]);
         }
         let request = json!({ "Target": TARGET, "DocumentName": PORT, "Parameters": parameters });
-        // As `aws ecs execute-command` spells it; in any variable.
+        // In the spelling of `aws ecs execute-command`, and in a variable of another name.
         let answer = session.answer.to_string();
         let answer = answer
             .replace("SessionId", "sessionId")
@@ -295,17 +251,16 @@ async fn the_caller_and_not_the_agent_chooses_the_listener() {
         ];
         let mut command = plugin(&sandbox, home.path(), &arguments).await;
         command.env("THE_SESSION", answer);
-        let mut running = Running::new(command);
-        let port = running.port().await;
+        let (running, port) = running(command).await;
         assert_ne!(port, agents);
         assert!(asked.is_none_or(|asked| port == asked), "{port}");
         let tcp = TcpStream::connect(("127.0.0.1", port))
             .await
             .expect("accepts");
         echoed(tcp, 1, 10_000).await;
-        running.end().await;
+        interrupt(running).await;
     }
-    // Nor is standard output a connection where a port was asked for, or the other way round.
+    // A session of the other kind is refused: a connection on standard output, or a port.
     for (document, asked) in [(SSH, PORT), (PORT, SSH)] {
         let session = start(&config(&sandbox), document, &[("portNumber", "9")]).await;
         let request = json!({ "Target": TARGET, "DocumentName": asked }).to_string();
@@ -322,7 +277,7 @@ async fn the_caller_and_not_the_agent_chooses_the_listener() {
     }
 }
 
-/// Each with the whole text behind the first line, and the exit code of the reference plugin.
+/// Checks the whole text after the first line, and the reference plugin's exit code.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn wrong_arguments_are_named_and_end_the_session() {
@@ -385,7 +340,7 @@ async fn wrong_arguments_are_named_and_end_the_session() {
         );
         no_sessions(&sandbox).await;
     }
-    // No session is opened with another caller's credentials.
+    // An unknown profile never falls back to other credentials.
     let session = start(&config(&sandbox), PORT, &[("portNumber", "9")]).await;
     let answer = session.answer.to_string();
     let arguments = [&answer, "us-east-1", "StartSession", "eu-west-1", "", &url];
@@ -396,8 +351,8 @@ async fn wrong_arguments_are_named_and_end_the_session() {
     assert!(text.contains(named), "{}", printed(&ended));
 }
 
-/// As `aws ssm start-session` without a document, `aws ecs execute-command`, and a document of the
-/// account's own would hand it over: the agent shows what it is.
+/// As from `aws ssm start-session` without a document, `aws ecs execute-command`, and a custom
+/// document: the agent's handshake shows what it is.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn a_shell_session_is_named_and_ended() {
@@ -447,7 +402,7 @@ async fn the_first_request_is_unsigned_when_the_environment_asks() {
         let mut command = plugin(&sandbox, home.path(), &arguments).await;
         command.env("SSM_PLUGIN_SKIP_CLIENT_CONFIGURE", value);
         let ended = output("the plugin", &mut command).await;
-        // The sandbox asks for the signature, as the service does.
+        // The sandbox requires a signature, as the service does.
         let text = String::from_utf8_lossy(&ended.stdout);
         assert!(text.contains(expected), "{value}: {}", printed(&ended));
     }

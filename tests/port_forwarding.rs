@@ -1,12 +1,11 @@
-//! The main job: bytes through the tunnel, whole.
+//! The main job: bytes arrive through the tunnel unchanged.
 
 use std::sync::Arc;
 
 use e2e::{
-    TARGET, closed_port, config, connect, echo, echoed, event, instance, is_reset, no_sessions,
-    open, sandbox, service, soon, tunnel,
+    TARGET, closed_port, config_with_mfa, connect, echo, echoed, event, instance, is_reset,
+    no_sessions, open, sandbox, sandbox_with_mfa, service, soon, tunnel,
 };
-use ssm_mfa::{MfaProvider, StaticCode};
 use ssm_sandbox::{Instance, Sandbox};
 use ssm_tunnel::{Error, Event, Limits, Outcome, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,11 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_mfa_code_opens_a_tunnel_denied_to_long_term_keys() {
-    let sandbox = Sandbox::builder()
-        .instance(instance(echo().await))
-        .start()
-        .await
-        .expect("starts");
+    let sandbox = sandbox_with_mfa(instance(echo().await)).await;
     let denied = soon("the denial", tunnel(&sandbox).open())
         .await
         .expect_err("denied without MFA");
@@ -28,18 +23,7 @@ async fn an_mfa_code_opens_a_tunnel_denied_to_long_term_keys() {
     );
     assert!(denied.to_string().contains("MFA"), "{denied}");
 
-    let provider = MfaProvider::builder()
-        .sts_config(&config(&sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
-        .code_source(StaticCode::new(
-            sandbox.next_unused_code().parse().expect("a code"),
-        ))
-        .build()
-        .expect("complete");
-    soon("the login", provider.login())
-        .await
-        .expect("the code is good");
-    let config = provider.sdk_config(&config(&sandbox));
+    let config = config_with_mfa(&sandbox).await;
     let tunnel = open(
         Tunnel::builder(TARGET)
             .remote_port(3389)
@@ -53,7 +37,7 @@ async fn an_mfa_code_opens_a_tunnel_denied_to_long_term_keys() {
     no_sessions(&sandbox).await;
 }
 
-/// 64 MB in all each way.
+/// 64 MB in total each way.
 async fn sixty_four_megabytes_over(connections: usize) {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0)).await;
@@ -84,8 +68,8 @@ async fn sixty_four_megabytes_arrive_over_200_connections() {
     sixty_four_megabytes_over(200).await;
 }
 
-/// The reference client turns a message that is a single line feed into a carriage return, and so
-/// loses the last byte of writes whose length is one more than messages are long.
+/// The reference client turns a message that is a single line feed into a carriage return, which
+/// changes the last byte of a write one byte longer than a message.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_ending_in_a_line_feed_arrive_unchanged() {
     for agent in ["3.3.4851.0", "3.0.196.0"] {
@@ -167,7 +151,7 @@ async fn a_connection_made_before_the_handshake_is_held() {
         _ => None,
     });
     assert_eq!(early.await, tunnel.local_addr().expect("a local port"));
-    // The agent has answered the upgrade and waits; only then may it complete.
+    // Only once the agent waits may its handshake be completed.
     soon("the data channel", async {
         while sandbox.request_count("OpenDataChannel") == 0 {
             tokio::task::yield_now().await;
@@ -178,7 +162,7 @@ async fn a_connection_made_before_the_handshake_is_held() {
     let mut back = [0; 5];
     soon("the echo", async {
         let mut echo = std::pin::pin!(tcp.read_exact(&mut back));
-        // Released before the response arrived, it would stay held: ask until it is not.
+        // A release before the client's response arrives has no effect: release until it has.
         loop {
             tokio::select! {
                 read = &mut echo => return read.expect("comes back"),
@@ -242,7 +226,7 @@ async fn events_report_a_tunnels_life_in_order() {
     tcp.read_exact(&mut [0; 5]).await.expect("comes back");
     tcp.shutdown().await.expect("half closed");
     let mut rest = Vec::new();
-    // The echo ends once the quiet time has passed and the agent was told.
+    // The echo ends once the quiet time has passed and the agent has the end-of-file.
     soon("the end", tcp.read_to_end(&mut rest))
         .await
         .expect("in order");
@@ -280,7 +264,7 @@ async fn events_report_a_tunnels_life_in_order() {
         Event::Closed { clean: true, .. },
     ] = story.as_slice()
     else {
-        panic!("another story: {story:#?}");
+        panic!("other events: {story:#?}");
     };
     assert_eq!((started, *listening, *opened), (&session_id, address, peer));
     assert_eq!((opened_in, closed_in), (&session_id, &session_id));
@@ -296,7 +280,7 @@ async fn a_slow_reader_blocks_no_other_within_the_budget() {
     soon("writing", stalled.write_all(&data))
         .await
         .expect("taken");
-    // Its answer is not read, and another stream works all the same.
+    // Its answer is unread, yet another stream works.
     let other = soon("connecting", tunnel.connect()).await.expect("opens");
     echoed(other, 3, 2 << 20).await;
     let mut back = vec![0; data.len()];
@@ -339,8 +323,8 @@ async fn a_destination_closing_during_an_upload_ends_in_order() {
     soon("closing", tunnel.close()).await.expect("clean");
 }
 
-/// A reader that stops for a while in a long download was cut off by other clients, and read an
-/// end-of-file in the middle as if that were all.
+/// Other clients cut off a reader that pauses in a long download, with an end-of-file that looks
+/// like the regular one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_pausing_mid_download_gets_every_byte() {
     const LENGTH: usize = 8 << 20;
@@ -362,7 +346,7 @@ async fn a_reader_pausing_mid_download_gets_every_byte() {
     limits.tuning.session_receive_budget = 256 << 10;
     let tunnel = open(tunnel(&sandbox).limits(limits)).await;
     let mut stream = soon("connecting", tunnel.connect()).await.expect("opens");
-    // Beyond the budget, the rest waits in sockets.
+    // What exceeds the budget waits in sockets.
     soon("the destination", async {
         while written.load(std::sync::atomic::Ordering::SeqCst) < 1 << 20 {
             tokio::task::yield_now().await;

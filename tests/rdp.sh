@@ -4,9 +4,9 @@
 #   tests/rdp.sh             run the check; as root, missing Debian packages are installed first
 #   tests/rdp.sh --install   only install what is missing
 #
-# A real server (xrdp) and a real client (xfreerdp under Xvfb) on loopback, between them `cargo run --example rdp`
-# with its sandbox. TUNNEL_COMMAND replaces that command, for instance by a release build of the example; it is
-# called with the same arguments. On failure the pictures and logs are kept, and their folder is named.
+# A real server (xrdp) and a real client (xfreerdp under Xvfb) on loopback, and `cargo run --example rdp` with its
+# sandbox between them. TUNNEL_COMMAND replaces that command, for instance by a release build of the program; it gets
+# the same arguments. On failure the pictures and logs are kept, and their folder is printed.
 set -euo pipefail
 set -m # every child leads its own process group: SIGINT reaches it, and it can be ended with all its own children
 
@@ -35,7 +35,7 @@ install_missing() {
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
   fi
-  # A download that fails once, or another apt that is at work, is no reason to give up.
+  # A download that fails once, or another apt that is running, is no reason to give up.
   local apt=(apt-get -qq -o Acquire::Retries=5 -o DPkg::Lock::Timeout=600)
   "${apt[@]}" update
   DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >/dev/null
@@ -74,13 +74,13 @@ fail() {
 
 # ---- processes ----------------------------------------------------------------------------------------------
 
-# Has the last background job ended with the script, and keeps the shell from reporting how.
+# Registers the last background job to be ended with the script; the shell does not report how it ended.
 adopt() {
   children+=("$!")
   disown "$!"
 }
 
-# Tries a command every 0.1 s until it succeeds, for at least $1 s. The limits are for a machine that hangs.
+# Tries a command every 0.1 s until it succeeds, for at least $1 s. The limits only catch a machine that hangs.
 patience=300
 poll() {
   local end=$((SECONDS + $1 + 1))
@@ -169,8 +169,8 @@ INI
   alive "$xrdp_pid" || fail "xrdp ended" "$work/xrdp.out" "$work/xrdp.log"
 }
 
-# The X server picks a free display itself and writes its number. Without -noreset it starts afresh whenever its last
-# client leaves, and refuses one that arrives meanwhile.
+# The X server picks a free display itself and writes its number. Without -noreset it restarts whenever its last client
+# leaves, and refuses clients meanwhile.
 start_display() {
   : >"$work/display"
   Xvfb -displayfd 3 -screen 0 "${width}x${height}x24" -nolisten tcp -noreset \
@@ -221,12 +221,12 @@ same_picture() {
   [[ $differing == 0 ]]
 }
 
-# The one judgement on a picture, for the tunnel's and for the self-check's.
+# Judges every picture, the tunnel's and the self-check's.
 matches_reference() { is_drawn "$1" && same_picture "$work/reference.png" "$1"; }
 
 client_alive() { alive "$client_pid" || fail "the client ended before the login window was there" "$client_log" "$work/xrdp.log"; }
 
-# Takes pictures until one is drawn and ten more in a row, over a second, show no change: the reference.
+# Takes pictures until one is drawn and ten more in a row, over a second, are the same: the reference.
 settle() {
   local picture=$1 tries same=0
   for ((tries = 0; tries < 300 && same <= 10; tries++)); do
@@ -253,7 +253,7 @@ shows_reference() {
 
 pixel() { identify -format "%[hex:p{$2,$3}]" "$1"; }
 
-# That the reference is xrdp's login window, not just any picture: the colours only our xrdp.ini asks for.
+# Checks that the reference is xrdp's login window: it has the colours of our xrdp.ini.
 check_reference() {
   local x y middle_x=$((width / 2))
   for x in 5 $((width - 6)); do
@@ -310,7 +310,7 @@ start_tunnel() {
   [[ $tunnel_port != "$xrdp_port" ]] || fail "the tunnel reports xrdp's own port"
 }
 
-# Ctrl-C while a client is connected: the tunnel ends its session, says so last, and exits with 0.
+# Ctrl-C while a client is connected: the tunnel ends its session, reports that last, and exits with 0.
 stop_tunnel() {
   local code=0
   kill -INT "$tunnel_pid"
@@ -322,7 +322,7 @@ stop_tunnel() {
   if accepts "$tunnel_port"; then fail "port $tunnel_port still accepts connections"; fi
 }
 
-# The same with a client that the example starts itself, by the file that it wrote.
+# A client that the program starts itself, with the file that it wrote.
 launch_client() {
   # A home of its own for the client; cargo and rustup stay in the user's.
   RUSTUP_HOME=${RUSTUP_HOME:-$HOME/.rustup} CARGO_HOME=${CARGO_HOME:-$HOME/.cargo} HOME=$work \
@@ -394,4 +394,4 @@ poll $patience shows_desktop "$work/launched.png" ||
   fail "the launched client does not show xrdp's desktop (launched.png)" "$work/tunnel.log" "$work/events.jsonl"
 close_launched
 
-step "passed: the login window through the tunnel is the one without it"
+step "passed: the login window is the same through the tunnel as without it"

@@ -1,4 +1,4 @@
-//! Lost websockets: the session is resumed, local connections only notice the pause.
+//! Lost websockets: the session is resumed, and local connections only see a pause.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn resumed(tunnel: &Tunnel) -> Duration {
     .await
 }
 
-/// A connection is open, `interrupt` happens, and it goes on.
+/// Checks that an open connection survives `interrupt`.
 async fn survives(interrupt: impl Fn(&Sandbox), limits: Limits) {
     let sandbox = sandbox(instance(echo().await)).await;
     let tunnel = open(tunnel(&sandbox).local_port(0).limits(limits)).await;
@@ -52,7 +52,7 @@ async fn the_hourly_close_is_resumed() {
     survives(Sandbox::close_websockets, Limits::default()).await;
 }
 
-/// As the service does about every hour.
+/// As the service closes websockets about every hour.
 #[tokio::test(flavor = "multi_thread")]
 async fn websockets_closed_for_age_are_resumed_every_time() {
     let faults = Faults::default().bye_after(Duration::from_millis(100));
@@ -86,14 +86,14 @@ async fn a_connection_dropped_without_a_close_is_resumed() {
 async fn a_silent_service_is_detected_by_its_missing_pong() {
     let mut limits = Limits::default();
     limits.tuning.ping_interval = Duration::from_millis(100);
-    // Long enough for a slow machine's pongs before the silence and after it.
+    // Long enough for the pongs of a slow machine, before and after the silence.
     limits.tuning.pong_timeout = Duration::from_secs(3);
     survives(Sandbox::go_silent, limits).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_across_many_cuts_arrives_unchanged() {
-    // The agent sends what was lost again one message at a time, so its pace keeps that short.
+    // The agent repeats lost messages one at a time, so its pace keeps their number small.
     let faults = Faults::default().seed(3).cut_after(300);
     let builder = Sandbox::builder().enforce_mfa(false).faults(faults);
     let instance = instance(echo().await).paced(true);
@@ -224,7 +224,7 @@ async fn the_restart_policy_gives_the_next_connection_a_session() {
     echoed(connect(&tunnel).await, 1, 100_000).await;
     assert_eq!(sandbox.request_count("StartSession"), 2);
     assert_ne!(tunnel.session_id(), first);
-    // And again, ended by an administrator.
+    // Once more, ended by an administrator.
     sandbox.terminate_sessions();
     let end = event(&mut events, "the session's end", session_ended).await;
     assert_eq!(end, EndKind::ByService);
@@ -256,7 +256,7 @@ async fn a_restart_waits_for_a_rebooting_target() {
     echoed(stream.expect("opens"), 1, 1000).await;
 }
 
-/// An answer that cannot be read may be another one next time.
+/// The next attempt may get a readable answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_retries_after_an_unreadable_answer() {
     let sandbox = sandbox(instance(echo().await)).await;

@@ -1,12 +1,12 @@
-//! The example `rdp` with a client in PATH that writes down what it got, and the password of an
-//! instance whose key pair is made here (Debian: openssl).
+//! `rdp` with a client in PATH that records what it gets, and the password of an instance whose key
+//! pair is made here (Debian: openssl).
 #![cfg(unix)]
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use e2e::peers::{command, example, installed, output, printed, succeed};
-use e2e::{TARGET, config, echo, instance, no_sessions, sandbox};
+use e2e::{TARGET, config, echo, instance, no_sessions, sandbox, sandbox_with_mfa};
 use ssm_sandbox::{ApiFault, Sandbox};
 use ssm_tunnel::{PasswordError, PrivateKey, administrator_password};
 use tempfile::TempDir;
@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 const PASSWORD: &str = "MARKER-p4ss&w<rd>";
 
-/// One that is not needed, and stays unspent.
+/// A code that is not needed and stays unused.
 const CODE: &str = "918273";
 
 /// A key pair, and the password encrypted for it.
@@ -53,7 +53,7 @@ impl Keys {
     }
 }
 
-/// A program of this name in a folder that is then all of PATH.
+/// A program of this name in the folder that is the whole PATH.
 fn stub(folder: &Path, name: &str, script: &str) {
     let path = folder.join(name);
     std::fs::write(&path, format!("#!/bin/bash\n{script}\n")).expect("written");
@@ -74,7 +74,7 @@ async fn rdp(sandbox: &Sandbox, folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Writes down its arguments, the file and its input; connects, and waits for an answer.
+/// Records its arguments, the file and its input; connects, and waits for an answer.
 const CLIENT: &str = r#"
 declare -px >environment
 printf '%s\n' "$@" >arguments
@@ -215,7 +215,7 @@ async fn the_password_reaches_only_its_chosen_destination() {
         assert!(inherited.contains("DISPLAY"), "{inherited}");
         assert!(!inherited.contains(CODE), "the code: {inherited}");
     }
-    // Only in so many words where there is no terminal.
+    // Without a terminal, only on explicit request.
     let refused = {
         stub(folder.path(), "remmina", "exit 0");
         std::fs::remove_file(at("xfreerdp")).expect("removed");
@@ -256,7 +256,7 @@ async fn an_unusable_key_is_reported_before_any_request() {
         assert!(said.contains(expected), "{said}");
     }
     assert_eq!(sandbox.requests().len(), 0);
-    // This one only shows when the password is there; its session is ended.
+    // A wrong key shows only once the password is there; the session is ended.
     let mut command = rdp(&sandbox, folder.path(), &["--show-password"]).await;
     command.arg("--private-key").arg(keys.at("other.pem"));
     let ended = output("rdp", &mut command).await;
@@ -264,10 +264,10 @@ async fn an_unusable_key_is_reported_before_any_request() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("the private key does not fit"), "{said}");
     // EC2 may have an endpoint of its own.
-    let nobody = format!("http://{}", e2e::closed_port());
+    let closed = format!("http://{}", e2e::closed_port());
     let mut command = rdp(&sandbox, folder.path(), &["--show-password"]).await;
     command.arg("--private-key").arg(keys.at("key.pem"));
-    let ended = output("rdp", command.env("AWS_ENDPOINT_URL_EC2", nobody)).await;
+    let ended = output("rdp", command.env("AWS_ENDPOINT_URL_EC2", closed)).await;
     assert_eq!(ended.status.code(), Some(6), "{}", printed(&ended));
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("GetPasswordData could not be sent"), "{said}");
@@ -303,7 +303,7 @@ async fn every_reason_for_no_password_has_its_own_error() {
     }
     assert_eq!(plain.requests().len(), before);
 
-    // Throttled once: tried again.
+    // Throttled once, and retried.
     let sandbox = sandbox(instance(echo().await).password_data(&keys.data)).await;
     sandbox.fail_next("GetPasswordData", ApiFault::Throttle);
     let password = administrator_password(&config(&sandbox), TARGET, &key).await;
@@ -311,8 +311,7 @@ async fn every_reason_for_no_password_has_its_own_error() {
     assert_eq!(password.expose(), PASSWORD);
     assert_eq!(format!("{password:?}"), "Password(..)");
 
-    let enforced = Sandbox::builder().instance(instance(echo().await).password_data(&keys.data));
-    let enforced = enforced.start().await.expect("starts");
+    let enforced = sandbox_with_mfa(instance(echo().await).password_data(&keys.data)).await;
     let error = ask(&enforced, TARGET).await;
     assert!(matches!(error, PasswordError::Denied { .. }), "{error}");
     let text = error.to_string();

@@ -12,7 +12,7 @@ use ssm_tunnel::{Event, Tunnel};
 #[cfg(unix)]
 use tokio::io::AsyncReadExt as _;
 
-/// Opens a tunnel that cannot be opened, at no cost.
+/// The error of a tunnel that cannot be opened, and has started no session.
 async fn refused(change: impl Fn(ssm_tunnel::TunnelBuilder) -> ssm_tunnel::TunnelBuilder) -> Error {
     let sandbox = sandbox(instance(echo().await)).await;
     let error = soon("the refusal", change(tunnel(&sandbox)).open())
@@ -110,7 +110,7 @@ async fn connections_of_the_same_user_are_admitted() {
     }
 }
 
-/// Needs another user to be, which root can.
+/// Runs a program as another user, which takes root.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_of_another_user_are_reset() {
@@ -122,7 +122,7 @@ async fn connections_of_another_user_are_reset() {
         .expect("a local port")
         .port()
         .to_string();
-    // 65534 is nobody.
+    // 65534 is the user `nobody`.
     let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port} && cat <&3");
     let tried = tokio::process::Command::new("setpriv")
         .args(["--reuid=65534", "--clear-groups", "bash", "-c", &script])
@@ -144,7 +144,7 @@ async fn connections_of_another_user_are_reset() {
     assert!(reason.await.contains("not of this user"));
 }
 
-/// Whatever it sent: the system has no owner for it any more, and shows it as root's.
+/// The system no longer knows the owner of a closed connection, and shows it as root's.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_connection_closed_before_identification_is_refused() {
@@ -203,7 +203,7 @@ async fn a_unix_socket_carries_connections_and_is_removed_at_the_end() {
     assert!(!path.exists(), "the socket's file is left behind");
 }
 
-/// The session's end reaches who is connected to a Unix socket too.
+/// The session's end also reaches connections over a Unix socket.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unix_socket_ends_with_its_session() {

@@ -1,15 +1,16 @@
-//! The example `port_forward` as scripts use it: a command run inside, several forwards, a ready
-//! file, JSON. The commands are those of any Debian: bash, sh, cat.
+//! `port_forward` in scripts: a command inside the tunnel, several forwards, a ready file, JSON.
+//! Needs bash, sh and cat.
 #![cfg(unix)]
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
 use e2e::peers::{command, example, output, printed};
+use e2e::running::Running;
 use e2e::{TARGET, echo, echoed, no_sessions, sandbox, service, soon, terminated};
 use serde_json::Value;
 use ssm_sandbox::{Instance, Sandbox};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::process::Command;
 
@@ -55,7 +56,7 @@ async fn a_command_runs_inside_the_tunnel_and_sets_the_exit_code() {
     let mut command = port_forward(&sandbox, home.path(), &arguments).await;
     let ended = output("the command", command.args(["--", "bash", "-c", script])).await;
     assert_eq!(ended.status.code(), Some(42), "{}", printed(&ended));
-    // Nothing but the command's own.
+    // The command's output alone.
     assert_eq!(
         String::from_utf8_lossy(&ended.stdout),
         "the first\nthe second\n"
@@ -102,7 +103,7 @@ async fn the_ready_file_lists_the_addresses_until_sigterm() {
     let sandbox = sandbox(Instance::new(TARGET).destination(echo().await).paced(false)).await;
     let home = tempfile::tempdir().expect("a folder");
     let (ready, socket) = (home.path().join("ready"), home.path().join("socket"));
-    // Of an earlier run, it would say ready; as a link, it would lead elsewhere.
+    // A ready file left by an earlier run, which is a link to another file.
     let elsewhere = home.path().join("elsewhere");
     std::fs::write(&elsewhere, "untouched").expect("written");
     std::os::unix::fs::symlink(&elsewhere, &ready).expect("a link");
@@ -117,7 +118,7 @@ async fn the_ready_file_lists_the_addresses_until_sigterm() {
         "--ready-file",
     ];
     let mut command = port_forward(&sandbox, home.path(), &arguments).await;
-    let mut child = command.arg(&ready).spawn().expect("starts");
+    let running = Running::start(command.arg(&ready));
     let mut tries = tokio::time::interval(std::time::Duration::from_millis(20));
     let addresses = soon("the ready file", async {
         loop {
@@ -147,23 +148,14 @@ async fn the_ready_file_lists_the_addresses_until_sigterm() {
     )
     .await;
 
-    let id = child.id().expect("running").to_string();
-    let killed = Command::new("kill").args(["-TERM", &id]).status().await;
-    assert!(killed.expect("kill runs").success());
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    running.signal("TERM").await;
+    let (lines, status) = running.end().await;
     let mut closed = 0;
-    let status = soon("the end", async {
-        while let Some(line) = lines.next_line().await.expect("readable") {
-            let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
-            assert!(
-                event["session_id"].is_string(),
-                "it does not say which: {line}"
-            );
-            closed += usize::from(event["event"] == "closed");
-        }
-        child.wait().await.expect("ends")
-    })
-    .await;
+    for line in lines {
+        let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(event["session_id"].is_string(), "no session: {line}");
+        closed += usize::from(event["event"] == "closed");
+    }
     assert_eq!((status.code(), closed), (Some(0), 2));
     assert!(!socket.exists(), "the socket's file stays");
     assert!(!ready.exists(), "the ready file stays");
@@ -206,73 +198,47 @@ async fn sigterm_reaches_the_command_before_the_session_ends() {
     let home = tempfile::tempdir().expect("a folder");
     let script = "trap 'echo told; exit 5' TERM; echo running; while :; do sleep 0.05; done";
     let arguments = ["--port-number", "1", "--", "sh", "-c", script];
-    let mut child = port_forward(&sandbox, home.path(), &arguments)
-        .await
-        .spawn()
-        .expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let line = soon("the command", lines.next_line())
-        .await
-        .expect("readable");
-    assert_eq!(line.as_deref(), Some("running"));
-    let id = child.id().expect("running").to_string();
-    let killed = Command::new("kill").args(["-TERM", &id]).status().await;
-    assert!(killed.expect("kill runs").success());
-    let line = soon("the command", lines.next_line())
-        .await
-        .expect("readable");
-    assert_eq!(line.as_deref(), Some("told"));
-    let status = soon("the end", child.wait()).await.expect("ends");
+    let mut running = Running::start(&mut port_forward(&sandbox, home.path(), &arguments).await);
+    running.line("running").await;
+    running.signal("TERM").await;
+    let (lines, status) = running.end().await;
+    assert_eq!(lines, ["told"]);
     assert_eq!(status.code(), Some(5));
     no_sessions(&sandbox).await;
 }
 
-/// Ctrl-S on a terminal, or text that is being marked on Windows, stops whoever prints.
+/// As after Ctrl-S on a terminal, or while text is being selected in a Windows console.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn a_tunnel_keeps_running_while_its_output_is_unread() {
-    /// Each has two events, of 60 bytes and more: far more than a pipe of 64 KiB and the 256 events
-    /// that are kept take.
+    /// Each causes two events of at least 60 bytes: far more than a pipe of 64 KiB and a queue of
+    /// 256 events can hold.
     const CONNECTIONS: usize = 1000;
 
     let sandbox = sandbox(Instance::new(TARGET).destination(echo().await).paced(false)).await;
     let home = tempfile::tempdir().expect("a folder");
     let arguments = ["--port-number", "1", "--output", "json"];
-    let mut child = port_forward(&sandbox, home.path(), &arguments)
-        .await
-        .spawn()
-        .expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let address = loop {
-        let line = soon("an event", lines.next_line()).await.expect("readable");
-        let event: Value = serde_json::from_str(&line.expect("it runs")).expect("JSON");
-        if event["event"] == "listening" {
-            break event["address"].as_str().expect("an address").to_owned();
-        }
+    let mut running = Running::start(&mut port_forward(&sandbox, home.path(), &arguments).await);
+    let listening = |line: &str| {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        let is_listening = event["event"] == "listening";
+        is_listening.then(|| event["address"].as_str().expect("an address").to_owned())
     };
+    let (_, address) = running.until("the port", listening).await;
     for seed in 0..CONNECTIONS {
         let tcp = soon("connecting", TcpStream::connect(&address)).await;
         echoed(tcp.expect("the local port accepts"), seed as u64, 100).await;
     }
-    let id = child.id().expect("running").to_string();
-    let killed = Command::new("kill").args(["-TERM", &id]).status().await;
-    assert!(killed.expect("kill runs").success());
-    let mut printed = 0;
-    while soon("an event", lines.next_line())
-        .await
-        .expect("readable")
-        .is_some()
-    {
-        printed += 1;
-    }
-    // It did wait for its reader.
-    assert!(printed < 2 * CONNECTIONS, "{printed} events");
-    let status = soon("the end", child.wait()).await.expect("ends");
+    running.signal("TERM").await;
+    let (printed, status) = running.end().await;
+    // Events were dropped, so the output was full.
+    assert!(printed.len() < 2 * CONNECTIONS, "{} events", printed.len());
     assert_eq!(status.code(), Some(0));
     no_sessions(&sandbox).await;
 }
 
-/// `script` gives it a terminal; every other test here shows that there is no such line without one.
+/// `script` provides the terminal; the other tests here show that there is no status line without
+/// one.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn a_status_line_on_a_terminal_shows_the_traffic() {

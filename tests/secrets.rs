@@ -1,13 +1,13 @@
-//! Planted secrets are looked for in every text that the libraries make, logs included.
+//! Looks for planted secrets in every text that the libraries produce, including logs.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use e2e::{TARGET, config, echo, echoed, instance, soon, tells};
+use e2e::{TARGET, config, echo, echoed, instance, sandbox_with_mfa, soon, tells};
 use ssm_mfa::{
     FileStore, MemoryStore, MfaCode, MfaError, MfaProvider, RoleSpec, StaticCode, Strategy,
 };
-use ssm_sandbox::{ApiFault, Sandbox};
+use ssm_sandbox::ApiFault;
 use ssm_tunnel::Tunnel;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -33,7 +33,8 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Everything at TRACE, but what the two libraries below say at theirs (documented in ssm-tunnel).
+/// TRACE for everything except two dependencies that print secrets at that level (documented in
+/// ssm-tunnel).
 const LEVELS: &str = "trace,aws_smithy_runtime=info,tungstenite=info";
 
 #[tokio::test]
@@ -42,27 +43,20 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     tracing_subscriber::fmt()
         .with_env_filter(LEVELS)
         .with_ansi(false)
-        // Its microseconds would be some code's six digits now and then.
+        // Microseconds would match a code's six digits now and then.
         .without_time()
         .with_writer(log.clone())
         .init();
 
-    let sandbox = Sandbox::builder()
-        .instance(instance(echo().await))
-        .start()
-        .await
-        .expect("starts");
+    let sandbox = sandbox_with_mfa(instance(echo().await)).await;
     let mut texts = Vec::new();
     let mut secrets = vec![sandbox.secret_access_key()];
 
-    // An answer that does not parse holds keys.
+    // An unreadable answer that holds keys.
     let code = sandbox.next_unused_code();
     sandbox.fail_next("GetSessionToken", ApiFault::MalformedBody);
-    let first = MfaProvider::builder()
-        .sts_config(&config(&sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
+    let first = e2e::mfa(&sandbox)
         .code_source(StaticCode::new(code.parse().expect("six digits")))
-        .store(MemoryStore::new())
         .build()
         .expect("complete");
     let error = soon("the failure", first.login())
@@ -71,7 +65,7 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     texts.push(format!("{error} {error:?}"));
     secrets.push(code);
 
-    // A wrong code is one that the user may need in a moment.
+    // A wrong code may be the one that the user needs next.
     let right: u32 = sandbox.next_unused_code().parse().expect("digits");
     let wrong = format!("{:06}", (right + 314_159) % 1_000_000);
     let error = soon("the refusal", async {
@@ -93,24 +87,18 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     texts.push(format!("{parsed:?}"));
     let source = StaticCode::new(parsed);
     texts.push(format!("{source:?}"));
-    let builder = MfaProvider::builder()
-        .sts_config(&config(&sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
-        .code_source(source)
-        .store(MemoryStore::new());
+    let builder = e2e::mfa(&sandbox).code_source(source);
     texts.push(format!("{builder:?}"));
     let provider = builder.build().expect("complete");
     let session = soon("the login", provider.login()).await.expect("good");
     texts.push(format!("{provider:?} {session:?}"));
     secrets.push(code);
 
-    // A role's answer that does not parse holds keys too.
+    // A role's unreadable answer, which holds keys too.
     let place = tempfile::tempdir().expect("a place");
     let code = sandbox.next_unused_code();
     sandbox.fail_next("AssumeRole", ApiFault::MalformedBody);
-    let role = MfaProvider::builder()
-        .sts_config(&config(&sandbox))
-        .serial(sandbox.mfa_serial().parse().expect("a serial"))
+    let role = e2e::mfa(&sandbox)
         .role(RoleSpec::new("arn:aws:iam::123456789012:role/dev"))
         .strategy(Strategy::Direct)
         .code_source(StaticCode::new(code.parse().expect("six digits")))
@@ -123,7 +111,7 @@ async fn no_secret_reaches_a_log_a_debug_or_an_error() {
     texts.push(format!("{error} {error:?} {role:?}"));
     secrets.push(code);
 
-    // A StartSession answer that does not parse holds a token.
+    // An unreadable answer to StartSession, which holds a token.
     sandbox.fail_next("StartSession", ApiFault::MalformedBody);
     let config = provider.sdk_config(&config(&sandbox));
     let builder = Tunnel::builder(TARGET)

@@ -8,7 +8,7 @@ use ssm_tunnel::{Event, Events, Limits, Tunnel};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// One byte there and back: the connection has its session now.
+/// Echoes one byte, after which the connection has its session.
 async fn settled(tcp: &mut TcpStream) {
     soon("an answer", async {
         tcp.write_all(b"x").await.expect("taken");
@@ -17,15 +17,15 @@ async fn settled(tcp: &mut TcpStream) {
     .await;
 }
 
-/// Ended streams do not wait long for an answer.
+/// Ended streams wait only briefly for an answer.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.half_close_quiet = Duration::from_millis(20);
     limits
 }
 
-/// The tunnel's events, with the sessions counted that it started. The requests would not do: one
-/// that fails on its way is made again.
+/// The tunnel's events, and the number of sessions it started. Counting requests would be wrong:
+/// one that fails on its way is retried.
 struct Seen {
     events: Events,
     started: usize,
@@ -53,7 +53,7 @@ impl Seen {
         .await;
     }
 
-    /// How many sessions the tunnel started in its whole life, which ends here.
+    /// Closes the tunnel, and returns how many sessions it started.
     async fn at_the_end_of(mut self, tunnel: Tunnel, sandbox: &Sandbox) -> usize {
         soon("closing", tunnel.close()).await.expect("a clean end");
         no_sessions(sandbox).await;
@@ -156,7 +156,7 @@ async fn an_idle_extra_session_is_closed_and_replaced_on_demand() {
         sessions_left(&sandbox, 1).await;
         settled(&mut first).await;
     }
-    // The first is never closed, idle or not.
+    // The first session is never closed for being idle.
     drop(first);
     seen.connection_closed().await;
     assert_eq!(sandbox.active_sessions(), [tunnel.session_id()]);

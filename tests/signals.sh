@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# What signals do to a running tunnel, with the example programs as a user runs them.
+# What signals do to a running tunnel, with the programs as a user runs them.
 #
 #   SIGINT, SIGTERM, SIGHUP   the session is terminated, the exit code is 0
-#   a second SIGINT           leaves at once with 130, whatever the service does; what follows within
-#                             0.3 s is the same one, passed on by another program
-#   a service that is stopped  (TCP accepts, nothing answers): closing still ends, in bounded time
-#   SIGSTOP and SIGCONT        a connection that was open before goes on, as after a laptop's sleep
-#   SIGKILL                   nothing can be done: the session stays until the service ends it
+#   a second SIGINT           exits at once with 130, whatever the service does; a signal within 0.3 s
+#                             counts as the same one, forwarded by another program
+#   a stopped service         accepts TCP and answers nothing: closing ends in bounded time
+#   SIGSTOP and SIGCONT       an open connection survives, as after a laptop's sleep
+#   SIGKILL                   the session stays until the service ends it
 #
-# Everything runs on loopback. `EXAMPLES` names a folder with the programs, built already.
+# Everything runs on loopback. `EXAMPLES` names a folder with built programs.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -34,7 +34,7 @@ trap finish EXIT
 
 fail() { echo "signals: $*"; exit 1; }
 
-# Waits for a line in a file; the limit is for a machine that hangs.
+# Waits for a line in a file; the limit only catches a machine that hangs.
 await() { # file, pattern
   local _
   for _ in {1..6000}; do
@@ -45,7 +45,7 @@ await() { # file, pattern
   fail "no line '$2' in $1"
 }
 
-# Stops a process: its threads go on until the one that takes the signal has had its turn.
+# Stops a process, and waits for all its threads: they go on until one of them has handled the signal.
 stop() {
   local _
   kill -STOP "$1"
@@ -84,7 +84,7 @@ ended() {
   wait "$tunnel" 2>/dev/null || code=$?
 }
 
-# The destination is another sandbox's API: an HTTP server, which answers whatever it is asked.
+# The destination is another sandbox's API, as an HTTP server that answers every request.
 start_sandbox
 start_sandbox --destination "${AWS_ENDPOINT_URL#http://}"
 
@@ -99,8 +99,8 @@ for signal in INT TERM HUP; do
   echo "signals: SIG$signal terminates the session"
 done
 
-# Passed on by another program too, as by coreutils' timeout. Both are there when it looks: stopped
-# meanwhile, so that no slow machine makes it one after the other.
+# A signal that another program forwards too, as coreutils' timeout does. The process is stopped while both are
+# sent, so that even a slow machine sees them together.
 start_tunnel
 ready
 stop "$tunnel"
@@ -110,9 +110,9 @@ kill -CONT "$tunnel"
 ended
 [[ $code == 0 ]] || fail "a signal that came twice: exit code $code"
 grep -q 'session terminated' "$work/log" || fail "a signal that came twice: the session is not terminated"
-echo "signals: one that comes twice counts once"
+echo "signals: a signal that comes twice counts once"
 
-# A second signal, while nothing answers any more.
+# A second signal, while the service is silent.
 start_tunnel
 ready
 stop "$sandbox"
@@ -122,10 +122,10 @@ sleep 0.5
 kill -INT "$tunnel"
 ended
 [[ $code == 130 ]] || fail "a second SIGINT: exit code $code"
-echo "signals: a second SIGINT leaves at once"
+echo "signals: a second SIGINT exits at once"
 kill -CONT "$sandbox"
 
-# The same with StartSession itself unanswered.
+# The same while StartSession is unanswered.
 stop "$sandbox"
 start_tunnel
 await "$work/log" 'StartSession'
@@ -135,10 +135,10 @@ sleep 0.5
 kill -INT "$tunnel"
 ended
 [[ $code == 130 ]] || fail "interrupted while opening: exit code $code"
-echo "signals: a second SIGINT leaves at once while the session is being started"
+echo "signals: a second SIGINT exits at once while the session is being started"
 kill -CONT "$sandbox"
 
-# Without a second one it ends by itself.
+# Without a second signal it ends by itself.
 start_tunnel
 ready
 stop "$sandbox"
@@ -151,7 +151,7 @@ grep -q 'TerminateSession timed out' "$work/log" || fail "the time-out is not lo
 echo "signals: closing against a silent service ends in $((SECONDS - before)) s"
 kill -CONT "$sandbox"
 
-# Asleep for longer than every deadline the tunnel has by default for a lost websocket.
+# A sleep longer than each of the tunnel's default deadlines for a lost websocket.
 start_tunnel
 ready
 exec 3<>"/dev/tcp/127.0.0.1/$port"
@@ -175,11 +175,11 @@ ended
 [[ $code == 0 ]] || fail "after a sleep: exit code $code"
 echo "signals: a connection goes on after ${ASLEEP:-15} s of sleep"
 
-# Documented, and so shown: nobody can terminate a session for a killed program.
+# As documented, a killed program leaves its session behind.
 start_tunnel
 ready
 kill -KILL "$tunnel"
 ended
 [[ $code == 137 ]] || fail "SIGKILL: exit code $code"
 ! grep -q 'session terminated' "$work/log" || fail "a killed program terminated its session"
-echo "signals: everything held"
+echo "signals: passed"

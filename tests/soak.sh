@@ -7,8 +7,8 @@
 #   tests/soak.sh transfer --megabytes 8 --cuts 0 --drop 0.05 --duplicate 0.05 --reorder 0.05 --delay 50
 #   tests/soak.sh --short           what CI runs: a minute or two of each
 #
-# The exit code is 0 only if every byte was right, no connection and no session was left behind, and
-# memory stayed within its bound. `SOAK` names a program that is built already.
+# The exit code is 0 only if every byte was right, no connection or session was left behind, and memory stayed
+# within its bound. `SOAK` names a built program.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

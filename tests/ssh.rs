@@ -1,5 +1,4 @@
-//! The example `ssh_proxy` between OpenSSH's own client and server (Debian: openssh-client,
-//! openssh-server).
+//! `ssh_proxy` between OpenSSH's client and server (Debian: openssh-client, openssh-server).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use tokio::process::{Child, Command};
 const PACKAGES: &str = "apt-get install openssh-client openssh-server";
 const FILE_LENGTH: usize = 3_000_000;
 
-/// A real sshd on loopback, for the user that runs the tests, and the client's settings.
+/// A real sshd on loopback for the user who runs the tests, and the client's settings.
 struct Ssh {
     folder: TempDir,
     address: SocketAddr,
@@ -44,7 +43,7 @@ impl Ssh {
             user = at("user_key.pub").display(),
         );
         std::fs::write(at("sshd_config"), config).expect("written");
-        // Where a root's sshd separates its privileges; Debian makes it when the service starts.
+        // The folder in which root's sshd separates privileges; Debian's service creates it.
         let _ = std::fs::create_dir("/run/sshd");
         let sshd = Command::new(installed("sshd", PACKAGES))
             .args(["-D", "-e", "-f"])
@@ -129,7 +128,7 @@ async fn scp_copies_files_both_ways_unchanged() {
     no_sessions(&sandbox).await;
 }
 
-/// Standard input and output are ssh's: the question goes to the terminal, which `script` gives it.
+/// Standard input and output belong to ssh, so the prompt uses the terminal, provided by `script`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs OpenSSH's client and server; .ci/run installs them"]
 async fn the_mfa_prompt_uses_the_terminal() {
@@ -184,8 +183,8 @@ async fn the_mfa_prompt_uses_the_terminal() {
 async fn failures_are_printed_on_standard_error() {
     let ssh = Ssh::start().await;
     ssh.configure("").await;
-    let nobody = sandbox(instance(closed_port())).await;
-    let mut command = ssh.client(&nobody, "ssh");
+    let closed = sandbox(instance(closed_port())).await;
+    let mut command = ssh.client(&closed, "ssh");
     let refused = output("ssh", command.args([TARGET, "true"])).await;
     assert_eq!(refused.status.code(), Some(255), "{}", printed(&refused));
     let text = String::from_utf8_lossy(&refused.stderr);

@@ -1,4 +1,4 @@
-//! Targets by what people know of them, and what is said of those that are not to be had.
+//! Targets by name, and the errors for those that cannot be found or reached.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 const OTHER: &str = "i-0aaaaaaaaaaaaaaaa";
 
 fn to(sandbox: &Sandbox, target: &str) -> TunnelBuilder {
-    // How long an error may wait for its words, too.
+    // This also limits the lookup for an error's details.
     let mut limits = Limits::default();
     limits.connect_timeout = PATIENCE / 2;
     Tunnel::builder(target)
@@ -37,7 +37,7 @@ fn target_error(error: &Error) -> &TargetError {
     }
 }
 
-/// No MFA policy, and these instances.
+/// A sandbox without an MFA policy, with these instances.
 async fn sandbox(instances: impl IntoIterator<Item = Instance>) -> Sandbox {
     let mut builder = Sandbox::builder().enforce_mfa(false);
     for instance in instances {
@@ -137,7 +137,7 @@ async fn a_computer_name_is_found_on_the_last_of_many_pages() {
     assert!(error.to_string().contains("check the spelling"), "{error}");
 }
 
-/// An API whose every page is empty and names another, or always the same.
+/// An API whose pages are all empty and name a next one: another each time, or always the same.
 async fn endless_pages(same: bool) -> (String, Arc<AtomicUsize>) {
     let pages = Arc::new(AtomicUsize::new(0));
     let count = pages.clone();
@@ -146,7 +146,7 @@ async fn endless_pages(same: bool) -> (String, Arc<AtomicUsize>) {
         async move {
             let mut request = Vec::new();
             let mut buffer = [0; 4096];
-            // The body follows the head at once, and what it says does not matter.
+            // The body follows the head at once; its content does not matter.
             while !request.windows(4).any(|end| end == b"\r\n\r\n") {
                 match tcp.read(&mut buffer).await {
                     Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
@@ -162,7 +162,7 @@ async fn endless_pages(same: bool) -> (String, Arc<AtomicUsize>) {
             );
             let _ = tcp.write_all(answer.as_bytes()).await;
             let _ = tcp.shutdown().await;
-            // What of the request is still unread would reset the connection.
+            // Closing with part of the request unread would reset the connection.
             while matches!(tcp.read(&mut buffer).await, Ok(read) if read > 0) {}
         }
     })
@@ -178,13 +178,13 @@ async fn an_endless_list_is_abandoned() {
         let error = refused(to(&sandbox, "10.0.0.1").endpoint_url(url)).await;
         let given_up = match target_error(&error) {
             TargetError::TooMany { .. } => true,
-            // A slow machine does not get to the limit.
+            // A slow machine does not reach the limit.
             TargetError::Timeout { .. } => !same,
             _ => false,
         };
         assert!(given_up, "{error}");
         assert!(error.to_string().contains("give the id"), "{error}");
-        // The second one already says that it leads nowhere.
+        // The second page already shows that there is no progress.
         assert!(!same || pages.load(Ordering::SeqCst) < 50);
     }
 }
@@ -221,7 +221,7 @@ async fn a_denied_lookup_names_the_missing_statement() {
     let tunnel = open(to(&sandbox, TARGET)).await;
     soon("closing", tunnel.close()).await.expect("clean");
 
-    // Without MFA the policy denies this call as any other.
+    // Without MFA the policy denies this call like any other.
     let builder = Sandbox::builder().instance(instance(echo().await).name("web"));
     let sandbox = builder.start().await.expect("starts");
     let error = refused(to(&sandbox, "web")).await;
@@ -322,13 +322,13 @@ async fn the_programs_take_a_name_as_their_first_argument() {
     let program = example("port_forward").await;
     let mut forward = command(&sandbox, &program, home.path());
     forward.args(["my-windows-box", "--forward", "1", "--forward", "2", "--"]);
-    // A command that is there on every system.
+    // A command that exists on every system.
     forward.arg(&program).arg("--help");
     let ended = output("port_forward", &mut forward).await;
     assert_eq!(ended.status.code(), Some(0), "{}", printed(&ended));
 
-    let mut nobody = command(&sandbox, example("ssh_proxy").await, home.path());
-    let ended = output("ssh_proxy", nobody.arg("nobody")).await;
+    let mut unknown = command(&sandbox, example("ssh_proxy").await, home.path());
+    let ended = output("ssh_proxy", unknown.arg("nobody")).await;
     assert_eq!(ended.status.code(), Some(5), "{}", printed(&ended));
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert!(said.contains("no managed node in us-east-1 has"), "{said}");

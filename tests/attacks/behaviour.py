@@ -1,4 +1,4 @@
-"""What a peer can make the client do: it ends when asked, waits between calls, and takes what the protocol allows."""
+"""What a peer can make the client do: it ends when asked, waits between calls, and accepts what the protocol allows."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from programs import TERMINATE
 
 
 async def streams_of(ws, wanted):
-    """Streams that the client opened, once there are so many."""
+    """The first `count` streams that the client opens."""
     streams = []
     while len(streams) < wanted:
         streams += [stream for command, stream, _ in await ws.smux_frames() if command == SYN]
@@ -48,7 +48,7 @@ def floods(after_download):
             await asyncio.wait_for(flooding.wait(), 60)
             base = tunnel.memory()
             await tunnel.stays_below(50, base, 3)
-            # Closing is bounded: three times close_timeout and a second, 10 s; the rest is for a busy machine.
+            # Closing takes at most three times close_timeout and a second, 10 s; the rest is for a busy machine.
             equal(await tunnel.ends(TERMINATE, patience=20), 0, tunnel.text)
             assert gateway.count("TerminateSession") >= 1, gateway.calls
             reading.cancel()
@@ -87,7 +87,7 @@ def websockets_that_break_at_once_are_resumed_with_back_off():
         async with Gateway(scenario) as gateway, Tunnel(gateway, "--output", "json") as tunnel:
             await tunnel.event("ready")
             start = time.monotonic()
-            # One call a second on the average at first, fewer later.
+            # One call per second on average at first, fewer later.
             with contextlib.suppress(AssertionError):
                 await tunnel.until("many calls", lambda: gateway.count("ResumeSession") > 30, patience=15)
             calls, took = gateway.count("ResumeSession"), time.monotonic() - start
@@ -123,7 +123,7 @@ def a_half_closed_connection_waits_for_its_own_answer_only():
                     await asyncio.sleep(0.1)
 
             sending = asyncio.ensure_future(send())
-            # half_close_quiet is 10 s; beside a busy neighbour it was twice as much.
+            # half_close_quiet is 10 s, also beside a busy neighbour.
             closed = lambda: tunnel.events("connection_closed")
             await tunnel.until("the half-closed connection's end", closed, patience=15)
             sending.cancel()

@@ -141,7 +141,7 @@ class Socket:
         await self.send(message(1, json.dumps(complete).encode(), COMPLETE))
 
     def discard(self):
-        """Reads and forgets whatever comes, in a task of its own."""
+        """Reads and discards everything that comes, in a task of its own."""
 
         async def read():
             with contextlib.suppress(OSError):
@@ -155,7 +155,7 @@ class Socket:
 
 
 class Gateway:
-    """Serves until it is left; `scenario` gets each websocket."""
+    """Serves until its context ends; `scenario` gets each websocket."""
 
     def __init__(self, scenario):
         self.scenario = scenario
@@ -174,7 +174,7 @@ class Gateway:
         return self.calls.count(action)
 
     async def _client(self, reader, writer):
-        # What a client that was killed leaves behind is no failure of the check.
+        # A killed client's connections may break without failing the check.
         with contextlib.suppress(asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode(errors="replace")
@@ -217,7 +217,7 @@ class Gateway:
 
 
 class Tunnel:
-    """`port_forward` at a gateway, its events and other lines read as they come."""
+    """`port_forward` at a gateway; its events and other lines are read as they come."""
 
     def __init__(self, gateway, *arguments, env=None, endpoint=True, **options):
         self.home = tempfile.TemporaryDirectory(prefix="ssm-attacks-")
@@ -304,7 +304,7 @@ class Tunnel:
         return await asyncio.open_connection(host, int(port))
 
     async def stays_below(self, growth, base, seconds, enough=lambda: False):
-        """Resident memory does not grow by more than so many MB for so long, or until `enough`."""
+        """Checks for `seconds`, or until `enough`, that resident memory grows by at most `growth` MB."""
         end = time.monotonic() + seconds
         most = base
         while time.monotonic() < end and self.process.returncode is None:

@@ -19,7 +19,7 @@ ESCAPES = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b]0;pwned\x07\x9b2J\x9d0;pwned\x9c\u2
 
 
 def printed(scenario, until):
-    """What a tunnel in text form prints, until a word and then its end."""
+    """What a tunnel prints in text form until a word appears, and from there to its end."""
 
     async def run():
         async with Gateway(scenario) as gateway, Tunnel(gateway) as tunnel:
@@ -119,7 +119,7 @@ def a_session_token_is_never_sent_by_plain_http():
 
 
 class Recorder:
-    """An endpoint that remembers the headers of what it refuses."""
+    """An endpoint that records the headers of the requests that it refuses."""
 
     def __enter__(self):
         self.seen = seen = []
@@ -157,7 +157,7 @@ def the_aws_cli_cache_is_for_aws_endpoints_only():
         status = at.run("mfa", "status", *direct)
         assert status.code != 0, f"a stand-in's session counts as one of AWS's\n{status}"
 
-        # What the AWS CLI itself keeps for this role.
+        # What the AWS CLI itself stores for this role.
         cache.mkdir(parents=True, exist_ok=True)
         arguments = json.dumps({"RoleArn": role, "SerialNumber": at.serial}, sort_keys=True)
         name = hashlib.sha1(arguments.encode()).hexdigest()
@@ -190,7 +190,7 @@ for number in range(int(sys.argv[2])):
 
 
 def closed_at_once(owner):
-    """Connections of the user nobody that are closed as soon as they have sent something."""
+    """Connections of the user `nobody` that are closed as soon as they have sent something."""
     if os.geteuid():
         raise Skipped("needs root, for a second user")
 
@@ -214,7 +214,7 @@ def closed_at_once(owner):
                 opened = lambda: tunnel.events("connection_opened")
                 failed = lambda: tunnel.events("connection_failed") + tunnel.events("connection_unidentified")
                 decided = lambda: len(opened()) + len(failed()) >= count
-                # Events that nobody reads in time are counted, not kept: enough of them do.
+                # Events not read in time are dropped, so not every connection has its own.
                 try:
                     await tunnel.until("every connection's fate", decided, patience=10)
                 except AssertionError:
@@ -236,7 +236,7 @@ def connections_with_an_unknown_owner_are_refused():
 def a_users_own_connections_are_admitted():
     owner = {"user": 65534, "group": 65534, "extra_groups": []}
     opened, failed, received, text = closed_at_once(owner)
-    # Those whose owner could still be told went through; of the others it is said why they did not.
+    # Connections whose owner was still known were admitted; the others are reported with the reason.
     assert opened or failed, text[:3000]
     for event in failed:
         assert "another user" not in event.get("reason", ""), event

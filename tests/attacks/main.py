@@ -1,9 +1,9 @@
-"""Runs all attacks, or those that are named."""
+"""Runs all attacks, or those named."""
 
 import behaviour  # noqa: F401
 import leaks  # noqa: F401
 import memory  # noqa: F401
 from checks import main
 
-# One after the other: memory and processor time are looked at.
+# One at a time: memory and processor time are measured.
 main(jobs=1)

@@ -1,4 +1,4 @@
-"""What a peer can make the client hold: limits hold in resident memory."""
+"""What a peer can make the client store: limits hold in resident memory."""
 
 import asyncio
 import socket
@@ -6,13 +6,13 @@ import socket
 from checks import check
 from gateway import OUTPUT, SYN, PSH, Gateway, Tunnel, frame, message, smux
 
-# Of a peer that sends as fast as it can.
+# From a peer that sends as fast as it can.
 ATTACKED = 15
 
 
 @check
 def duplicates_for_a_stopped_reader_use_no_memory():
-    """Each is acknowledged, and the acknowledgements cannot leave."""
+    """Each duplicate is acknowledged, and the acknowledgements cannot be sent."""
 
     async def run():
         async def scenario(ws):
@@ -32,7 +32,7 @@ def duplicates_for_a_stopped_reader_use_no_memory():
 
 @check
 def small_messages_ahead_of_a_gap_keep_no_large_buffers():
-    """One byte each, between 32 KiB of messages that are dropped."""
+    """Messages of one byte, each between 32 KiB of messages that are dropped."""
 
     async def run():
         async def scenario(ws):
@@ -49,7 +49,7 @@ def small_messages_ahead_of_a_gap_keep_no_large_buffers():
 
         async with Gateway(scenario) as gateway, Tunnel(gateway, "--output", "json") as tunnel:
             await tunnel.event("ready")
-            # Twice the limit of what is kept ahead, 64 MiB.
+            # Twice the limit of 64 MiB for data ahead of a gap.
             await tunnel.stays_below(140, tunnel.memory(), 2 * ATTACKED)
 
     asyncio.run(run())
@@ -57,7 +57,7 @@ def small_messages_ahead_of_a_gap_keep_no_large_buffers():
 
 @check
 def a_stalled_stream_stays_within_its_budget():
-    """One local reader has stopped, another reads: one message of the first between 31 of the second."""
+    """A stopped local reader beside one that reads: one message of the first between 31 of the second."""
 
     async def run():
         sent = [0]

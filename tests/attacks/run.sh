@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Attacks of a hostile service, agent or neighbour: `README.md` has more.
+# Attacks by a hostile service, agent or local user: see README.md.
 #
 #   tests/attacks/run.sh             run every attack; what is missing is installed first
 #   tests/attacks/run.sh --install   only install what is missing

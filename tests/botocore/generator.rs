@@ -1,9 +1,9 @@
-//! Configuration files and environments as people have them, made from a seed: every form that the
-//! AWS CLI takes, and some that it does not.
+//! Configuration files and environments generated from a seed: every form that the AWS CLI accepts,
+//! and some that it rejects.
 
 use fastrand::Rng;
 
-/// Files, environment and options; and the same as botocore gets it, where that is different.
+/// Files, environment and options, and what botocore gets where that differs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Case {
     pub(crate) config: Option<Vec<u8>>,
@@ -44,12 +44,12 @@ fn id(rng: &mut Rng) -> String {
     format!("AKIA{:012X}", rng.u64(..1 << 48))
 }
 
-/// One in so many.
+/// True once in `of` times on average.
 fn rarely(rng: &mut Rng, of: u32) -> bool {
     rng.u32(..of) == 0
 }
 
-/// A case of this seed.
+/// The case of a seed.
 pub(crate) fn case(seed: u64) -> Case {
     let rng = &mut Rng::with_seed(seed);
     let names: Vec<&str> = {
@@ -155,7 +155,7 @@ fn arn(rng: &mut Rng) -> String {
     format!("arn:aws:iam::123456789012:role/{role}")
 }
 
-/// The lines of a file, in some way of writing them.
+/// The lines of a file, in one of the ways to write them.
 struct Lines<'a> {
     rng: &'a mut Rng,
     text: String,
@@ -213,7 +213,7 @@ impl Lines<'_> {
         self.text.push_str(self.end);
     }
 
-    /// What means nothing.
+    /// Lines without a meaning.
     fn noise(&mut self) {
         match self.rng.u32(..12) {
             0 => self.line("# a comment = with a value"),

@@ -16,11 +16,11 @@ use generator::Case;
 use serde_json::{Value, json};
 use ssm_aws::{ConfigFiles, Environment, File, Request, Source, resolve};
 
-/// A difference on purpose: its row in the README of `ssm-aws`, and whether a case shows it.
+/// An intended difference: its row in the README of `ssm-aws`, and whether a case shows it.
 type Difference = (&'static str, fn(&Case, &Value, &Value) -> bool);
 
-/// Byte order marks, empty variables, line ends behind values and AWS_REGION are put into botocore's terms before it is
-/// asked (`question`); these cannot be.
+/// Byte order marks, empty variables, line ends after values and AWS_REGION are translated for botocore (`question`);
+/// these differences cannot be.
 const DIFFERENCES: [Difference; 8] = [
     ("a section or key twice", |_, _, theirs| {
         text(theirs, "cause").contains("already exists")
@@ -83,7 +83,7 @@ fn files(case: &Case) -> impl Iterator<Item = &Vec<u8>> {
     case.config.iter().chain(&case.credentials)
 }
 
-/// A key with nothing behind it, or blanks.
+/// A key without a value, or with blanks for one.
 fn has_empty_value(case: &Case) -> bool {
     files(case).any(|bytes| {
         let text = String::from_utf8_lossy(bytes);
@@ -168,12 +168,12 @@ fn files_and_environments_mean_the_same_to_botocore() {
     }
     assert!(failures.is_empty(), "{} cases differ", failures.len());
     if count >= 1000 {
-        // The generator has not lost its way.
+        // The generator still produces enough valid cases.
         assert!(same > count / 4, "only {same} cases work");
     }
 }
 
-/// Of the environment that `tests/botocore.sh` makes.
+/// Python in the environment that `tests/botocore.sh` creates.
 fn python() -> PathBuf {
     let test = env::current_exe().expect("the test's own path");
     let target = test.ancestors().nth(3).expect("target/PROFILE/deps/TEST");

@@ -1,5 +1,5 @@
-//! The example `doctor`: what it says of each thing that can be wrong between a machine and its
-//! target, and that it leaves nothing behind.
+//! `doctor`: what it reports for each thing that can be wrong between a machine and its target, and
+//! that it leaves nothing behind.
 
 mod network;
 mod run;
@@ -87,7 +87,7 @@ async fn a_missing_mfa_session_is_named_and_a_login_fixes_it() {
         (&denial["cause"], &denial["policy"]),
         (&"explicit_deny".into(), &"identity_based".into())
     );
-    // By name not even the target is found.
+    // A name cannot even be looked up.
     let found = run(&sandbox, &["box"]).await;
     found.expect(
         &["instance", "mfa"],

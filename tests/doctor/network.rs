@@ -1,4 +1,4 @@
-//! What lies between: endpoints, a proxy, the clock, the local port.
+//! The network: endpoints, a proxy, the clock, the local port.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use super::run::{SECRET, doctor, run, run_command, sandbox, start};
 async fn refusing_and_unresolvable_endpoints_are_distinguished() {
     let sandbox = start(sandbox().instance(instance(echo().await))).await;
     let home = tempfile::tempdir().expect("a folder");
-    let nobody = format!("http://{}", closed_port());
+    let closed = format!("http://{}", closed_port());
     let mut command = doctor(&sandbox, home.path(), &[TARGET]).await;
-    command.env("AWS_ENDPOINT_URL_STS", &nobody);
+    command.env("AWS_ENDPOINT_URL_STS", &closed);
     let found = run_command(&sandbox, command).await;
     found.expect(&["sts"], &["identity"]);
     found.says("sts", &["cannot reach", "443", "security group"]);
 
-    // No resolver is asked for a label of 64 characters: there is none (RFC 1035, section 2.3.4).
+    // A label of 64 characters is invalid, so no resolver is asked (RFC 1035, section 2.3.4).
     let nowhere = format!("https://{}.test", "x".repeat(64));
     let stream = sandbox.stream_endpoint().to_owned();
     let arguments = [TARGET, "--stream-endpoint", &stream];
@@ -97,7 +97,7 @@ async fn a_wrong_clock_fails_and_shows_the_difference() {
     found.says("clock", &["behind AWS's", "set the clock"]);
     let ahead = found.checks["clock"]["details"]["ahead_seconds"].as_i64();
     let ahead = ahead.expect("a number");
-    // To the minute: a slow machine is late with looking at its own clock.
+    // To the minute: a slow machine reads its own clock late.
     assert!((-3660..=-3000).contains(&ahead), "{ahead}");
 }
 
@@ -110,7 +110,7 @@ async fn a_local_port_in_use_fails_with_a_remedy() {
     let found = run(&sandbox, &[TARGET, "--local-port-number", &port]).await;
     found.expect(&["local-port"], &[]);
     found.says("local-port", &[&port, "choose another local port"]);
-    // Without a target there is less to look at.
+    // Without a target there are fewer checks.
     let found = run(&sandbox, &["--local-port-number", "0"]).await;
     found.expect(&[], &["mfa", "ssmmessages"]);
     assert!(!found.checks.contains_key("instance"), "{}", found.all);

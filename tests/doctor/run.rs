@@ -1,4 +1,4 @@
-//! One run of the program, and what it said.
+//! One run of the program, and its report.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde_json::Value;
 use ssm_sandbox::{Sandbox, SandboxBuilder};
 use tokio::process::Command;
 
-/// What no run may say, where it is a password or a key.
+/// A password or key that no run may print.
 pub(super) const SECRET: &str = "MARKER-p4ssw0rd";
 
 /// One run's checks by name, and how it ended.
 pub(super) struct Run {
     pub(super) checks: BTreeMap<String, Value>,
-    /// The last line.
+    /// The summary, which is the last line.
     pub(super) sum: Value,
     pub(super) code: Option<i32>,
     pub(super) all: String,
@@ -31,7 +31,7 @@ impl Run {
         format!("{} {}", found["meaning"], found["next_step"])
     }
 
-    /// These checks, and no other, failed or are unknown.
+    /// Asserts that these checks, and no others, failed or are unknown.
     pub(super) fn expect(&self, failed: &[&str], unknown: &[&str]) {
         let with = |status: &str| -> Vec<&str> {
             let checks = self.checks.keys().map(String::as_str);
@@ -55,7 +55,7 @@ impl Run {
         assert_eq!(self.code, Some(i32::from(!healthy)), "{}", self.all);
         assert_eq!(self.sum["healthy"], healthy);
         for name in failed {
-            // What fails says what to do, in its meaning or after it.
+            // A failure says what to do, in its meaning or in the next step.
             assert!(self.words(name).len() > 60, "{}", self.words(name));
         }
     }
@@ -68,7 +68,7 @@ impl Run {
     }
 }
 
-/// No MFA policy, and the usual instance.
+/// A sandbox without an MFA policy.
 pub(super) fn sandbox() -> SandboxBuilder {
     Sandbox::builder().enforce_mfa(false)
 }
@@ -77,7 +77,7 @@ pub(super) async fn start(builder: SandboxBuilder) -> Sandbox {
     builder.start().await.expect("loopback can be listened on")
 }
 
-/// The program, with a deadline for slow machines; `arguments` may shorten it.
+/// The program with a time limit for slow machines, unless `arguments` sets one.
 pub(super) async fn doctor(
     sandbox: &Sandbox,
     home: &std::path::Path,
@@ -97,7 +97,7 @@ pub(super) async fn run(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     run_command(sandbox, command).await
 }
 
-/// Runs it with JSON as its output, whose shape is checked, and looks for secrets in all it said
+/// Runs it with JSON output, checks the shape, and looks for secrets in everything that it printed
 /// and logged.
 pub(super) async fn run_command(sandbox: &Sandbox, mut command: Command) -> Run {
     let log = tempfile::NamedTempFile::new().expect("a file");

@@ -1,4 +1,4 @@
-//! The target, and whether a session to it may be started.
+//! The target, and the permission to start a session.
 
 use e2e::{TARGET, echo, instance, no_sessions};
 use ssm_sandbox::Instance;
@@ -139,7 +139,7 @@ async fn a_denied_session_names_the_policy_and_the_statement_to_add() {
         found.says("session", &[words]);
         assert_eq!(sandbox.active_sessions().len(), 0);
     }
-    // One that may be started but not terminated is told apart.
+    // A session that may be started but not terminated is reported as such.
     let context = "because no identity-based policy allows the ssm:TerminateSession action";
     let builder = sandbox().deny("ssm:TerminateSession", context);
     let sandbox = start(builder.instance(instance(echo().await))).await;
@@ -164,9 +164,9 @@ async fn the_no_session_flag_starts_no_session() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built example"]
 async fn an_interrupted_run_still_terminates_its_session() {
+    use e2e::running::Running;
     use e2e::soon;
     use ssm_sandbox::ApiFault;
-    use tokio::io::{AsyncBufReadExt as _, BufReader};
 
     use super::run::doctor;
 
@@ -175,33 +175,25 @@ async fn an_interrupted_run_still_terminates_its_session() {
     sandbox.fail_next("StartSession", ApiFault::Slow(release.clone()));
     let home = tempfile::tempdir().expect("a folder");
     let mut command = doctor(&sandbox, home.path(), &[TARGET]).await;
-    let mut child = command.spawn().expect("starts");
+    let mut running = Running::start(&mut command);
     soon("the session", async {
         while sandbox.active_sessions().is_empty() {
             tokio::task::yield_now().await;
         }
     })
     .await;
-    let id = child.id().expect("running").to_string();
-    let killed = tokio::process::Command::new("kill")
-        .args(["-INT", &id])
-        .status()
-        .await;
-    assert!(killed.expect("kill runs").success());
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let said = soon("its word", lines.next_line()).await.expect("readable");
-    assert!(said.is_some_and(|line| line.starts_with("Interrupted: waiting")));
-    // It stays until StartSession is answered, however long that takes: another one runs from its
-    // start to its end meanwhile.
+    running.signal("INT").await;
+    running.line("Interrupted: waiting").await;
+    // It waits until StartSession is answered, however long that takes: a second doctor runs to its
+    // end meanwhile.
     run(&sandbox, &[TARGET, "--no-session"])
         .await
         .expect(&[], &["mfa", "session", "ssmmessages"]);
-    let left = child.try_wait().expect("it is known");
-    assert!(left.is_none(), "it left at once: {left:?}");
+    let ended = running.ended();
+    assert!(ended.is_none(), "it did not wait: {ended:?}");
     release.notify_one();
-    let ended = soon("its end", child.wait()).await.expect("ends");
-    assert_eq!(ended.code(), Some(130));
-    // By the program, not by the agent that would wait a while.
+    assert_eq!(running.end().await.1.code(), Some(130));
+    // By the program itself; the agent would end it only later.
     assert!(sandbox.request_count("TerminateSession") >= 1);
     no_sessions(&sandbox).await;
 }

@@ -1,4 +1,4 @@
-"""Checks: functions whose names are promises. A check passes by returning."""
+"""Checks: functions whose names are promises. A check that returns has passed."""
 
 import concurrent.futures
 import os
@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 
-# For a machine that is busy or hangs; no check asserts how long something took.
+# Only catches a machine that hangs; no check asserts how long something took.
 PATIENCE = 120
 
 _checks = []

@@ -1,4 +1,4 @@
-"""The programs, and a place for them: a sandbox and a home folder of their own.
+"""The programs, and a place to run them: a sandbox and a home folder of their own.
 
 `BIN` is the folder of the built programs: either one program `ssm-tunnel`, whose subcommands they
 are, or the examples. Nothing of the caller's AWS settings reaches them.
@@ -47,7 +47,7 @@ def program(name):
 
 
 def executable(name, folder):
-    """A program as one file below `folder`, for those who take no arguments beside it."""
+    """A program as one file in `folder`, for callers that cannot pass a subcommand."""
     command = program(name)
     path = pathlib.Path(folder) / name
     if not path.exists():
@@ -88,7 +88,7 @@ class Result:
 
 
 class Running:
-    """A program that goes on, its lines read as they come."""
+    """A running program; its lines are read as they come."""
 
     def __init__(self, argv, env, **options):
         self.lines = []
@@ -225,7 +225,7 @@ class Place(contextlib.ExitStack):
         return self.run("port_forward", *command, env=env, **options)
 
     def forwards(self, *arguments, env=None, key=None, **options):
-        """A tunnel works: one session, started and ended with the same credentials; `key` names them."""
+        """Checks that a tunnel works: one session, started and ended with the same credentials, those of `key`."""
         before = len(self.requests("StartSession"))
         result = self.forward(*arguments, env=env, **options).ended_with(0)
         result.says_nothing_of("panicked")
@@ -268,7 +268,7 @@ class Place(contextlib.ExitStack):
         return [json.loads(line) for line in self.control("sessions").splitlines()]
 
     def refuse(self, action, code, message):
-        """The next call of this action is refused so."""
+        """Refuses the next call of this action with this error."""
         self.control("fault", "POST", action=action, kind="refuse", code=code, message=message)
 
     def call(self, action, request, user=0, endpoint=None, more=()):

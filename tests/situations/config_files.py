@@ -183,7 +183,7 @@ def the_home_folder_is_found_without_home():
         lines = open("/etc/passwd").read().splitlines()
         at_home = [f"nobody:x:65534:65534:nobody:{home}:/bin/sh" if it.startswith("nobody:") else it for it in lines]
         accounts.write_text("\n".join(at_home) + "\n")
-        # Where a user without rights can reach it.
+        # In a folder that an unprivileged user can reach.
         command = program("port_forward")
         copy = shutil.copy(command[0], at.folder / "program")
         for path in (at.folder, home, home / ".aws", copy):

@@ -1,4 +1,4 @@
-"""Where credentials come from, and what is said when they cannot be used."""
+"""Sources of credentials, and the errors when they cannot be used."""
 
 from checks import check, equal
 from programs import ACCOUNT, Place

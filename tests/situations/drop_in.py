@@ -36,11 +36,11 @@ def the_profile_takes_precedence_over_environment_keys():
 
 @check
 def a_missing_profile_ends_the_plugin_and_is_named():
-    # As callers do who give a region in its place.
+    # As from callers that pass a region in its place.
     with Place("--no-mfa") as at:
         at.config("[default]\nregion = us-east-1\n")
         at.credentials("[default]\n" + KEYS)
-        # The exit code is that of AWS's plugin, whatever happened.
+        # The exit code of AWS's plugin, whatever happens.
         result = at.drop_in(at.start_session(), "eu-west-1").ends()
         result.says("eu-west-1").says_nothing_of(WAITS)
 
@@ -50,7 +50,7 @@ def _mac(key, text):
 
 
 def _readings(head, secret):
-    """Which readings of a plus sign in the query the signature of an upgrade is good for."""
+    """The readings of a plus sign in the query for which the upgrade's signature is valid."""
     line, *rest = head.split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (it.partition(":") for it in rest if it)}
     path, query = line.split(" ")[1].split("?", 1)
@@ -77,7 +77,7 @@ def _readings(head, secret):
 
 @check
 def a_stream_url_of_the_service_is_signed_as_it_is_sent():
-    # A session id with an address in it, and all that base64 has in the cell-number.
+    # A session id with an e-mail address, and every character of base64 in the cell-number.
     session_id = "jo.doe@example.com-01dc4c3150f53f6d3"
     query = "role=publish_subscribe&cell-number=++++P21hZGUtdXAvY2VsbCBudW1iZXIgPj4++vv8/f7/fn5+fg=="
     with Place("--no-mfa") as at, socket.create_server(("127.0.0.1", 0)) as listener:
@@ -144,7 +144,7 @@ def start_session_of_the_cli(at, profile, code=None):
 
 @check
 def a_role_session_of_the_aws_cli_is_the_one_used():
-    # The role itself asks for no code, the account does for Systems Manager; the CLI asked for it.
+    # The role requires no code, but Systems Manager does; the CLI has asked for one.
     with Place("--role", "dev,no-mfa") as at:
         at.config(
             "[profile base]\nregion = us-east-1\n[profile dev]\nregion = us-east-1\nendpoint_url = $URL$\n"
@@ -163,7 +163,7 @@ def a_role_session_of_the_aws_cli_is_the_one_used():
 
 @check
 def a_ca_bundle_is_trusted_for_sts_too():
-    # TLS inspection, and a profile with a role: STS is called before anything else.
+    # TLS inspection, and a profile with a role: STS is called first.
     with Place("--no-mfa", "--role", "dev,no-mfa") as at, TlsFront(at.folder, at.url) as front:
         at.config(
             f"[profile base]\nregion = us-east-1\n[profile dev]\nregion = us-east-1\nendpoint_url = {front.url}\n"

@@ -1,4 +1,4 @@
-"""Runs all situations, or those that are named."""
+"""Runs all situations, or those named."""
 
 import config_files  # noqa: F401
 import credentials  # noqa: F401
@@ -10,5 +10,5 @@ import stand_in  # noqa: F401
 import usage  # noqa: F401
 from checks import main
 
-# Most of the time each of them waits.
+# They mostly wait, so several run at once.
 main(jobs=4)

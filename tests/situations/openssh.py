@@ -1,4 +1,4 @@
-"""OpenSSH over `ssh_proxy`, as people's configurations use it."""
+"""OpenSSH over `ssh_proxy`, as in users' configurations."""
 
 import filecmp
 import os

@@ -11,7 +11,7 @@ def arn(name):
 
 
 def assumed(at, **parameters):
-    """One AssumeRole was answered, with these parameters; one code was sent, of the profile's device."""
+    """Checks that one AssumeRole with these parameters was answered, and one code of the profile's device sent."""
     roles = at.requests("AssumeRole")
     equal([it["outcome"] for it in roles], ["answered"])
     for name, value in parameters.items():

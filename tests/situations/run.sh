@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What people's configurations, tools and habits meet: `README.md` has more.
+# Users' configurations, tools and habits: see README.md.
 #
 #   tests/situations/run.sh             run every situation; what is missing is installed first
 #   tests/situations/run.sh --install   only install what is missing

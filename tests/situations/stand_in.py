@@ -1,4 +1,4 @@
-"""The sandbox as other tools meet it: the AWS CLI, shells, curl."""
+"""The sandbox with other tools: the AWS CLI, shells, curl."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def the_aws_cli_lists_sessions():
         equal(active[0]["Owner"], f"arn:aws:iam::{ACCOUNT}:user/taro")
         history = aws(at, "ssm", "describe-sessions", "--state", "History", "--filters", f"key=Target,value={TARGET}")
         equal([(it["SessionId"], it["Status"]) for it in history["Sessions"]], [(first, "Terminated")])
-        # Pages are joined by the CLI.
+        # The CLI joins the pages.
         at.start_session()
         pages = aws(at, "ssm", "describe-sessions", "--state", "Active", "--page-size", "1")["Sessions"]
         equal(len(pages), 2)
@@ -99,7 +99,7 @@ def the_printed_environment_pastes_into_every_shell():
         equal(len(expected), 3, started.text)
         for shell in ("bash", "zsh", "fish"):
             assert shutil.which(shell), f"{shell} is not installed"
-            # As typed: zsh reads no comments there.
+            # Interactively, where zsh does not read comments.
             quiet = {"bash": ["--norc"], "zsh": ["-f", "-i"], "fish": ["--no-config"]}[shell]
             result = at.execute([shell, *quiet], stdin=(started.text + asked).encode()).ended_with(0)
             assert " ".join(expected) in result.out, f"{shell}\n{result}"

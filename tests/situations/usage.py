@@ -1,4 +1,4 @@
-"""Commands as people type them, files as other programs write them, and denials as the service words them."""
+"""Commands as users type them, files as other programs write them, and the service's denials."""
 
 import http.server
 import re
@@ -10,7 +10,7 @@ from programs import INTERRUPT, TARGET, Place
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):
-    """Answers everything with nothing."""
+    """Answers every request with an empty body."""
 
     def do_GET(self):
         self.send_response(200)
@@ -126,7 +126,7 @@ def postgres_accepts_verify_full():
         url = "postgres://app@127.0.0.1:9/app?sslmode=verify-full"
         result = at.run("postgres", "--target", TARGET, url, "select 1", env={**at.key_variables(), "PGPASSWORD": "x"})
         assert result.code != 0, result
-        # Nothing listens there: it came as far as the database.
+        # Nothing listens there: reaching it shows that the arguments were accepted.
         result.says_nothing_of("not one that psql takes", "sslmode", "panicked")
         equal(len(at.requests("StartSession")), 1, str(result))
 

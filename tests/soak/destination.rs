@@ -1,7 +1,7 @@
-//! What the sandbox's instance forwards to, and the client's side of it.
+//! The destination behind the sandbox's instance, and the client's side of its exchanges.
 //!
 //! A connection begins with three numbers: bytes up, bytes down, and a seed. Both directions then
-//! run at once; at the end the service tells the SHA-256 of what it read and of what it wrote.
+//! run at once; at the end the service sends the SHA-256 of what it read and of what it wrote.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) async fn start() -> anyhow::Result<SocketAddr> {
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         while let Ok((tcp, _)) = listener.accept().await {
-            // A client that gives up halfway is part of the traffic.
+            // Clients that give up halfway are part of the traffic.
             tokio::spawn(serve(tcp));
         }
     });

@@ -1,4 +1,4 @@
-//! The sandbox in a process of its own, so that the client's memory is the client's alone.
+//! The sandbox in a process of its own, so that the client's memory can be measured alone.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,13 +24,13 @@ pub(crate) struct Options {
     /// Cut the websocket each time this many messages went through it
     #[arg(long, value_name = "COUNT")]
     cut_after: Option<u64>,
-    /// Something happens to the network after this long on average
+    /// Mean time between disturbances of the network
     #[arg(long, value_name = "SECONDS")]
     trouble_every: Option<u64>,
-    /// Stop this process for a while now and then (SIGSTOP), as a laptop that sleeps
+    /// Suspend this process now and then (SIGSTOP), like a laptop that sleeps
     #[arg(long, value_name = "PID")]
     stop: Option<u32>,
-    /// How long it is stopped
+    /// How long it stays suspended
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     stop_for: u64,
     /// Let the agent send as fast as it can
@@ -49,7 +49,7 @@ struct Address {
     secret_access_key: String,
 }
 
-/// What it says at the end.
+/// Its last report.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) sessions_started: usize,
@@ -57,7 +57,7 @@ pub(crate) struct Report {
     pub(crate) resumed: usize,
 }
 
-/// The process itself: until its standard input ends.
+/// The process itself, which runs until its standard input ends.
 pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let mut instance = Instance::new(TARGET)
         .destination(destination::start().await?)
@@ -122,7 +122,7 @@ async fn tell(what: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Something that happens to real networks.
+/// Disturbs the network in one of the ways that real networks do.
 async fn trouble(
     options: &Options,
     sandbox: &Sandbox,
@@ -168,7 +168,7 @@ async fn signal(name: &str, process: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// That process, seen from the client.
+/// The process as the client sees it.
 pub(crate) struct Gateway {
     child: Child,
     input: ChildStdin,
@@ -177,7 +177,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts it with these arguments beside the network's.
+    /// Starts it with these arguments besides the network's.
     pub(crate) async fn start(network: &Network, arguments: Vec<String>) -> anyhow::Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
             .arg("gateway")
@@ -223,9 +223,9 @@ impl Gateway {
         Ok(serde_json::from_str(&line.context("the sandbox ended")?)?)
     }
 
-    /// Its last report, and its end. No session may be left.
+    /// Ends it, and returns its last report. No session may be left.
     pub(crate) async fn finish(mut self) -> anyhow::Result<Report> {
-        // TerminateSession may have been answered before its effect is there.
+        // TerminateSession may be answered before it takes effect.
         let mut report = self.report().await?;
         for _ in 0..50 {
             if report.sessions_left == 0 {

@@ -5,7 +5,7 @@
 //! - `soak transfer --megabytes 1024 --cuts 200`: one connection, both directions at once, while
 //!   the gateway cuts the websocket; both ends compare SHA-256.
 //!
-//! `tests/soak.sh` builds and runs it. The exit code is 0 only when everything held.
+//! `tests/soak.sh` builds and runs it. The exit code is 0 only if every check passed.
 
 mod destination;
 mod gateway;
@@ -35,7 +35,7 @@ enum Run {
     Gateway(gateway::Options),
 }
 
-/// What happens to messages between the gateway and the client, both ways.
+/// Faults of the messages between gateway and client, both ways.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Network {
     /// Seed of all choices

@@ -1,13 +1,13 @@
-//! This process's memory, where the system tells it without more ado.
+//! This process's memory, on systems with `/proc`.
 
 use std::fs;
 
-/// Resident memory in MiB; `None` where `/proc` is not.
+/// Resident memory in MiB; `None` without `/proc`.
 pub(crate) fn resident() -> Option<f64> {
     field("VmRSS:")
 }
 
-/// The most it ever was.
+/// The peak so far.
 pub(crate) fn peak() -> Option<f64> {
     field("VmHWM:")
 }

@@ -16,7 +16,7 @@ use crate::destination::Exchange;
 use crate::gateway::{Gateway, TARGET};
 use crate::{Network, memory, say};
 
-/// Nothing takes longer than this, whatever happens to the network.
+/// The longest that anything may take, whatever happens to the network.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[derive(Debug, Args)]
@@ -29,13 +29,13 @@ pub(crate) struct Options {
     /// Connections at once
     #[arg(long, default_value_t = 6)]
     workers: u64,
-    /// Something happens to the network after this long on average
+    /// Mean time between disturbances of the network
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     trouble_every: u64,
-    /// Stop this process for a while now and then, as a laptop that sleeps
+    /// Suspend this process now and then, like a laptop that sleeps
     #[arg(long)]
     stop: bool,
-    /// How long it is stopped
+    /// How long it stays suspended
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     stop_for: u64,
     /// Version of the agent
@@ -101,7 +101,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
         work.spawn(async move { tunnels(config, random, until, &counts).await });
     }
 
-    // After a tenth, everything that is allocated once is there.
+    // By then, everything that is allocated once has been allocated.
     let warm = started + Duration::from_secs(options.seconds) / 10;
     let mut before = None;
     let mut tick = tokio::time::interval(Duration::from_secs((options.seconds / 60).clamp(1, 60)));
@@ -147,7 +147,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Quick to notice a silent network: it is part of the trouble.
+/// Short timeouts: a silent network is one of the disturbances.
 fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.tuning.ping_interval = Duration::from_secs(5);
@@ -181,7 +181,7 @@ async fn count(mut events: ssm_tunnel::Events, counts: Arc<Counts>) {
     }
 }
 
-/// One connection after the other, each of another kind.
+/// Consecutive connections, each of another kind.
 async fn worker(
     address: SocketAddr,
     mut random: fastrand::Rng,
@@ -232,7 +232,7 @@ fn exchange(kind: u32, random: &mut fastrand::Rng) -> Exchange {
             exchange.down = random.u64(100_000..300_000);
             exchange.read_pause = Duration::from_millis(100);
         }
-        // A slow writer, over several interruptions.
+        // A slow writer, across several interruptions.
         5 => {
             exchange.up = 1_000_000;
             exchange.write_pause = Duration::from_millis(500);
@@ -242,7 +242,7 @@ fn exchange(kind: u32, random: &mut fastrand::Rng) -> Exchange {
     exchange
 }
 
-/// A program that is killed in the middle.
+/// A program that is killed during its transfer.
 async fn give_up(
     mut tcp: TcpStream,
     exchange: Exchange,

@@ -18,14 +18,14 @@ pub(crate) struct Options {
     /// Bytes each way, in units of 1,000,000
     #[arg(long, default_value_t = 1000)]
     megabytes: u64,
-    /// About how often the websocket is cut meanwhile
+    /// Approximate number of cuts of the websocket
     #[arg(long, default_value_t = 200)]
     cuts: u64,
-    /// Let the agent send as fast as it can; after a cut it sends what was lost one message at a
-    /// time, so with many on their way that takes long
+    /// Let the agent send as fast as it can; after a cut it repeats lost messages one at a time,
+    /// which takes long if many were in flight
     #[arg(long)]
     unpaced: bool,
-    /// Connections beside it that are open from the beginning to the end
+    /// Idle connections that stay open during the transfer
     #[arg(long, default_value_t = 8)]
     idle: u64,
 }
@@ -34,8 +34,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<()> {
     let bytes = options.megabytes * 1_000_000;
     let mut arguments = Vec::new();
     if options.cuts > 0 {
-        // Each message of 1016 bytes, and its acknowledgement, both ways; the last cut well before
-        // the end.
+        // Counts messages of 1016 bytes and their acknowledgements, both ways; the last cut comes
+        // well before the end.
         let messages = bytes / 1016 * 4;
         let between = (messages / (options.cuts + 2)).max(50);
         arguments.extend(["--cut-after".to_owned(), between.to_string()]);

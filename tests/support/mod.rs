@@ -1,6 +1,9 @@
 //! What the end-to-end tests share: a sandbox, services behind it, and waiting without sleeping.
 
+pub mod http;
 pub mod peers;
+#[cfg(unix)]
+pub mod running;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -10,6 +13,7 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use ssm_mfa::{MemoryStore, MfaProvider, MfaProviderBuilder, StaticCode};
 use ssm_sandbox::{Instance, Sandbox};
 use ssm_tunnel::{Event, Events, Tunnel, TunnelBuilder};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -39,20 +43,55 @@ pub async fn sandbox(instance: Instance) -> Sandbox {
     builder.start().await.expect("loopback can be listened on")
 }
 
-/// The user's long-term keys.
+/// A sandbox with one instance, where StartSession without MFA is denied.
+pub async fn sandbox_with_mfa(instance: Instance) -> Sandbox {
+    let builder = Sandbox::builder().instance(instance);
+    builder.start().await.expect("loopback can be listened on")
+}
+
+/// An SDK configuration with the user's long-term keys.
 pub fn config(sandbox: &Sandbox) -> SdkConfig {
     let (id, secret) = (sandbox.access_key_id(), sandbox.secret_access_key());
     config_with(sandbox, Credentials::new(id, secret, None, None, "test"))
 }
 
-/// Any credentials.
+/// An SDK configuration with other credentials.
 pub fn config_with(sandbox: &Sandbox, credentials: Credentials) -> SdkConfig {
+    config_at(sandbox.endpoint_url(), credentials)
+}
+
+/// An SDK configuration for another endpoint, with keys that mean nothing.
+pub fn config_without_sandbox(endpoint: impl Into<String>) -> SdkConfig {
+    let keys = Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
+    config_at(endpoint, keys)
+}
+
+fn config_at(endpoint: impl Into<String>, credentials: Credentials) -> SdkConfig {
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
-        .endpoint_url(sandbox.endpoint_url())
+        .endpoint_url(endpoint)
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build()
+}
+
+/// A provider for the sandbox's user and device that stores its session in memory; callers add the
+/// source of the code.
+pub fn mfa(sandbox: &Sandbox) -> MfaProviderBuilder {
+    MfaProvider::builder()
+        .sts_config(&config(sandbox))
+        .serial(sandbox.mfa_serial().parse().expect("a serial number"))
+        .store(MemoryStore::new())
+}
+
+/// An SDK configuration with the credentials of an MFA login.
+pub async fn config_with_mfa(sandbox: &Sandbox) -> SdkConfig {
+    let code = sandbox.next_unused_code().parse().expect("six digits");
+    let builder = mfa(sandbox).code_source(StaticCode::new(code));
+    let provider = builder.build().expect("complete settings");
+    let login = soon("the login", provider.login()).await;
+    login.expect("the code is right");
+    provider.sdk_config(&config(sandbox))
 }
 
 /// A tunnel to port 3389 of the instance, without a local port unless one is added.
@@ -79,7 +118,7 @@ pub async fn echo() -> SocketAddr {
     .await
 }
 
-/// A service of any kind.
+/// A service on loopback that serves each connection like this.
 pub async fn service<F, Fut>(serve: F) -> SocketAddr
 where
     F: Fn(TcpStream) -> Fut + Send + 'static,
@@ -96,7 +135,7 @@ where
     address
 }
 
-/// A port that nobody listens on, nor can before this program ends: it stays taken.
+/// A port that refuses connections until this program ends: bound, but not listening.
 pub fn closed_port() -> SocketAddr {
     let socket = TcpSocket::new_v4().expect("a TCP socket");
     hold(socket)
@@ -123,8 +162,7 @@ pub async fn connect(tunnel: &Tunnel) -> TcpStream {
     tcp
 }
 
-/// A local port whose destination cannot be reached resets the connection. The reset may be there
-/// before the connection is.
+/// Checks that a connection to this port is reset, perhaps before it is established.
 pub async fn is_reset(local: SocketAddr) {
     let outcome = soon("the reset", async {
         let mut tcp = TcpStream::connect(local).await?;
@@ -159,7 +197,7 @@ pub async fn echoed(stream: impl AsyncRead + AsyncWrite + Unpin, seed: u64, leng
     );
 }
 
-/// The first event that `wanted` picks; the ones before it are passed over.
+/// The first event that `wanted` picks; those before it are dropped.
 pub async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -> Option<T>) -> T {
     soon(what, async {
         while let Some(event) = events.next().await {
@@ -172,8 +210,8 @@ pub async fn event<T>(events: &mut Events, what: &str, wanted: impl Fn(&Event) -
     .await
 }
 
-/// Whether a code stands in a text. Its six digits within an id or a longer number are there by
-/// chance, sooner or later.
+/// Whether a text contains a code. Six digits within an id or a longer number do not count: they
+/// match by chance sooner or later.
 pub fn tells(text: &str, code: &str) -> bool {
     text.match_indices(code).any(|(at, _)| {
         let alone = |beside: Option<char>| beside.is_none_or(|it| !it.is_ascii_alphanumeric());
@@ -181,13 +219,13 @@ pub fn tells(text: &str, code: &str) -> bool {
     })
 }
 
-/// Waits until TerminateSession was called for so many sessions.
+/// Waits until TerminateSession was called for this many sessions.
 pub async fn terminated(sandbox: &Sandbox, sessions: usize) {
     soon("TerminateSession", async {
         loop {
             let requests = sandbox.requests();
             let calls = requests.iter().filter(|it| it.action == "TerminateSession");
-            // One that fails on its way is made again.
+            // A call that fails on its way is retried.
             let ids: BTreeSet<_> = calls.filter_map(|it| it.parameter("SessionId")).collect();
             if ids.len() >= sessions {
                 return;
@@ -198,7 +236,7 @@ pub async fn terminated(sandbox: &Sandbox, sessions: usize) {
     .await;
 }
 
-/// Waits until the sandbox has no session any more.
+/// Waits until the sandbox has no sessions left.
 pub async fn no_sessions(sandbox: &Sandbox) {
     soon("the end of all sessions", async {
         while !sandbox.active_sessions().is_empty() {

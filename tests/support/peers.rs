@@ -1,4 +1,4 @@
-//! Real programs at either end: the examples, and what Debian and PyPI have.
+//! Real programs at either end: ours, and peers from Debian and PyPI.
 
 use std::env;
 use std::ffi::OsStr;
@@ -44,10 +44,10 @@ async fn built(kind: &str, name: &str, folder: &str) -> PathBuf {
     path
 }
 
-/// The path of a program that must be installed, in PATH or where Debian hides it.
+/// The path of a program that must be installed, in PATH or in one of Debian's other folders.
 ///
 /// # Panics
-/// When it is not: a test without its peer proves nothing.
+/// If it is not installed: a test without its peer proves nothing.
 pub fn installed(program: &str, package: &str) -> PathBuf {
     let mut folders: Vec<PathBuf> = env::var_os("PATH")
         .map(|path| env::split_paths(&path).collect())
@@ -63,8 +63,8 @@ pub fn installed(program: &str, package: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{program} is not installed: {package}"))
 }
 
-/// A command with the sandbox's endpoint and the user's long-term keys in its environment, and
-/// nothing else of this machine's: no AWS settings, no proxy, no other place for caches.
+/// A command with the sandbox's endpoint and the user's long-term keys in its environment, and none
+/// of this machine's AWS settings, proxies, or folders for caches.
 pub fn command(sandbox: &Sandbox, program: impl AsRef<OsStr>, home: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
@@ -75,7 +75,7 @@ pub fn command(sandbox: &Sandbox, program: impl AsRef<OsStr>, home: &Path) -> Co
     }
     command
         .env("HOME", home)
-        // Windows' home, and its place for caches.
+        // The home on Windows, and its folder for caches.
         .env("USERPROFILE", home)
         .env("LOCALAPPDATA", home.join("AppData").join("Local"))
         .env("AWS_ENDPOINT_URL", sandbox.endpoint_url())
@@ -108,16 +108,16 @@ pub fn printed(output: &Output) -> String {
     )
 }
 
-/// Runs it to its end, which must be a good one, and returns its standard output.
+/// Runs it to its end, which must be a success, and returns its standard output.
 pub async fn succeed(what: &str, command: &mut Command) -> Vec<u8> {
     let output = output(what, command).await;
     assert!(output.status.success(), "{what}: {}", printed(&output));
     output.stdout
 }
 
-/// A port for a program that is about to listen there. On Linux nobody else gets it meanwhile: it
-/// stays taken by a socket that does not listen, beside which servers may bind theirs (both with
-/// SO_REUSEADDR, socket(7)).
+/// A port for a program that is about to listen there. On Linux it is reserved: it stays bound by a
+/// socket that does not listen, beside which servers may bind theirs (both with SO_REUSEADDR,
+/// socket(7)).
 pub fn free_port() -> SocketAddr {
     if !cfg!(target_os = "linux") {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
@@ -139,7 +139,7 @@ pub async fn accepts(what: &str, address: SocketAddr) {
     .await;
 }
 
-/// Bytes that no text tool leaves alone.
+/// Bytes that any text tool would change.
 pub fn random_bytes(seed: u64, length: usize) -> Vec<u8> {
     let mut data = vec![0; length];
     fastrand::Rng::with_seed(seed).fill(&mut data);
