@@ -1,5 +1,5 @@
-//! One message each way through two state machines, acknowledgements included, beside the hashes
-//! that it needs: two of the payload and two of the acknowledgement.
+//! One message in each direction through two state machines, with its acknowledgement, beside the hashes
+//! it needs: two of the payload and two of the acknowledgement.
 
 use std::hint::black_box;
 

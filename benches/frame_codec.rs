@@ -1,4 +1,4 @@
-//! Frames written and read, beside the one cost that nobody can avoid: SHA-256 of the payload.
+//! Writing and reading frames, beside the one unavoidable cost: SHA-256 of the payload.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 

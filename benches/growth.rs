@@ -1,6 +1,6 @@
-//! What must not take longer because there is more of it, for `benches/instructions.sh` to count its
-//! instructions: `open`, a stream opened and closed beside so many idle ones; `message`, one on a
-//! stream beside so many; `window`, one with so many on the way.
+//! Operations whose cost must not grow with the number of streams or messages; `benches/instructions.sh`
+//! counts their instructions. `open`: opening and closing a stream beside N idle ones; `message`: a message
+//! on a stream beside N idle ones; `window`: a message with N in flight.
 
 use std::hint::black_box;
 
@@ -36,7 +36,7 @@ fn main() {
             }
         }
         "window" => {
-            // Smaller payloads would meet the memory limit before they fill the window.
+            // Smaller payloads would reach the memory limit before they fill the window.
             let payload = [0x5a; PAYLOAD];
             let mut config = SessionConfig::default();
             config.max_payload = payload.len();

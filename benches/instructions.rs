@@ -1,5 +1,5 @@
-//! The client alone, for `benches/instructions.sh` to count its instructions: `send` or `receive`
-//! so many messages of 1 KiB. The peer is a process of its own.
+//! The client alone, which sends or receives N messages of 1 KiB; `benches/instructions.sh` counts its
+//! instructions. The peer is a separate process.
 
 #![expect(clippy::print_stdout, reason = "the parent process reads it")]
 
@@ -25,14 +25,14 @@ fn count(messages: &str) -> u64 {
     messages.parse().expect("a number of messages")
 }
 
-/// The service and the agent: says where it is; once the stream is open, sends or waits.
+/// The service and the agent: prints its URL; once the stream is open, sends or waits.
 fn peer(direction: &str, messages: u64) {
     let peer = Peer::start(Mode::Sink, true, PAYLOAD);
     println!("{}", peer.url());
     peer.wait_for(1);
     if direction == "receive" {
         peer.flood(messages);
-        // The parent ends this process.
+        // The parent kills this process.
         std::thread::park();
     }
     peer.wait_for(1 + messages * (PAYLOAD as u64 - 8));
@@ -48,7 +48,7 @@ fn client(direction: &str, messages: &str) {
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let mut line = move || lines.next().expect("a line").expect("text");
     let url = line();
-    // One thread, so that nothing depends on which runs first.
+    // One thread, so that the order of execution does not vary.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

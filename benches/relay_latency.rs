@@ -1,5 +1,5 @@
-//! 64 bytes there and back: over a websocket alone, and through the relay over the same websocket.
-//! Then the same keystroke while an upload on another connection takes all it can get.
+//! The round trip of 64 bytes: over a plain websocket, and through the relay over the same websocket. Then
+//! the same keystroke while an upload on another connection saturates the tunnel.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
@@ -63,7 +63,7 @@ fn round_trips(c: &mut Criterion) {
     group.finish();
 }
 
-/// Echoes, or with the first byte 0 swallows everything.
+/// Echoes; with a first byte of 0, reads and discards everything.
 async fn echo_or_sink() -> std::net::SocketAddr {
     service(|mut tcp| async move {
         let mut first = [0; 1];
@@ -80,7 +80,7 @@ async fn echo_or_sink() -> std::net::SocketAddr {
     .await
 }
 
-/// An upload that takes all it can get, until it is aborted.
+/// A saturating upload, until it is aborted.
 fn saturate(runtime: &Runtime, tunnel: &Tunnel) -> tokio::task::JoinHandle<()> {
     let address = tunnel.local_addr().expect("a local port");
     runtime.spawn(async move {
@@ -90,8 +90,8 @@ fn saturate(runtime: &Runtime, tunnel: &Tunnel) -> tokio::task::JoinHandle<()> {
     })
 }
 
-/// The times of so many round trips, made by a task among the others: a thread of its own would
-/// show how the system shares two cores among three busy threads.
+/// The times of this many round trips, made by a task of the same runtime: a separate thread would measure
+/// how the system shares two cores among three busy threads.
 fn keystrokes(runtime: &Runtime, tcp: &mut Option<TcpStream>, count: usize) -> Vec<Duration> {
     let mut stream = tcp.take().expect("put back after every use");
     let task = runtime.spawn(async move {
@@ -110,7 +110,7 @@ fn keystrokes(runtime: &Runtime, tcp: &mut Option<TcpStream>, count: usize) -> V
     times
 }
 
-/// As [`keystrokes`], over the websocket alone.
+/// Like [`keystrokes`], over the plain websocket.
 fn bare_rounds(runtime: &Runtime, bare: &mut Option<Bare>, count: usize) -> Vec<Duration> {
     let mut websocket = bare.take().expect("put back after every use");
     let task = runtime.spawn(async move {
@@ -151,8 +151,7 @@ fn whole_tunnel(c: &mut Criterion) {
     group.finish();
 }
 
-/// The quantiles, which a mean does not show: `cargo bench --bench relay_latency -- --ratio` prints
-/// them alone.
+/// Medians and 99th percentiles: `cargo bench --bench relay_latency -- --ratio` prints only these.
 fn ratios(rounds: usize) {
     let runtime = Runtime::new().expect("a runtime");
     let bare_peer = Peer::start(Mode::Bare, false, PAYLOAD);
@@ -181,7 +180,7 @@ fn ratios(rounds: usize) {
     });
     let mut idle = keystrokes(&runtime, &mut tcp, rounds);
     let upload = saturate(&runtime, &tunnel);
-    // The upload finds its window first.
+    // Wait until the upload has found its window.
     keystrokes(&runtime, &mut tcp, rounds / 4);
     let mut loaded = keystrokes(&runtime, &mut tcp, rounds);
     upload.abort();

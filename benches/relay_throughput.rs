@@ -1,9 +1,9 @@
-//! Messages a second through the relay, local TCP included, beside the bare loop that only reads
-//! or writes the websocket, hashes, and acknowledges (or waits for acknowledgements). The peer is
-//! the same for both and costs next to nothing.
+//! Messages per second through the relay, including local TCP, beside a bare loop that only reads or writes
+//! the websocket, hashes, and acknowledges (or waits for acknowledgements). Both use the same peer, which
+//! costs almost nothing.
 //!
-//! `sandbox_*` is the whole tunnel against the sandbox, whose agent shares the machine; its bare
-//! limit is plain TCP to the same service.
+//! `sandbox_*` is the whole tunnel against the sandbox, whose agent shares the machine; its bare limit is
+//! plain TCP to the same service.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-/// Stream bytes of a round, in whole smux frames of the agent and whole messages of ours.
+/// Stream bytes per round: whole smux frames of the agent, and whole messages of the client.
 const ROUND: usize = 8 << 20;
 
 fn limits(payload: usize) -> Limits {
@@ -26,14 +26,14 @@ fn limits(payload: usize) -> Limits {
     limits
 }
 
-/// A local program connected through the relay, and what must stay alive.
+/// A local program connected through the relay, and the values that must stay alive.
 async fn local(peer: &Peer, payload: usize) -> (TcpStream, ssm_relay::Relay<Error>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback");
     let address = listener.local_addr().expect("bound");
     let relay = relay(&peer.url(), limits(payload), Some(listener)).await;
     let mut tcp = TcpStream::connect(address).await.expect("accepted");
     tcp.set_nodelay(true).expect("a TCP socket");
-    // The stream is open once its first byte arrived.
+    // The stream is open once its first byte has arrived.
     tcp.write_all(b"x").await.expect("taken");
     tokio::task::block_in_place(|| peer.wait_for(1));
     (tcp, relay)
@@ -121,7 +121,7 @@ fn send(c: &mut Criterion) {
     group.finish();
 }
 
-/// A service that tells when it has read so many bytes, or sends so many, as its first 8 say.
+/// A service that reads or sends the number of bytes named in the first 8, and answers once it has read them.
 async fn ordered() -> std::net::SocketAddr {
     service(|mut tcp| async move {
         while let Ok(order) = tcp.read_i64().await {
@@ -181,8 +181,8 @@ fn whole_tunnel(c: &mut Criterion) {
     group.finish();
 }
 
-/// `cargo bench --bench relay_throughput -- --ratio`: each ratio to its bare limit,
-/// from rounds that alternate, so that a busy machine slows both alike.
+/// `cargo bench --bench relay_throughput -- --ratio`: the ratios to the bare limits, from alternating rounds,
+/// so that a busy machine slows both equally.
 fn ratios() {
     const ROUNDS: usize = 25;
     let runtime = Runtime::new().expect("a runtime");
@@ -237,7 +237,7 @@ fn ratios() {
     }
 }
 
-/// Four downloads over four sessions beside one alone, from an agent with the real one's pace.
+/// Four downloads over four sessions beside a single one, from an agent at the pace of the real one.
 fn parallel_sessions(c: &mut Criterion) {
     const DOWNLOAD: usize = 256 << 10;
     let runtime = Runtime::new().expect("a runtime");

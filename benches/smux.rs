@@ -1,4 +1,4 @@
-//! Bytes of many streams through two multiplexers, beside a bare copy of the same bytes.
+//! Bytes of many streams through two multiplexers, beside a plain copy of the same bytes.
 
 use std::hint::black_box;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! An upload over a long path in simulated time, beside the best that a fixed window can do there.
-//! What criterion shows as time is simulated, so it does not depend on the machine.
+//! An upload over a long path, beside the best fixed window for that path. The time that criterion reports is
+//! simulated, so it does not depend on the machine.
 //!
-//! The path: one way takes `delay`; the agent behind it takes messages one after the other at a
-//! fixed rate and acknowledges each once it has taken it.
+//! The path takes `delay` each way; the agent takes messages one by one at a fixed rate and acknowledges
+//! each once it is taken.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
@@ -20,18 +20,18 @@ use ssm_protocol::wire::{
 use ssm_protocol::{Session, SessionConfig};
 
 const MS: Duration = Duration::from_millis(1);
-/// Bytes a second that the agent takes, as the real one does: 13 to 53 MB/s were measured.
+/// Rate of the agent in bytes per second. 13 to 53 MB/s were measured with the real one.
 const RATE: usize = 10_000_000;
 const UPLOAD: usize = 128 << 20;
 
-/// How an upload went.
+/// Results of an upload.
 #[derive(Debug, Clone, Copy)]
 struct Outcome {
     took: Duration,
-    /// Most bytes that ever waited in front of the agent.
+    /// Maximum bytes queued in front of the agent.
     queue: usize,
-    /// The round trip of a message in a hundred that waits longest: what a keystroke on another
-    /// connection meets, since connections take turns message by message.
+    /// The 99th percentile of the round-trip times of messages: that of a keystroke on another connection,
+    /// since connections take turns message by message.
     slow: Duration,
 }
 
@@ -45,7 +45,7 @@ fn product(delay: Duration) -> usize {
     (RATE as f64 * 2.0 * delay.as_secs_f64()) as usize
 }
 
-/// The smallest window that keeps the path full all the time, from the first message on.
+/// The smallest window that keeps the path full from the first message on.
 fn fixed(delay: Duration) -> SessionConfig {
     let mut config = SessionConfig::default();
     let window = product(delay) + 2 * config.max_payload;
@@ -115,7 +115,7 @@ fn client(config: SessionConfig, start: Instant, delay: Duration) -> Session {
     session
 }
 
-/// Uploads 128 MiB; the time until the last acknowledgement is back.
+/// Uploads 128 MiB, until the last acknowledgement is back.
 fn upload(config: SessionConfig, delay: Duration) -> Outcome {
     let start = Instant::now();
     let mut session = client(config, start, delay);
@@ -186,7 +186,7 @@ fn window(c: &mut Criterion) {
                 let mut jitter = 0;
                 b.iter_custom(|iterations| {
                     (0..iterations)
-                        // Criterion takes samples without any variance for a mistake.
+                        // Criterion rejects samples without any variance.
                         .map(|_| {
                             jitter = (jitter + 7) % 10;
                             upload(config.clone(), delay).took + Duration::from_nanos(jitter)
@@ -213,7 +213,7 @@ fn window(c: &mut Criterion) {
     }
 }
 
-/// Throughput and latency under load over delay.
+/// Plots throughput, and latency under load, over delay.
 fn plot() {
     let delays = [1, 2, 5, 10, 25, 50, 100, 200];
     let optimum = delays.map(|delay| upload(fixed(delay * MS), delay * MS));
@@ -223,7 +223,7 @@ fn plot() {
             .map(|at| (f64::from(delays[at]), of(at)))
             .collect()
     };
-    // One message, then a millisecond's sleep, whatever the path: 1024 bytes a millisecond.
+    // AWS's client sleeps 1 ms after each message of 1024 bytes, whatever the path.
     let sleeping = [1.0, 200.0].map(|delay| (delay, 1.024)).to_vec();
     let curves: [Curve<'_>; 3] = [
         ("fixed optimum", curve(&|at| optimum[at].rate() / 1e6)),

@@ -91,7 +91,7 @@ mutation acknowledges-before-it-can-deliver ssm-protocol/src/session/receive.rs 
         }
 EOF
 
-mutation drops-when-full ssm-smux/src/mux/receiving.rs <<'EOF'
+mutation drops-when-full ssm-smux/src/mux/receive.rs <<'EOF'
         if stream.quiet_until.is_some() {
             self.half_close_timers.arm(id, stream, now);
         }
@@ -289,13 +289,13 @@ mutation a-reader-is-woken-once ssm-smux/src/mux.rs <<'EOF'
                 stream.readable_told &= crate::mutation("a-reader-is-woken-once");
 EOF
 
-mutation a-writer-is-never-woken ssm-smux/src/mux/sending.rs <<'EOF'
+mutation a-writer-is-never-woken ssm-smux/src/mux/send.rs <<'EOF'
                 stream.pending_events.writable = true;
 ====
                 stream.pending_events.writable = !crate::mutation("a-writer-is-never-woken");
 EOF
 
-mutation streams-are-mixed-up ssm-smux/src/decoder.rs <<'EOF'
+mutation streams-are-mixed-up ssm-smux/src/wire/decoder.rs <<'EOF'
             self.data = (left > 0).then_some((stream, left));
 ====
             self.data = (left > 0 && !crate::mutation("streams-are-mixed-up"))
@@ -373,7 +373,7 @@ mutation messages-are-not-repeatable ssm-forward/src/port_forward/channel.rs <<'
             && !crate::mutation("messages-are-not-repeatable");
 EOF
 
-mutation keep-alives-are-not-repeatable ssm-smux/src/mux/sending.rs <<'EOF'
+mutation keep-alives-are-not-repeatable ssm-smux/src/mux/send.rs <<'EOF'
         self.append_message(to, max, HEADER)
 ====
         if crate::mutation("keep-alives-are-not-repeatable") {

@@ -16,11 +16,11 @@ use crate::peer::Peer;
 
 /// Messages handled before the socket is flushed.
 const BATCH: usize = 128;
-/// Messages sent and not acknowledged: 4 MiB, as the relay's limit.
+/// Unacknowledged messages: 4 MiB, equal to the relay's limit.
 const WINDOW: u64 = 4096;
 
-/// A websocket and nothing above it but what the protocol makes everybody pay: one hash and one
-/// acknowledgement a message.
+/// A websocket with only the unavoidable cost of the protocol: one hash and one acknowledgement per
+/// message.
 #[derive(Debug)]
 pub struct Bare {
     websocket: WebSocketStream<TcpStream>,
@@ -55,7 +55,7 @@ impl Bare {
         }
     }
 
-    /// Reads so many messages, verifies each, and writes an acknowledgement of each.
+    /// Reads this many messages, verifying and acknowledging each.
     pub async fn receive(&mut self, messages: u64) {
         let mut left = messages;
         let mut unflushed = 0;
@@ -86,7 +86,7 @@ impl Bare {
         .await;
     }
 
-    /// A template: the number in the header stands for the body's, which is as long every time.
+    /// A template: only the header carries the number, so that the body keeps its length.
     fn acknowledge(&mut self, of: &[u8]) {
         let mut frame = BytesMut::with_capacity(self.acknowledgement.len());
         frame.put_slice(&self.acknowledgement);
@@ -98,8 +98,8 @@ impl Bare {
             .expect("an open websocket");
     }
 
-    /// Sends so many messages of `payload`, each with its digest, never more than 4 MiB ahead of
-    /// the acknowledgements, which are verified. Returns with the last acknowledgement.
+    /// Sends this many messages of `payload`, each with its digest, at most 4 MiB ahead of the
+    /// acknowledgements, which it verifies. Returns with the last acknowledgement.
     pub async fn send(&mut self, messages: u64, payload: &[u8]) {
         let end = self.next + messages as i64;
         poll_fn(|cx| {
@@ -141,7 +141,7 @@ impl Bare {
         .await;
     }
 
-    /// Sends one message as it is and waits for it to come back.
+    /// Sends one message unchanged and waits until it comes back.
     pub async fn round(&mut self, message: &Bytes) {
         poll_fn(|cx| {
             ready!(Pin::new(&mut self.websocket).poll_ready(cx)).expect("an open websocket");
@@ -171,7 +171,7 @@ fn verify(frame: &[u8]) {
     assert_eq!(digest[..], frame[DIGEST]);
 }
 
-/// A local program: sends `data` and waits for as much to come back.
+/// A local program: sends `data` and waits for the same number of bytes.
 pub async fn echo(tcp: &mut TcpStream, data: &[u8], back: &mut [u8]) {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     tcp.write_all(data).await.expect("taken");

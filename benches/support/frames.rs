@@ -1,4 +1,4 @@
-//! Messages as a peer that is only fast writes them: templates with a few fields patched.
+//! Messages of a peer made for speed: templates with a few patched fields.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -87,13 +87,13 @@ pub(crate) fn websocket_head(length: usize, to: &mut Vec<u8>) {
 /// One smux frame for stream 3 cut into messages, each a websocket frame, one after the other.
 pub(crate) struct Burst {
     pub(crate) bytes: Vec<u8>,
-    /// Where each message begins.
+    /// Offset of each message.
     messages: Vec<usize>,
     next: u64,
 }
 
 impl Burst {
-    /// The first one gets the number `first`.
+    /// The first message gets the number `first`.
     pub(crate) fn new(payload: usize, first: u64) -> Self {
         assert_eq!(PSH % payload, 0, "a burst is a whole number of messages");
         let data = PSH - 8;
@@ -118,7 +118,7 @@ impl Burst {
         self.messages.len() as u64
     }
 
-    /// Gives every message the number and id that are its turn.
+    /// Gives every message its next number and id.
     pub(crate) fn renumber(&mut self) {
         for at in &self.messages {
             let message = &mut self.bytes[*at..];
@@ -128,7 +128,7 @@ impl Burst {
         }
     }
 
-    /// Bytes of a stream's data that so many messages carry.
+    /// Bytes of stream data in this many messages.
     pub(crate) fn data(&self, messages: u64) -> u64 {
         assert_eq!(messages % self.messages(), 0, "whole bursts");
         messages / self.messages() * (PSH as u64 - 8)

@@ -1,5 +1,5 @@
-//! What the benchmarks share: a peer that costs next to nothing, the bare loops that show what its
-//! websocket can carry at most, and the relay over the same websocket.
+//! Shared by the benchmarks: a peer with almost no cost, the bare loops that show the maximum its websocket
+//! carries, and the relay over the same websocket.
 
 mod api;
 mod bare;

@@ -7,7 +7,7 @@ use ssm_smux::{Mux, MuxConfig, Role, StreamId};
 
 use crate::PAYLOAD;
 
-/// Two data channels that speak with each other, ready.
+/// Two connected data channels whose handshake is complete.
 #[derive(Debug)]
 pub struct Channels {
     client: Session,
@@ -37,14 +37,14 @@ impl Channels {
         pair
     }
 
-    /// The client's next message; it is sent with the next [`exchange`](Self::exchange).
+    /// Queues the client's next message; the next [`exchange`](Self::exchange) sends it.
     pub fn send(&mut self, payload: &[u8]) {
         self.client
             .send(payload, self.now)
             .expect("the window is open");
     }
 
-    /// Until neither has anything more to say.
+    /// Exchanges messages until both sides are idle.
     pub fn exchange(&mut self) {
         loop {
             self.now += Duration::from_micros(10);
@@ -68,20 +68,20 @@ impl Channels {
     }
 }
 
-/// Two multiplexers that speak with each other.
+/// Two connected multiplexers.
 #[derive(Debug)]
 pub struct Muxes {
-    /// Opens streams.
+    /// The side that opens streams.
     pub client: Mux,
-    /// Has accepted them.
+    /// The side that accepts them.
     pub server: Mux,
-    /// Open, and idle.
+    /// Open, idle streams.
     pub streams: Vec<StreamId>,
     now: Instant,
 }
 
 impl Muxes {
-    /// So many are open.
+    /// Two multiplexers with this many open streams.
     pub fn with_streams(count: usize) -> Self {
         let now = Instant::now();
         let mut client = Mux::new(Role::Client, MuxConfig::default(), now);
@@ -97,12 +97,12 @@ impl Muxes {
         pair
     }
 
-    /// What the client has to send, in messages.
+    /// Passes the client's frames to the server, in messages.
     pub fn pass(&mut self) {
         pass(&mut self.client, &mut self.server, self.now);
     }
 
-    /// A stream that both sides end at once.
+    /// Opens a stream that both sides close at once.
     pub fn open_and_close(&mut self) {
         let stream = self.client.open().expect("room");
         self.client.close(stream);

@@ -12,24 +12,24 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use crate::frames::{self, Burst, TYPE, websocket_head};
 
 const READ: usize = 256 << 10;
-/// What a connection of thousands reads at once.
+/// Read buffer of one connection among thousands.
 const READ_IDLE: usize = 4 << 10;
 const FIRST_STREAM: [u8; 4] = [3, 0, 0, 0];
 const INPUT: &[u8] = b"input_stream_data               ";
 
-/// What a [`Peer`] does with what it is sent.
+/// What a [`Peer`] does with arriving messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Acknowledges stream data.
     Sink,
-    /// Also sends the data of the first stream back.
+    /// Also returns the data of the first stream.
     Echo,
-    /// Sends every websocket message back: no data channel at all.
+    /// Returns every websocket message, without a data channel.
     Bare,
 }
 
-/// Service and agent in one, on loopback, for one websocket: threads that read and write in large
-/// pieces, from templates. It checks nothing, so that what is measured is the other side.
+/// Service and agent in one, on loopback, for one websocket: threads that read and write large blocks,
+/// from templates. It checks nothing, so that a benchmark measures the other side.
 #[derive(Debug)]
 pub struct Peer {
     address: SocketAddr,
@@ -40,7 +40,7 @@ pub struct Peer {
 
 #[derive(Debug)]
 struct Shared {
-    /// Payload of stream data that arrived, less 8 bytes a message for smux; messages of any kind.
+    /// Payload bytes of stream data received, minus 8 bytes of smux per message; and messages of any type.
     received: AtomicU64,
     messages: AtomicU64,
     wanted: Mutex<u64>,
@@ -51,8 +51,8 @@ struct Shared {
 }
 
 impl Peer {
-    /// `payload` is what its messages carry. With `handshake` it is an agent that asks for a
-    /// port session; without, there are only messages.
+    /// Starts a peer whose messages carry `payload` bytes. With `handshake` it is an agent that requests a
+    /// port session; otherwise it exchanges plain messages.
     pub fn start(mode: Mode, handshake: bool, payload: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let address = listener.local_addr().expect("bound");
@@ -70,26 +70,26 @@ impl Peer {
         }
     }
 
-    /// Where its websocket is.
+    /// URL of its websocket.
     pub fn url(&self) -> String {
         format!("ws://{}{}", self.address, self.path)
     }
 
-    /// Where it listens.
+    /// Address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Sends so many messages (whole smux frames of stream 3) as fast as the socket takes them, in
-    /// the background. Returns how many bytes of the stream they carry.
+    /// Sends this many messages (whole smux frames of stream 3) in the background, as fast as the socket
+    /// takes them. Returns the number of stream bytes they carry.
     pub fn flood(&self, messages: u64) -> u64 {
         let shared = self.shared.clone();
         let first = shared.next_number.fetch_add(messages, Ordering::SeqCst);
         let mut burst = Burst::new(self.payload, first);
         let data = burst.data(messages);
-        let mut socket = shared.socket.lock().expect("nobody panics");
+        let mut socket = shared.socket.lock().expect("no thread panics");
         while socket.is_none() {
-            socket = shared.connected.wait(socket).expect("nobody panics");
+            socket = shared.connected.wait(socket).expect("no thread panics");
         }
         let mut tcp = socket
             .as_ref()
@@ -108,28 +108,28 @@ impl Peer {
         data
     }
 
-    /// Payload bytes of stream data that arrived so far, less 8 a message: what smux needs there.
+    /// Payload bytes of stream data received so far, minus 8 bytes of smux per message.
     pub fn received(&self) -> u64 {
         self.shared.received.load(Ordering::SeqCst)
     }
 
-    /// Messages of any kind that arrived so far.
+    /// Messages of any type received so far.
     pub fn messages(&self) -> u64 {
         self.shared.messages.load(Ordering::SeqCst)
     }
 
-    /// Waits until [`received`](Self::received) is so much.
+    /// Waits until [`received`](Self::received) reaches this number.
     pub fn wait_for(&self, bytes: u64) {
-        let mut wanted = self.shared.wanted.lock().expect("nobody panics");
+        let mut wanted = self.shared.wanted.lock().expect("no thread panics");
         *wanted = bytes;
         while self.received() < bytes {
-            wanted = self.shared.arrived.wait(wanted).expect("nobody panics");
+            wanted = self.shared.arrived.wait(wanted).expect("no thread panics");
         }
         *wanted = u64::MAX;
     }
 }
 
-/// Agents on any number of websockets, which acknowledge and no more, until the process ends.
+/// Agents on any number of websockets, which only acknowledge, until the process ends.
 pub fn serve_all(listener: &TcpListener) {
     for tcp in listener.incoming().flatten() {
         let thread = thread::Builder::new().stack_size(64 << 10);
@@ -169,7 +169,7 @@ fn serve(mut tcp: TcpStream, shared: &Shared, mode: Mode, handshake: bool, read:
         let body = serde_json::to_vec(&request).expect("plain data");
         connection.output(PayloadType::HandshakeRequest, &body);
     }
-    *shared.socket.lock().expect("nobody panics") = tcp.try_clone().ok();
+    *shared.socket.lock().expect("no thread panics") = tcp.try_clone().ok();
     shared.connected.notify_all();
     let mut filled = input.len();
     input.resize(read, 0);
@@ -194,7 +194,7 @@ fn serve(mut tcp: TcpStream, shared: &Shared, mode: Mode, handshake: bool, read:
     }
 }
 
-/// Answers the HTTP request; returns what came behind it.
+/// Answers the HTTP request; returns the bytes that followed it.
 fn upgrade(tcp: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     let mut piece = [0; 4096];
@@ -229,13 +229,13 @@ struct Connection<'a> {
     out: Vec<u8>,
     frame: BytesMut,
     complete_due: bool,
-    /// Whether the message before ended with the header of 8 bytes to be thrown away; `None` for the bare
-    /// loop, which sends nothing but frames.
+    /// Whether the previous message ended with the header of 8 bytes to discard; `None` for the bare loop,
+    /// which sends plain frames.
     announced: Option<bool>,
 }
 
 impl Connection<'_> {
-    /// Takes one websocket message from the front of `input`: how long it was.
+    /// Takes one websocket message from the front of `input`, and returns its length.
     fn message(&mut self, input: &mut [u8]) -> Option<usize> {
         let length = usize::from(*input.get(1)? & 0x7f);
         let (length, at) = match length {
@@ -257,7 +257,7 @@ impl Connection<'_> {
         if opcode != 2 {
             return Some(end); // OpenDataChannel, pings
         }
-        // Nobody but an echo looks at the payload.
+        // Only an echo needs the payload.
         let looked_at = match self.mode {
             Mode::Sink => length.min(PAYLOAD_OFFSET),
             Mode::Echo | Mode::Bare => length,
@@ -291,7 +291,7 @@ impl Connection<'_> {
             return;
         }
         let payload = &message[PAYLOAD_OFFSET..];
-        // A message may be processed again: 8 bytes are before its frames, or 16 before and 8 behind.
+        // Repeatable messages: 8 bytes precede the frames, or 16 precede and 8 follow them.
         let frames = match self.announced {
             None => Some(payload),
             Some(true) => payload.get(8..),
@@ -322,7 +322,7 @@ impl Connection<'_> {
     }
 
     fn tell(&self) {
-        let wanted = self.shared.wanted.lock().expect("nobody panics");
+        let wanted = self.shared.wanted.lock().expect("no thread panics");
         if self.shared.received.load(Ordering::SeqCst) >= *wanted {
             self.shared.arrived.notify_all();
         }

@@ -2,17 +2,17 @@ use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;
 
-/// A line of a plot: its name, and points of x and y.
+/// A curve: its name and its (x, y) points.
 pub type Curve<'a> = (&'a str, Vec<(f64, f64)>);
 
-/// Whether results are worth keeping: not a quick pass, not one filtered to a few benchmarks.
+/// Whether the results are worth plotting: a run that is neither quick nor filtered.
 pub fn is_full_run() -> bool {
     std::env::args()
         .skip(1)
         .all(|argument| argument == "--bench")
 }
 
-/// Where the plots of `benches/README.md` are.
+/// Folder of the plots in `benches/README.md`.
 pub fn plots() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("plots")
 }

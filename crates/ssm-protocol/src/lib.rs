@@ -45,12 +45,12 @@
 //! | what | bound | default |
 //! |---|---|---|
 //! | unacknowledged bytes | [`SessionConfig::max_window`] | 4 MiB |
-//! | memory of what is sent: unacknowledged messages with their headers, and the places of acknowledged ones behind a missing one | twice [`SessionConfig::max_window`] and 256 KiB | 8.25 MiB |
-//! | messages kept ahead of a missing one, each with its overhead in memory | [`SessionConfig::reorder_bytes`] | 64 MiB |
-//! | acknowledgements not yet transmitted | fixed: 8,192 of 24 bytes, see [`Session::receive_paused`] | 192 KiB |
+//! | memory for sending: unacknowledged messages with their headers, and the slots of acknowledged ones behind a missing one | twice [`SessionConfig::max_window`] plus 256 KiB | 8.25 MiB |
+//! | messages held ahead of a missing one, each with its overhead in memory | [`SessionConfig::reorder_bytes`] | 64 MiB |
+//! | queued acknowledgements | fixed: 8,192 of 24 bytes, see [`Session::receive_paused`] | 192 KiB |
 //!
-//! Delivered data is handed over as [`SessionEvent::Data`] and is the caller's to bound: stop calling
-//! [`Session::handle_message`] (stop reading the websocket) and the peer's TCP connection waits.
+//! Delivered data is handed over as [`SessionEvent::Data`]; its memory is the caller's to bound. Stop
+//! calling [`Session::handle_message`] (stop reading the websocket), and TCP back-pressure stops the peer.
 
 mod config;
 mod error;

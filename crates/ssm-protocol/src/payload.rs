@@ -1,4 +1,4 @@
-//! What messages carry: JSON bodies and flags.
+//! The bodies of messages: JSON texts and flags, one file each.
 
 mod acknowledge;
 mod channel_closed;
@@ -19,7 +19,7 @@ pub use properties::SessionProperties;
 
 use serde::{Deserialize, Deserializer};
 
-/// Go writes an empty list or map as `null`.
+/// Reads `null` as the default: Go writes an empty list or map so.
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

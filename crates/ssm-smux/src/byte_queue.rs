@@ -1,19 +1,20 @@
+//! A queue of bytes in bounded memory.
+
 use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-/// Memory that a kept chunk costs beside its bytes, about: its place in the queue, what the allocator
-/// adds, and the header of the message that it is a slice of.
+/// Approximate memory of a kept chunk beyond its bytes: its slot in the queue, the allocator's overhead, and
+/// the header of the message that it is a slice of.
 const OVERHEAD: usize = 256;
-/// Copied bytes are collected in blocks of about this size.
+/// Approximate size of the blocks in which copied bytes are collected.
 const BLOCK: usize = 16 << 10;
-/// An empty queue gives back its list if that had grown beyond this.
+/// An empty queue with more capacity than this releases its memory.
 const IDLE_CAPACITY: usize = 8;
 
-/// Bytes in order, in about twice their [`len`](Self::len) of memory at most, and next to none when it
-/// is empty. However small the pieces that come, they are kept as slices only where that costs little;
-/// others are copied together.
+/// A queue of bytes that occupies at most about twice its [`len`](Self::len) in memory, and almost none when
+/// empty. Slices are kept where that is cheap; small ones are copied into shared blocks.
 #[derive(Default)]
 pub struct ByteQueue {
     chunks: VecDeque<Bytes>,
@@ -23,24 +24,24 @@ pub struct ByteQueue {
 }
 
 impl ByteQueue {
-    /// Bytes in it.
+    /// Number of bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether the queue is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Appends `data`, a slice of a buffer of `whole` bytes that it keeps alive.
+    /// Appends `data`, which is a slice of a buffer of `whole` bytes and would keep it alive.
     pub fn push(&mut self, data: Bytes, whole: usize) {
         self.len = self.len.saturating_add(data.len());
         let worth_keeping = data.len().saturating_mul(2) >= whole.saturating_add(OVERHEAD);
-        // Once a block is begun it is filled first: a short block between slices would cost more than
-        // it holds.
+        // A block is filled before the next slice is kept: a short block between slices would cost more
+        // than it holds.
         if worth_keeping && self.tail.is_empty() {
             self.chunks.push_back(data);
         } else {
@@ -58,7 +59,7 @@ impl ByteQueue {
         }
     }
 
-    /// The next bytes, as they lie in memory; `None` when it is empty.
+    /// The next chunk; `None` when the queue is empty.
     #[must_use]
     pub fn pop(&mut self) -> Option<Bytes> {
         if self.chunks.is_empty() {
@@ -70,7 +71,7 @@ impl ByteQueue {
         Some(data)
     }
 
-    /// Moves up to `max` bytes to the end of `to`.
+    /// Moves up to `max` bytes from the front to the end of `to`.
     pub fn copy_to(&mut self, to: &mut BytesMut, max: usize) {
         let mut room = max.min(self.len);
         while room > 0 {
@@ -94,7 +95,7 @@ impl ByteQueue {
         self.give_back();
     }
 
-    /// Forgets everything; returns how many bytes that were.
+    /// Drops everything, and returns the number of bytes dropped.
     pub fn clear(&mut self) -> usize {
         std::mem::take(self).len
     }

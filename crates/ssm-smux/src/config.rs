@@ -1,39 +1,41 @@
+//! The settings of one multiplexer.
+
 use std::time::Duration;
 
-use crate::frame::MAX_DATA;
+use crate::wire::MAX_DATA;
 
-/// Limits and times of one [`Mux`](crate::Mux).
+/// Limits and timeouts of one [`Mux`](crate::Mux).
 ///
-/// There is no budget of a single stream: smux version 1 has no way to hold back one stream, only
-/// the session, so a limit a stream could not be kept. Nor is there a backlog of streams to accept:
-/// those count as open streams.
+/// There is no receive limit per stream: smux version 1 can hold back the session but not a single
+/// stream. Nor is there an accept backlog: streams that wait to be accepted count as open.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MuxConfig {
-    /// Most data in one frame, in bytes; 1 to [`MAX_DATA`], other values are taken as the nearest
-    /// of these. Default 32768, what `xtaci/smux` writes (`mux.go` @1c217c89).
+    /// Maximum data per frame, in bytes; clamped to 1 to [`MAX_DATA`]. Default 32768, which is what
+    /// `xtaci/smux` writes (`mux.go` @1c217c89).
     pub max_frame_data: usize,
-    /// Bytes received and not read, of all streams, from which on
-    /// [`Mux::receive_paused`](crate::Mux::receive_paused). Default 4 MiB, the agent's own. They
-    /// take at most about twice that of memory, see [`Mux::handle`](crate::Mux::handle).
+    /// Unread bytes of all streams, in bytes, at which
+    /// [`Mux::receive_paused`](crate::Mux::receive_paused) becomes true. Default 4 MiB, equal to the
+    /// agent's. They occupy at most about twice as much memory, see
+    /// [`Mux::handle`](crate::Mux::handle).
     pub session_receive_budget: usize,
-    /// Most bytes written to one stream and not sent; 0 is taken as 1. Default 64 KiB: two
-    /// frames, so that one is ready while the next is written.
+    /// Maximum unsent bytes per stream; 0 counts as 1. Default 64 KiB: two frames, so that one is ready
+    /// while the next is written.
     pub stream_send_buffer: usize,
-    /// How long a stream that was finished here waits for more of the answer, since the last byte
-    /// went either way. Default 10 s: longer than a busy server thinks, shorter than a user who
-    /// waits for the end. Zero sends FIN right behind the data, as AWS's own client does, and loses
-    /// the answer; [`Duration::MAX`] waits for ever.
+    /// How long a half-closed stream waits for more of the answer, counted from the last byte in either
+    /// direction. Default 10 s: longer than a busy server needs, shorter than a user's patience. Zero
+    /// sends FIN directly behind the data, as AWS's own client does, and loses the answer;
+    /// [`Duration::MAX`] waits for ever.
     pub half_close_quiet: Duration,
-    /// Send NOPs, and count a silent peer as dead. Default `None`: to newer agents NOPs count as
-    /// activity and defeat the account's idle time-out.
+    /// Keep-alives, which also detect a dead peer. Default `None`: with newer agents, NOPs count as
+    /// activity and defeat Session Manager's idle timeout.
     pub keepalive: Option<Keepalive>,
-    /// Build messages that have the effect of one however often the peer processes each of them
-    /// before the next: for an agent that passes a message on before it counts it as received
-    /// (3.0.655.0 and later). Costs 8 and 24 bytes a message in turn. Default `false`.
+    /// Builds messages that take effect once even if the peer processes them several times in a row: for
+    /// agents that process a message before they count it as received (3.0.655.0 and later). Costs 24 and
+    /// 8 bytes per message, alternately. Default `false`.
     pub repeatable: bool,
-    /// Most streams at once, of both sides and with those whose FIN is not out yet. Default 65536:
-    /// more than a host has ports for connections from one address.
+    /// Maximum concurrent streams of both sides, including those whose FIN is not sent yet. Default
+    /// 65536: more than a host has ports for connections from one address.
     pub max_streams: usize,
 }
 
@@ -68,7 +70,7 @@ impl MuxConfig {
 /// 3.1.1511.0 use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Between two NOPs, at least 1 ms. Default 10 s.
+    /// Time between two NOPs, at least 1 ms. Default 10 s.
     pub interval: Duration,
     /// Silence after which the peer counts as dead, at least 1 ms. Default 30 s.
     pub timeout: Duration,

@@ -1,3 +1,5 @@
+//! What is reported about streams, and what a read returns.
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -9,19 +11,18 @@ use crate::stream_id::StreamId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MuxEvent {
-    /// The peer opened it; [`Mux::accept`](crate::Mux::accept) gives the same ids.
+    /// The peer opened the stream; [`Mux::accept`](crate::Mux::accept) returns the same ids.
     Opened(StreamId),
-    /// There is data to [`Mux::read`](crate::Mux::read). Not repeated before a read came back
-    /// [`Read::Blocked`].
+    /// [`Mux::read`](crate::Mux::read) has data. Not repeated until a read returns [`Read::Blocked`].
     Readable(StreamId),
     /// After [`WriteError::Full`](crate::WriteError::Full) or a
     /// [`Mux::writable`](crate::Mux::writable) of 0: half of the send buffer is free again.
     Writable(StreamId),
-    /// The peer ended it, and takes no more data either; what came before may still be read.
+    /// The peer ended the stream and takes no more data. What arrived before can still be read.
     Finished(StreamId),
     /// Half-closed for [`MuxConfig::half_close_quiet`](crate::MuxConfig::half_close_quiet) without data:
-    /// FIN goes out although the peer has not sent its own. The peer answers with FIN, so the
-    /// stream ends as any other; but an answer that would have come later is cut off.
+    /// FIN is sent although the peer has not sent its own. The peer answers with FIN, so the stream ends
+    /// like any other, but a later answer is cut off.
     GaveUp(StreamId),
 }
 
@@ -61,9 +62,9 @@ pub enum Read {
     Blocked,
     /// The peer ended the stream and everything was read.
     Finished,
-    /// The session failed before the peer ended the stream: what was read is not all.
+    /// The session failed before the peer ended the stream: the data is incomplete.
     Reset,
-    /// There is no such stream: never opened, or closed or reset on this side.
+    /// No such stream: it was never opened, or was closed or reset on this side.
     Unknown,
 }
 

@@ -2,7 +2,7 @@
 //! reads no clock; the time is an argument.
 //!
 //! smux carries many streams over one: an 8-byte header (version 1, command, length, stream id,
-//! little-endian) goes before each piece of data. The agent's side is `xtaci/smux` in version 1, as
+//! little-endian) precedes each piece of data. The agent's side is `xtaci/smux` in version 1, as
 //! vendored in `aws/amazon-ssm-agent` (`vendor/github.com/xtaci/smux` @1c217c89); facts about it
 //! are cited where the code depends on them.
 //!
@@ -38,7 +38,7 @@
 //!     }
 //!     while let Some(event) = mux.poll_event() {
 //!         if let MuxEvent::Readable(stream) | MuxEvent::Finished(stream) = event {
-//!             // As far as the reader keeps up: what stays uses up the budget.
+//!             // As far as the reader keeps up: unread data uses up the budget.
 //!             while let Read::Data(data) = mux.read(stream) {
 //!                 deliver(data);
 //!             }
@@ -56,39 +56,35 @@
 //!
 //! # What the wire does not have
 //!
-//! - **No half-close.** The agent ends both directions when it gets FIN, so [`Mux::finish`] (local
-//!   end-of-file) keeps the FIN back while an answer may come. [`Mux::close`] sends what is queued
+//! - **No half-close.** The agent ends both directions when it receives FIN, so [`Mux::finish`] (local
+//!   end-of-file) holds the FIN back while an answer may come. [`Mux::close`] sends the queued data
 //!   and ends both directions.
-//! - **No flow control of a stream.** The only brake is not to feed [`Mux::handle`] while
+//! - **No flow control per stream.** The only brake is to stop calling [`Mux::handle`] while
 //!   [`Mux::receive_paused`]; then every stream waits. Nothing is ever dropped.
-//! - **No abnormal end.** FIN is all the peer can say about the end of a stream. An abnormal end of
+//! - **No abnormal end.** FIN is the only end of a stream that the peer can express. An abnormal end of
 //!   the session is an error of [`Mux::handle`] or [`Mux::handle_timeout`], and reads as
 //!   [`Read::Reset`].
-//! - **No number of a piece.** A piece that the peer processes twice is read as other frames. With
-//!   [`MuxConfig::repeatable`] each message is built so that its repetition does nothing.
+//! - **No sequence numbers.** Bytes that the peer processes twice would be read as other frames. With
+//!   [`MuxConfig::repeatable`], each message is built so that its repetition has no effect.
 //!
 //! # What is bounded
 //!
 //! | what | bound | default |
 //! |---|---|---|
-//! | received, not read | [`MuxConfig::session_receive_budget`], and what is handed in beyond it; in memory twice that, see [`ByteQueue`] | 4 MiB |
-//! | written, not sent, a stream | [`MuxConfig::stream_send_buffer`]; in memory twice that | 64 KiB |
-//! | streams, and FINs that are not out yet | [`MuxConfig::max_streams`] | 65536 |
-//! | events not yet taken | the streams, a few each | |
+//! | received and unread, per session | [`MuxConfig::session_receive_budget`], and what is handed in beyond it; twice that in memory, see [`ByteQueue`] | 4 MiB |
+//! | written and unsent, per stream | [`MuxConfig::stream_send_buffer`]; twice that in memory | 64 KiB |
+//! | streams, and unsent FINs | [`MuxConfig::max_streams`] | 65536 |
+//! | events not polled yet | a few per stream | |
 
 mod byte_queue;
 mod config;
-mod decoder;
 mod error;
 mod event;
-mod frame;
 mod mux;
-mod repeatable;
-mod round_robin;
-mod stream;
 mod stream_id;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
@@ -98,7 +94,6 @@ pub use byte_queue::ByteQueue;
 pub use config::{Keepalive, MuxConfig};
 pub use error::{OpenError, SmuxError, WriteError};
 pub use event::{MuxEvent, Read};
-pub use frame::MAX_DATA;
 pub use mux::{Mux, MuxTimer, Role};
-pub use repeatable::MIN_REPEATABLE;
 pub use stream_id::StreamId;
+pub use wire::{MAX_DATA, MIN_REPEATABLE};

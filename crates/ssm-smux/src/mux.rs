@@ -1,8 +1,15 @@
-//! All streams of one session. Here is what its owner does with streams; the peer's side and the
-//! clock are in the files below.
+//! All streams of one session.
+//!
+//! This file has the owner's side of the interface; `receive.rs` handles the peer's bytes, `send.rs` builds
+//! frames, `timing.rs` has the deadlines, with `half_close.rs` and `keepalive.rs`; `stream.rs` and
+//! `round_robin.rs` are the data.
 
-mod receiving;
-mod sending;
+mod half_close;
+mod keepalive;
+mod receive;
+pub(crate) mod round_robin;
+mod send;
+pub(crate) mod stream;
 mod timing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -12,17 +19,17 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::config::MuxConfig;
-use crate::decoder::Decoder;
 use crate::error::{OpenError, WriteError};
 use crate::event::{MuxEvent, Read};
-use crate::repeatable::Repeatable;
-use crate::round_robin::RoundRobin;
-use crate::stream::{Fin, Stream};
 use crate::stream_id::StreamId;
+use crate::wire::{Decoder, Repeatable};
+use half_close::HalfCloseTimers;
+use keepalive::Liveness;
+use round_robin::RoundRobin;
+use stream::{Fin, Stream};
 pub use timing::MuxTimer;
-use timing::{HalfCloseTimers, Liveness};
 
-/// Which side opened the session: it decides the stream ids, and nothing else.
+/// The side of the session, which determines the stream ids and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Opens odd ids from 3.
@@ -58,9 +65,9 @@ pub struct Mux {
     /// An ordered map, so that ids a peer chooses cannot make a lookup slow.
     streams: BTreeMap<StreamId, Stream>,
     decoder: Decoder,
-    /// Bytes received and not read, of all streams.
+    /// Unread bytes of all streams.
     received: usize,
-    /// Opened by the peer, and not taken by [`accept`](Self::accept).
+    /// Opened by the peer and not yet returned by [`accept`](Self::accept).
     incoming: RoundRobin,
     /// Opened by the peer beyond the limit: their FIN is due.
     refused: VecDeque<StreamId>,
@@ -115,11 +122,10 @@ impl Mux {
         }
     }
 
-    /// Opens a stream. There is no answer to SYN, so data may be written right away, and goes out
-    /// with it.
+    /// Opens a stream. SYN is not answered, so data may be written at once and is sent with it.
     ///
     /// # Errors
-    /// When there can be no more streams, now or in this session.
+    /// [`OpenError`] says whether closing a stream or opening another session helps.
     pub fn open(&mut self) -> Result<StreamId, OpenError> {
         if self.dead {
             return Err(OpenError::Dead);
@@ -136,7 +142,7 @@ impl Mux {
         Ok(id)
     }
 
-    /// The next stream that the peer opened.
+    /// The next stream that the peer opened, in the order of their SYNs.
     #[must_use]
     pub fn accept(&mut self) -> Option<StreamId> {
         let id = self.incoming.front()?;
@@ -146,7 +152,7 @@ impl Mux {
         Some(id)
     }
 
-    /// Takes received bytes of a stream.
+    /// Takes the next received bytes of a stream.
     #[must_use]
     pub fn read(&mut self, id: StreamId) -> Read {
         let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.released) else {
@@ -166,8 +172,8 @@ impl Mux {
         }
     }
 
-    /// How many bytes [`write`](Self::write) takes now; after a 0, [`MuxEvent::Writable`] follows.
-    /// `None` when the stream takes none any more.
+    /// The number of bytes that [`write`](Self::write) takes now; after a 0, [`MuxEvent::Writable`] follows.
+    /// `None` when the stream takes no more data.
     #[must_use]
     pub fn writable(&mut self, id: StreamId) -> Option<usize> {
         let limit = self.config.stream_send_buffer;
@@ -181,10 +187,10 @@ impl Mux {
         Some(room)
     }
 
-    /// Queues data, all or nothing.
+    /// Queues all of `data` or nothing.
     ///
     /// # Errors
-    /// When it does not fit now, or never will.
+    /// [`WriteError`] says whether it fits later, would fit in parts, or never does.
     pub fn write(&mut self, id: StreamId, data: Bytes) -> Result<(), WriteError> {
         let limit = self.config.stream_send_buffer;
         let dead = self.dead;
@@ -213,15 +219,15 @@ impl Mux {
         Ok(())
     }
 
-    /// Local end-of-file: nothing more is written, reading goes on.
+    /// Local end-of-file: ends writing, while reading continues.
     ///
-    /// There is no half-close: the agent closes its connection both ways when it gets FIN. So FIN
-    /// is kept back until the peer has sent its own; or, with [`MuxEvent::GaveUp`], until
-    /// [`MuxConfig::half_close_quiet`] passed without a byte either way, counted from when the last one
-    /// has [reached](Self::confirm) the peer. The stream reads on until the
-    /// peer's FIN in both cases.
+    /// smux has no half-close, and the agent closes its connection in both directions when it receives FIN.
+    /// So FIN is held back until the peer has sent its own; or, with [`MuxEvent::GaveUp`], until
+    /// [`MuxConfig::half_close_quiet`] has passed without a byte in either direction, counted from the
+    /// [delivery](Self::confirm) of the last one. In both cases the stream can be read until the peer's
+    /// FIN.
     ///
-    /// A server that, like the agent, ends both ways at once calls [`close`](Self::close) instead.
+    /// A server that ends both directions at once, like the agent, calls [`close`](Self::close) instead.
     pub fn finish(&mut self, id: StreamId, now: Instant) {
         let Some(stream) = self
             .streams
@@ -239,15 +245,15 @@ impl Mux {
         }
     }
 
-    /// Ends a stream both ways, and forgets it: what is queued goes out, then FIN; what arrives is
+    /// Ends a stream in both directions and forgets it: queued data is sent, then FIN; arriving data is
     /// discarded.
     pub fn close(&mut self, id: StreamId) {
         self.release(id, false);
     }
 
-    /// Ends a stream both ways at once, and forgets it: what is queued is dropped, FIN goes out;
-    /// what arrives is discarded. The peer cannot tell this from [`close`](Self::close): smux has
-    /// no abnormal end. If the peer has not been told of the stream, it never will.
+    /// Ends a stream in both directions at once and forgets it: queued data is dropped, FIN is sent, and
+    /// arriving data is discarded. The peer cannot distinguish this from [`close`](Self::close), because
+    /// smux has no abnormal end. If the SYN of the stream has not been sent, it never is.
     pub fn reset(&mut self, id: StreamId) {
         self.release(id, true);
     }
@@ -290,45 +296,45 @@ impl Mux {
         None
     }
 
-    /// The next stream opened here whose FIN was the first that the peer sent of it, before anything
-    /// of a stream opened later; also of those that were closed or reset here. Call until `None`; at
-    /// most the [`MuxConfig::max_streams`] latest are kept.
+    /// The next stream opened here, even if closed or reset since, whose first frame from the peer was FIN
+    /// and came before any frame of a later stream. Call until `None`; the latest
+    /// [`MuxConfig::max_streams`] are kept.
     ///
-    /// For a peer that serves streams one after the other, in the order of their SYNs: such a stream
-    /// may be one that it could not serve.
+    /// For a peer that serves streams one after the other, in the order of their SYNs: it may have been
+    /// unable to serve such a stream.
     #[must_use]
     pub fn poll_unserved(&mut self) -> Option<StreamId> {
         self.unserved.pop_front()
     }
 
     /// Whether [`MuxConfig::session_receive_budget`] is used up: stop calling
-    /// [`handle`](Self::handle) until reads have freed some of it. What is handed in all the same
-    /// is kept.
+    /// [`handle`](Self::handle) until reads have freed some of it. Bytes handed in nevertheless are
+    /// kept.
     #[must_use]
     pub fn receive_paused(&self) -> bool {
         self.received >= self.config.session_receive_budget
     }
 
-    /// Bytes received and not read, of all streams.
+    /// Unread bytes of all streams.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.received
     }
 
-    /// Streams that were ended here in order and whose end the peer has not answered: until it does,
-    /// it may still be writing what they carried. At most the [`MuxConfig::max_streams`] latest count.
+    /// Number of streams that were closed here, without a reset, and whose FIN the peer has not answered: it
+    /// may still be writing their data. The latest [`MuxConfig::max_streams`] count.
     #[must_use]
     pub fn unanswered(&self) -> usize {
         self.unanswered.len()
     }
 
-    /// Whether the stream was opened, and not closed or reset here.
+    /// Whether the stream was opened and has not been closed or reset here.
     #[must_use]
     pub fn is_open(&self, id: StreamId) -> bool {
         self.streams.get(&id).is_some_and(|stream| !stream.released)
     }
 
-    /// Streams of both sides, with those whose FIN is not out yet.
+    /// Number of streams of both sides, including those whose FIN is not sent yet.
     #[must_use]
     pub fn stream_count(&self) -> usize {
         self.streams.len()
@@ -337,13 +343,13 @@ impl Mux {
 
 #[cfg(test)]
 impl Mux {
-    /// Goes on from there, as if all numbers before were used.
+    /// Continues from there, as if all lower numbers were used.
     pub(crate) fn next_id(&mut self, number: u32) {
         self.next_id = Some(number);
     }
 }
 
-/// Shows sizes, no data.
+/// Shows sizes instead of data.
 impl fmt::Debug for Mux {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mux")

@@ -1,10 +1,12 @@
+//! Stream ids.
+
 use std::fmt;
 
 /// Number of a stream within its session.
 ///
-/// Streams that the client opens have odd numbers from 3, those of the server even ones from 2; no
-/// number is used twice (`aws/amazon-ssm-agent` `vendor/github.com/xtaci/smux/session.go`
-/// @1c217c89). 0 is no stream: NOP frames carry it.
+/// The client's streams have odd numbers from 3, the server's even ones from 2; no number is used twice
+/// (`aws/amazon-ssm-agent` `vendor/github.com/xtaci/smux/session.go`
+/// @1c217c89). 0 is not a stream: NOP frames carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(u32);
 

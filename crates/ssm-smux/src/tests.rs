@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::decoder::{Decoder, Piece};
-use crate::frame::Frame;
+use crate::wire::{Decoder, Frame, Piece};
 use crate::{Mux, MuxConfig, MuxEvent, Read, Role, StreamId};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! Any bytes as a smux peer's, against a reading of them that is written anew here.
+//! Arbitrary bytes from a smux peer, compared with an independent decoder written here.
 
 use std::collections::{BTreeMap, BTreeSet};
 

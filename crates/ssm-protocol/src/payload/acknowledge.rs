@@ -1,3 +1,5 @@
+//! Acknowledgements.
+
 use std::borrow::Cow;
 use std::io::Write as _;
 
@@ -7,10 +9,10 @@ use uuid::Uuid;
 
 use crate::wire::{MessageId, MessageType, SequenceNumber};
 
-/// Body of an `acknowledge` message: one message was taken. None is cumulative.
+/// Body of an `acknowledge` message. It acknowledges exactly one message, never those before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledge {
-    /// Type of the message taken.
+    /// Type of the acknowledged message.
     pub message_type: MessageType,
     /// Its id.
     pub message_id: MessageId,
@@ -19,7 +21,7 @@ pub struct Acknowledge {
 }
 
 impl Acknowledge {
-    /// Appends the JSON text the real peers write.
+    /// Appends the JSON text, byte for byte as the real peers write it.
     pub fn write(&self, to: &mut BytesMut) {
         to.put_slice(br#"{"AcknowledgedMessageType":""#);
         to.put_slice(self.message_type.as_str().as_bytes());
@@ -41,7 +43,7 @@ impl Acknowledge {
     /// Reads the JSON text; unknown fields are tolerated.
     ///
     /// # Errors
-    /// When it is not such a JSON object.
+    /// When `json` is not an acknowledgement.
     pub fn read(json: &[u8]) -> Result<Self, serde_json::Error> {
         if let Some(acknowledge) = Self::read_as_written(json) {
             return Ok(acknowledge);
@@ -62,8 +64,8 @@ impl Acknowledge {
 }
 
 impl Acknowledge {
-    /// The very text that [`write`](Self::write) makes, as the real peers do too: one comes for
-    /// every message sent, and reading JSON costs several times as much.
+    /// Reads exactly the text that [`write`](Self::write) produces, as the real peers do: every message sent
+    /// is answered by one, and parsing JSON costs several times as much.
     fn read_as_written(json: &[u8]) -> Option<Self> {
         let rest = json.strip_prefix(br#"{"AcknowledgedMessageType":""#)?;
         let (message_type, rest) = if let Some(rest) = rest.strip_prefix(b"input_stream_data") {

@@ -1,3 +1,5 @@
+//! Flags.
+
 /// Body of a message with payload type Flag: four bytes, big-endian.
 ///
 /// Source: `aws/session-manager-plugin` `src/message/clientmessage.go` @61cf1288.

@@ -1,18 +1,20 @@
+//! The three messages of the handshake.
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{SessionProperties, null_as_default};
 
-/// What the agent asks of the client before a session starts (payload type 5).
+/// The agent's requests to the client before a session starts (payload type 5).
 ///
 /// Source: `aws/amazon-ssm-agent` `agent/session/contracts/model.go` @1c217c89.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct HandshakeRequest {
-    /// The agent's version, four numbers.
+    /// The agent's version: four numbers.
     #[serde(deserialize_with = "null_as_default")]
     pub agent_version: String,
-    /// What it wants done.
+    /// The requested actions.
     #[serde(deserialize_with = "null_as_default")]
     pub requested_client_actions: Vec<RequestedAction>,
 }
@@ -37,20 +39,21 @@ impl HandshakeRequest {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RequestedAction {
-    /// `SessionType`, `KMSEncryption`, or one this crate does not know.
+    /// `SessionType`, `KMSEncryption`, or a type unknown to this crate.
     #[serde(deserialize_with = "null_as_default")]
     pub action_type: String,
-    /// Its parameters, by type.
+    /// The parameters, which depend on the type.
     pub action_parameters: Value,
 }
 
 impl RequestedAction {
     /// Announces the kind of session and its properties.
     pub const SESSION_TYPE: &'static str = "SessionType";
-    /// Asks for encryption with a KMS key; never asked of port sessions.
+    /// Requests encryption with a KMS key; never requested of port sessions.
     pub const KMS_ENCRYPTION: &'static str = "KMSEncryption";
 
-    /// Reads the parameters of a `SessionType` action: the session type and its properties.
+    /// Reads the parameters of a `SessionType` action, the session type and its properties; `None` if they
+    /// are unreadable.
     pub fn session_type(&self) -> Option<(String, SessionProperties)> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -64,17 +67,17 @@ impl RequestedAction {
     }
 }
 
-/// The client's answer (payload type 6).
+/// The client's response (payload type 6).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct HandshakeResponse {
-    /// The version by which the agent decides what the client can do.
+    /// The client's version, from which the agent derives what the client can do.
     #[serde(deserialize_with = "null_as_default")]
     pub client_version: String,
-    /// One for each requested action.
+    /// The outcome of each requested action.
     #[serde(deserialize_with = "null_as_default")]
     pub processed_client_actions: Vec<ProcessedAction>,
-    /// Texts for the agent's log; `null` when there are none.
+    /// Texts for the agent's log; `null` without any.
     pub errors: Option<Vec<String>>,
 }
 
@@ -82,28 +85,28 @@ pub struct HandshakeResponse {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ProcessedAction {
-    /// As requested.
+    /// Type of the requested action.
     #[serde(default, deserialize_with = "null_as_default")]
     pub action_type: String,
-    /// How it went.
+    /// The outcome.
     pub action_status: ActionStatus,
-    /// Result by type; `null` for `SessionType`.
+    /// Result, which depends on the type; `null` for `SessionType`.
     #[serde(default)]
     pub action_result: Value,
-    /// Why it failed, or empty.
+    /// Why the action failed; empty otherwise.
     #[serde(default, deserialize_with = "null_as_default")]
     pub error: String,
 }
 
-/// How a requested action went: 1, 2 or 3 on the wire.
+/// Outcome of a requested action: 1, 2 or 3 on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]
 pub enum ActionStatus {
-    /// 1
+    /// 1: done.
     Success,
-    /// 2
+    /// 2: failed; the error says why.
     Failed,
-    /// 3
+    /// 3: the action is unknown.
     Unsupported,
 }
 
@@ -130,14 +133,14 @@ impl TryFrom<u8> for ActionStatus {
     }
 }
 
-/// The agent's last word (payload type 7): the session has started.
+/// The end of the handshake (payload type 7): the session has started.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct HandshakeComplete {
-    /// Nanoseconds, as Go's `time.Duration` serialises.
+    /// Duration of the handshake in nanoseconds, as Go serialises `time.Duration`.
     #[serde(deserialize_with = "null_as_default")]
     pub handshake_time_to_complete: i64,
-    /// Text to be shown to the user, may be empty.
+    /// Text to show to the user; may be empty.
     #[serde(deserialize_with = "null_as_default")]
     pub customer_message: String,
 }

@@ -1,3 +1,5 @@
+//! The message that opens a data channel, and its token.
+
 use std::fmt;
 
 use serde::Serialize;
@@ -31,7 +33,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The first message on every websocket, as text: who opens which data channel.
+/// The first message on every websocket, sent as text: authenticates the client to the data channel.
 ///
 /// Source: `aws/session-manager-plugin` `src/service/model.go` @61cf1288.
 #[derive(Debug, Clone)]
@@ -56,8 +58,8 @@ impl OpenDataChannel<'_> {
             client_id: self.client_id.hyphenated().to_string(),
             client_version: self.client_version,
         };
-        // Room for everything at once, even escaped: text that moves while it grows would leave
-        // copies of the token behind.
+        // Enough capacity for the whole text, even escaped: a buffer that moves while it grows would
+        // leave copies of the token behind.
         let room = 256 + 6 * (self.token.expose().len() + self.client_version.len());
         let mut json = Vec::with_capacity(room);
         // A struct of strings always serialises, to UTF-8.

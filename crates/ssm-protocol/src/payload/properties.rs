@@ -1,12 +1,14 @@
+//! Properties of a session document.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// The session document's properties as the handshake carries them, such as `portNumber`.
+/// The properties of the session document as the handshake carries them, such as `portNumber`.
 ///
-/// Values are strings or one-element lists of strings, by the document's age; both read as the
-/// string. Values of other shapes are left out.
+/// A value is a string, a number or a one-element list of strings, depending on the age of the document;
+/// each reads as a string. Values of other types are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(transparent)]
 pub struct SessionProperties(BTreeMap<String, String>);

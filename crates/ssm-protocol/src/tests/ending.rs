@@ -232,7 +232,7 @@ fn receive_pause_stops_retransmission_and_silence_timer() {
     client
         .session
         .handle_timeout(client.now)
-        .expect_err("now nobody answers");
+        .expect_err("the peer is silent now");
 }
 
 #[test]

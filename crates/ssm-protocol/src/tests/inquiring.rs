@@ -85,7 +85,7 @@ enum Fate {
 struct Pair {
     client: Client,
     agent: Agent,
-    /// What the client transmitted and nobody has looked at.
+    /// What the client transmitted and the test has not looked at.
     transmitted: Vec<Message>,
     /// How often a message without payload was transmitted.
     asked: usize,

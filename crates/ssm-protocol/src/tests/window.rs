@@ -136,7 +136,7 @@ fn the_third_flight_of_an_upload_fills_the_path() {
 
 #[test]
 fn path_is_full_three_round_trips_after_a_stall() {
-    // Before and after the round trip is measured anew. In between, that takes two more.
+    // Before and after the round trip is measured again. In between, that takes two more.
     for (begin, trips) in [(3 * SECOND, 3), (9900 * MS, 5), (15 * SECOND, 3)] {
         for mut path in paths() {
             let end = begin + 2 * SECOND;
@@ -197,7 +197,7 @@ fn receiver_that_slows_down_is_not_flooded_for_long() {
 }
 
 #[test]
-fn a_path_that_became_longer_is_measured_anew() {
+fn longer_path_is_measured_again() {
     for rate in [KIB_PER_MS, FAST] {
         let mut path = path(rate, 25 * MS);
         path.upload(5 * SECOND);

@@ -1,6 +1,8 @@
+//! Why bytes are not a message.
+
 use thiserror::Error;
 
-/// Why bytes are not a message. Each variant names the header field at fault.
+/// Why bytes are not a message. Each variant names the invalid header field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DecodeError {
@@ -23,7 +25,7 @@ pub enum DecodeError {
     /// MessageType is empty or not printable ASCII.
     #[error("MessageType is empty or not ASCII")]
     MessageType,
-    /// CreatedDate is zero, which the peers refuse too.
+    /// CreatedDate is zero, which the reference client refuses too.
     #[error("CreatedDate is zero")]
     CreatedDate,
     /// SequenceNumber of a stream-data message is negative.
@@ -32,7 +34,7 @@ pub enum DecodeError {
         /// The field's value.
         found: i64,
     },
-    /// PayloadLength differs from what follows the header.
+    /// PayloadLength differs from the number of bytes behind the header.
     #[error("PayloadLength is {declared} but {found} bytes follow")]
     PayloadLength {
         /// The field's value.
@@ -40,7 +42,7 @@ pub enum DecodeError {
         /// Bytes there.
         found: usize,
     },
-    /// The payload is not the one that was digested.
+    /// PayloadDigest is not the digest of the payload.
     #[error("PayloadDigest does not match the payload")]
     PayloadDigest,
 }

@@ -11,7 +11,7 @@ use super::types::{Flags, MessageId, MessageType, PayloadType, SequenceNumber};
 /// Value of the HeaderLength field: the offset of PayloadLength.
 pub const HEADER_LENGTH: usize = 116;
 
-/// Where the payload starts in the messages we write.
+/// Offset of the payload in the messages that this crate writes.
 pub const PAYLOAD_OFFSET: usize = HEADER_LENGTH + 4;
 
 const MESSAGE_TYPE: Range<usize> = 4..36;
@@ -23,30 +23,30 @@ const MESSAGE_ID: usize = 64;
 const PAYLOAD_DIGEST: usize = 80;
 const PAYLOAD_TYPE: usize = 112;
 
-/// A message's header, without what is computed from the payload (digest and length).
+/// The header of a message, without the fields that are computed from the payload (digest and length).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// What the message is about; at most 32 ASCII bytes.
+    /// Type of the message: at most 32 ASCII bytes.
     pub message_type: MessageType,
     /// 1 in every known message.
     pub schema_version: u32,
-    /// When the message was made: time since the Unix epoch, in whole milliseconds on the wire.
+    /// Creation time since the Unix epoch, in whole milliseconds on the wire.
     pub created_date: Duration,
-    /// Position in its direction; 0 for messages that are not sequenced.
+    /// Position within its direction; 0 for messages that are not sequenced.
     pub sequence_number: SequenceNumber,
     /// SYN and FIN bits.
     pub flags: Flags,
     /// The message's UUID.
     pub message_id: MessageId,
-    /// What the payload is.
+    /// Type of the payload.
     pub payload_type: PayloadType,
 }
 
 impl Header {
-    /// Completes a frame in place: its first [`PAYLOAD_OFFSET`] bytes become the header of the
-    /// payload that stands behind them.
+    /// Completes a frame in place: overwrites its first [`PAYLOAD_OFFSET`] bytes with the header of the
+    /// payload behind them.
     ///
-    /// A frame shorter than that is first extended with zeros to it (an empty payload).
+    /// A shorter frame is first extended to that length and has an empty payload.
     pub fn seal(&self, frame: &mut BytesMut) {
         if frame.len() < PAYLOAD_OFFSET {
             frame.resize(PAYLOAD_OFFSET, 0);
@@ -73,25 +73,25 @@ impl Header {
 /// One message of the data channel. `Debug` shows the payload's length, not its bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Everything before the payload.
+    /// The header.
     pub header: Header,
     /// The payload.
     pub payload: Bytes,
 }
 
 impl Message {
-    /// Reads one message; behind a header of the usual length the payload shares the frame's memory.
+    /// Reads one message. With a header of the usual length, the payload shares the frame's memory.
     ///
-    /// `start_publication` and `pause_publication` are taken by their MessageType alone, whatever
-    /// the rest holds: fields that are not there read as zero.
+    /// `start_publication` and `pause_publication` are recognised by their MessageType alone; missing
+    /// fields read as zero.
     ///
     /// # Errors
-    /// [`DecodeError`] naming the field at fault. Nothing is allocated from an unchecked length.
+    /// [`DecodeError`], which names the invalid field. Nothing is allocated from an unchecked length.
     pub fn decode(frame: Bytes) -> Result<Self, DecodeError> {
         Self::read(frame, Checks::All)
     }
 
-    /// As [`decode`](Self::decode), without comparing the digest: the agent does not verify it.
+    /// Like [`decode`](Self::decode), without comparing the digest, which the agent does not verify.
     ///
     /// # Errors
     /// [`DecodeError`], except for [`DecodeError::PayloadDigest`].
@@ -152,7 +152,7 @@ impl Message {
             return Err(DecodeError::PayloadDigest);
         }
         if payload_offset > PAYLOAD_OFFSET {
-            // A small payload must not keep a header of any length alive.
+            // A small payload must not keep an oversized header alive.
             payload = Bytes::copy_from_slice(&payload);
         }
         Ok(Self { header, payload })

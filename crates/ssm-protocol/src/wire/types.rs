@@ -1,9 +1,11 @@
+//! The types of the header fields.
+
 use std::fmt;
 use std::ops::BitOr;
 
 use uuid::Uuid;
 
-/// What a message is about (header field MessageType).
+/// Type of a message (header field MessageType).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageType {
@@ -13,7 +15,7 @@ pub enum MessageType {
     OutputStreamData,
     /// `acknowledge`: not sequenced, never acknowledged itself.
     Acknowledge,
-    /// `channel_closed`: the session is over, says the service.
+    /// `channel_closed`: the service ended the session.
     ChannelClosed,
     /// `start_publication`: the other side's channel became active.
     StartPublication,
@@ -21,7 +23,7 @@ pub enum MessageType {
     PausePublication,
     /// `agent_session_state`: informational, ignored by clients.
     AgentSessionState,
-    /// Anything else, to be ignored.
+    /// Any other type, to be ignored.
     Other(String),
 }
 
@@ -46,7 +48,7 @@ impl MessageType {
 
     /// Reads the padded field; `None` when it is empty or not printable ASCII.
     pub(super) fn from_field(field: &[u8]) -> Option<Self> {
-        // What nearly every message says, as the peers pad it.
+        // Nearly every message has one of these, padded in this way.
         if field == INPUT_STREAM_DATA {
             return Some(Self::InputStreamData);
         } else if field == OUTPUT_STREAM_DATA {
@@ -55,7 +57,7 @@ impl MessageType {
             return Some(Self::Acknowledge);
         }
         let name = std::str::from_utf8(field).ok()?;
-        // MGS pads `channel_closed` with NULs, everybody else with spaces.
+        // MGS pads `channel_closed` with NULs, the other senders with spaces.
         let name = name.trim_matches([' ', '\0']);
         if name.is_empty() || !name.bytes().all(|b| (0x20..0x7f).contains(&b)) {
             return None;
@@ -72,7 +74,8 @@ impl MessageType {
         })
     }
 
-    /// `start_publication` and `pause_publication` are taken by their type alone, as the peers do.
+    /// Whether it is recognised by its type alone, as the reference peers do: `start_publication` and
+    /// `pause_publication`.
     pub(super) fn is_publication(&self) -> bool {
         matches!(self, Self::StartPublication | Self::PausePublication)
     }
@@ -84,7 +87,7 @@ impl fmt::Display for MessageType {
     }
 }
 
-/// What a stream-data message carries (header field PayloadType).
+/// Type of the payload of a stream-data message (header field PayloadType).
 ///
 /// Source: `aws/session-manager-plugin` `src/message/clientmessage.go` @61cf1288.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,29 +97,29 @@ pub enum PayloadType {
     None,
     /// 1: bytes of the forwarded port.
     Output,
-    /// 2
+    /// 2: passed on uninterpreted.
     Error,
-    /// 3: terminal size, shell sessions only.
+    /// 3: terminal size; ignored in port sessions.
     Size,
-    /// 4
+    /// 4: passed on uninterpreted.
     Parameter,
-    /// 5
+    /// 5: [`HandshakeRequest`](crate::payload::HandshakeRequest).
     HandshakeRequest,
-    /// 6
+    /// 6: [`HandshakeResponse`](crate::payload::HandshakeResponse).
     HandshakeResponse,
-    /// 7
+    /// 7: [`HandshakeComplete`](crate::payload::HandshakeComplete).
     HandshakeComplete,
-    /// 8
+    /// 8: the agent tests the encryption; encrypted sessions only.
     EncChallengeRequest,
-    /// 9
+    /// 9: the answer to that test.
     EncChallengeResponse,
     /// 10: see [`crate::payload::Flag`].
     Flag,
-    /// 11
+    /// 11: standard error of a command.
     StdErr,
-    /// 12
+    /// 12: exit code of a command.
     ExitCode,
-    /// A value this crate does not know.
+    /// A value unknown to this crate.
     Other(u32),
 }
 
@@ -183,9 +186,9 @@ impl BitOr for Flags {
     }
 }
 
-/// Number of a stream-data message within its direction, from 0 for the session's whole life.
+/// Number of a stream-data message within its direction, counted from 0 for the whole life of a session.
 ///
-/// Signed on the wire; a negative one is a peer's mistake.
+/// Signed on the wire; a negative number is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct SequenceNumber(pub i64);
 
@@ -195,7 +198,7 @@ impl fmt::Display for SequenceNumber {
     }
 }
 
-/// Identity of one message: a UUID, on the wire with its halves swapped.
+/// Id of one message: a UUID, whose halves are swapped on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct MessageId(pub Uuid);
 

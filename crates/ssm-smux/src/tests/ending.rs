@@ -160,7 +160,7 @@ fn a_fin_while_the_close_is_being_sent_drops_the_rest() {
     client.close(stream);
     client.poll_transmit(&mut BytesMut::new(), 1024);
     client.handle(fin(3), now).expect("sound");
-    assert_eq!(events(&mut client), [], "nobody asks any more");
+    assert_eq!(events(&mut client), [], "the wait is over");
     assert_eq!(sent(&mut client), ["FIN 3"]);
     assert_eq!(client.stream_count(), 0);
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::SmuxError;
-use crate::round_robin::{Place, RoundRobin};
-use crate::stream::Stream;
+use crate::mux::round_robin::{RoundRobin, Ticket};
+use crate::mux::stream::Stream;
 
 #[test]
 fn ten_thousand_idle_streams_cost_little() {
@@ -94,23 +94,23 @@ fn flood_of_refused_streams_kills_the_session() {
 
 #[test]
 fn removed_streams_leave_the_round_robin() {
-    let mut turns = RoundRobin::default();
-    let mut places: Vec<Place> = (0..1000).map(|_| Place::default()).collect();
-    for (number, place) in (1..).zip(&mut places) {
-        turns.push(id(number), place);
-        turns.push(id(number), place);
+    let mut queue = RoundRobin::default();
+    let mut tickets: Vec<Ticket> = (0..1000).map(|_| Ticket::default()).collect();
+    for (number, ticket) in (1..).zip(&mut tickets) {
+        queue.push(id(number), ticket);
+        queue.push(id(number), ticket);
     }
-    assert_eq!(turns.entries(), 1000);
-    for place in places.iter_mut().skip(1).take(998) {
-        turns.remove(place);
-        turns.remove(place);
+    assert_eq!(queue.entries(), 1000);
+    for ticket in tickets.iter_mut().skip(1).take(998) {
+        queue.remove(ticket);
+        queue.remove(ticket);
     }
-    assert!(turns.entries() <= 4);
-    assert_eq!(turns.front(), Some(id(1)));
-    turns.rotate(id(1), &mut places[0]);
-    assert_eq!(turns.front(), Some(id(1000)));
-    turns.remove(&mut places[999]);
-    assert_eq!(turns.front(), Some(id(1)));
-    turns.remove(&mut places[0]);
-    assert!(turns.is_empty());
+    assert!(queue.entries() <= 4);
+    assert_eq!(queue.front(), Some(id(1)));
+    queue.rotate(id(1), &mut tickets[0]);
+    assert_eq!(queue.front(), Some(id(1000)));
+    queue.remove(&mut tickets[999]);
+    assert_eq!(queue.front(), Some(id(1)));
+    queue.remove(&mut tickets[0]);
+    assert!(queue.is_empty());
 }

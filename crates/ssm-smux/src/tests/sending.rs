@@ -58,7 +58,7 @@ fn keystroke_beside_an_upload_is_noticed() {
     assert!(!beside_upload(60_000, 4097));
     assert!(!beside_upload(60_000, 0));
     assert!(!beside_upload(0, 100));
-    assert!(!beside_upload(100, 100), "nobody waits for long");
+    assert!(!beside_upload(100, 100), "no long wait");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn full_send_buffer_reports_writable_when_half_free() {
     assert_eq!(events(&mut client), [MuxEvent::Writable(stream)]);
     assert_eq!(client.writable(stream), Some(500));
     wire(&mut client);
-    assert_eq!(events(&mut client), [], "nobody waits any more");
+    assert_eq!(events(&mut client), [], "no waiting writer is left");
 }
 
 #[test]

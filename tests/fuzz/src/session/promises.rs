@@ -81,7 +81,7 @@ impl World {
         );
         loop {
             let number = self.delivered;
-            let (sent, payload) = self.stream.get(number).expect("nobody sent that");
+            let (sent, payload) = self.stream.get(number).expect("it was sent");
             self.delivered += 1;
             assert!(self.handed.contains(&(number as i64)));
             if is_handshake(*sent) || self.thrown_away(number) {

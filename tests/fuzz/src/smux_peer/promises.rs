@@ -121,7 +121,7 @@ impl World {
         assert!(self.mux.unanswered() <= self.config.max_streams);
         for stream in self.streams.values() {
             let told = stream.told_readable || stream.arrived.is_empty() || stream.released;
-            assert!(told, "nobody was told of what arrived");
+            assert!(told, "arrived data was reported");
         }
     }
 

@@ -23,7 +23,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use crate::frame::{Frame, HEADER, MAX_DATA};
+use super::frame::{Frame, HEADER, MAX_DATA};
 use crate::stream_id::StreamId;
 
 /// Most that is put around the frames of one message.

@@ -1,13 +1,15 @@
+//! Frames for the peer, stream by stream in turn.
+
 use bytes::{BufMut as _, BytesMut};
 
 use super::Mux;
-use crate::frame::{Frame, HEADER};
-use crate::stream::Fin;
+use super::stream::Fin;
+use crate::wire::{Frame, HEADER};
 
-/// Size of a frame of which even the shortest would not fit into the caller's buffer: the rest is
+/// Maximum size of a frame that is built when none fits into the caller's buffer: what does not fit is
 /// kept for the next call.
 const CUT_FRAME: usize = 1024;
-/// At most so many bytes in one go are a keystroke, a mouse movement, a query.
+/// Maximum size of a burst that counts as interactive: a keystroke, a mouse movement, a query.
 const LITTLE: usize = 4096;
 
 impl Mux {
@@ -21,21 +23,21 @@ impl Mux {
                 || !self.ready.is_empty())
     }
 
-    /// Appends up to `max` bytes of frames to `to`, and returns how many.
+    /// Appends up to `max` bytes of frames to `to`, and returns the number of bytes.
     ///
-    /// Streams are served in turn, one frame each; a stream's SYN comes before its data and its FIN
-    /// after, in the same turn where they fit. Frames are made to fit, so up to 8 bytes may be left
-    /// free with more to send; [`wants_transmit`](Self::wants_transmit) tells. Only where `max` has
-    /// no room for any frame, one is cut and goes on in the next call.
+    /// Streams are served in turn, one frame each; SYN precedes the data of a stream and FIN follows it, in
+    /// the same turn where they fit. Frames are built to fit, so up to 8 bytes may stay free although
+    /// [`wants_transmit`](Self::wants_transmit) is still true. Only if `max` is too small for any frame,
+    /// one is split and continues in the next call.
     ///
-    /// With [`MuxConfig::repeatable`](crate::MuxConfig::repeatable) what one call appends is one message:
-    /// it has to reach the peer in one piece, and `max` is at least
+    /// With [`MuxConfig::repeatable`](crate::MuxConfig::repeatable), the bytes of one call are one message:
+    /// they must reach the peer in one piece, and `max` must be at least
     /// [`MIN_REPEATABLE`](crate::MIN_REPEATABLE).
     pub fn poll_transmit(&mut self, to: &mut BytesMut, max: usize) -> usize {
         self.append_message(to, max, usize::MAX)
     }
 
-    /// As [`poll_transmit`](Self::poll_transmit), for the NOP alone. Nothing while none is
+    /// Like [`poll_transmit`](Self::poll_transmit), for the NOP alone. Appends nothing unless one is
     /// [due](Self::keepalive_due).
     pub fn poll_keepalive(&mut self, to: &mut BytesMut, max: usize) -> usize {
         if !self.keepalive_due() {
@@ -45,7 +47,7 @@ impl Mux {
         self.append_message(to, max, HEADER)
     }
 
-    /// At most `most` bytes of it are frames.
+    /// Appends a message of which at most `most` bytes are frames.
     fn append_message(&mut self, to: &mut BytesMut, max: usize, most: usize) -> usize {
         let Some(mut repeatable) = self.repeatable else {
             return self.append_frames(to, max.min(most));
@@ -88,19 +90,19 @@ impl Mux {
         to.len() - start
     }
 
-    /// Whether, since this was last asked, a stream sent a little (4 KiB at most) while another had
-    /// more to send: somebody may be waiting for an answer behind an upload.
+    /// Whether a stream sent a burst of at most 4 KiB while another one had more to send, since the last
+    /// call: interactive data may be queued behind a bulk upload.
     pub fn take_overtook(&mut self) -> bool {
         std::mem::take(&mut self.overtook)
     }
 
-    /// How many bytes of frames [`poll_transmit`](Self::poll_transmit) has given out.
+    /// Bytes of frames that [`poll_transmit`](Self::poll_transmit) has returned so far.
     #[must_use]
     pub fn transmitted(&self) -> u64 {
         self.made - self.partial_frame.len() as u64
     }
 
-    /// Appends the next frame if there is one that fits into `room`.
+    /// Appends the next frame, if there is one and it fits into `room`.
     fn append_frame(&mut self, to: &mut BytesMut, room: usize) -> bool {
         if room < HEADER {
             return false;

@@ -1,3 +1,5 @@
+//! Streams that are served in turn.
+
 use std::collections::VecDeque;
 
 use crate::stream_id::StreamId;
@@ -5,7 +7,7 @@ use crate::stream_id::StreamId;
 /// A queue that holds each stream at most once and allows removal from the middle. Its length is
 /// bounded by the number of streams.
 ///
-/// Where a stream waits is noted in its own [`Place`], so nothing is searched for by id.
+/// Each stream holds its own [`Ticket`], so nothing is searched for by id.
 #[derive(Debug, Default)]
 pub(crate) struct RoundRobin {
     /// Sorted by ticket. `None` marks a removed stream; the first entry is never `None`.
@@ -16,7 +18,7 @@ pub(crate) struct RoundRobin {
 
 /// The ticket of a queued stream.
 #[derive(Debug, Default)]
-pub(crate) struct Place(Option<u64>);
+pub(crate) struct Ticket(Option<u64>);
 
 impl RoundRobin {
     #[cfg(test)]
@@ -32,30 +34,30 @@ impl RoundRobin {
         self.queue.front().and_then(|(_, id)| *id)
     }
 
-    /// Puts `id` last, unless it waits already.
-    pub(crate) fn push(&mut self, id: StreamId, place: &mut Place) {
-        if place.0.is_none() {
-            place.0 = Some(self.next_ticket);
+    /// Appends `id`, unless it is queued already.
+    pub(crate) fn push(&mut self, id: StreamId, ticket: &mut Ticket) {
+        if ticket.0.is_none() {
+            ticket.0 = Some(self.next_ticket);
             self.queue.push_back((self.next_ticket, Some(id)));
             self.next_ticket += 1;
         }
     }
 
-    /// Puts the first, which is `id`, last.
-    pub(crate) fn rotate(&mut self, id: StreamId, place: &mut Place) {
+    /// Moves the front stream, which is `id`, to the back.
+    pub(crate) fn rotate(&mut self, id: StreamId, ticket: &mut Ticket) {
         if self.queue.len() > 1 {
-            self.remove(place);
-            self.push(id, place);
+            self.remove(ticket);
+            self.push(id, ticket);
         }
     }
 
-    pub(crate) fn remove(&mut self, place: &mut Place) {
-        let Some(ticket) = place.0.take() else {
+    pub(crate) fn remove(&mut self, ticket: &mut Ticket) {
+        let Some(number) = ticket.0.take() else {
             return;
         };
         let Ok(at) = self
             .queue
-            .binary_search_by_key(&ticket, |(ticket, _)| *ticket)
+            .binary_search_by_key(&number, |(ticket, _)| *ticket)
         else {
             return;
         };

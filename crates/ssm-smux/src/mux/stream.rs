@@ -1,47 +1,49 @@
+//! One stream.
+
 use std::time::Instant;
 
+use super::round_robin::Ticket;
 use crate::byte_queue::ByteQueue;
 use crate::event::PendingEvents;
-use crate::round_robin::Place;
 
 /// One stream. Idle ones must stay small: there may be thousands.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     pub(crate) received: ByteQueue,
     pub(crate) sending: ByteQueue,
-    /// Bytes written since nothing was queued.
+    /// Bytes written since the send buffer was last empty.
     pub(crate) burst: usize,
     /// Opened here; SYN is not sent yet.
     pub(crate) syn_due: bool,
     pub(crate) fin: Fin,
-    /// Nothing more is written here.
+    /// The owner writes no more.
     pub(crate) local_finished: bool,
-    /// The peer's FIN came: it has forgotten the stream.
+    /// The peer's FIN arrived: it has forgotten the stream.
     pub(crate) peer_finished: bool,
     /// The owner has closed it; it stays until its FIN is sent.
     pub(crate) released: bool,
     /// It was reset: its data no longer matters.
     pub(crate) dropped: bool,
-    /// When the wait for the answer ends, while there is one.
+    /// End of the quiet time, if the stream is half-closed.
     pub(crate) quiet_until: Option<Instant>,
-    /// Where in what goes to the peer the last of it ends, unless that has reached the peer.
+    /// End of its last sent frame, counted in bytes of all frames, until that is delivered.
     pub(crate) sent_to: Option<u64>,
     /// The owner waits for room.
     pub(crate) write_blocked: bool,
     /// `Readable` was reported and no read has blocked since.
     pub(crate) readable_told: bool,
     pub(crate) pending_events: PendingEvents,
-    pub(crate) in_ready: Place,
-    pub(crate) in_events: Place,
-    pub(crate) in_incoming: Place,
+    pub(crate) in_ready: Ticket,
+    pub(crate) in_events: Ticket,
+    pub(crate) in_incoming: Ticket,
 }
 
-/// Each side sends exactly one FIN a stream.
+/// Our FIN: each side sends exactly one per stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Fin {
     #[default]
     NotYet,
-    /// It follows what is queued.
+    /// It follows the queued data.
     Due,
     Sent,
 }
@@ -62,7 +64,7 @@ impl Stream {
         self.syn_due || !self.sending.is_empty() || self.fin == Fin::Due
     }
 
-    /// Our FIN follows what is queued, unless it is out already.
+    /// Lets our FIN follow the queued data, unless it is sent already.
     pub(crate) fn end(&mut self) {
         self.local_finished = true;
         if self.fin == Fin::NotYet {

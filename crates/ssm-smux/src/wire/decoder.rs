@@ -1,28 +1,30 @@
+//! The peer's byte stream, cut into frames.
+
 use bytes::Bytes;
 
+use super::frame::{Frame, HEADER};
 use crate::error::SmuxError;
-use crate::frame::{Frame, HEADER};
 use crate::stream_id::StreamId;
 
-/// Cuts the peer's byte stream, arriving in any pieces, into frames.
+/// Decodes the peer's byte stream, which may be split anywhere, into frames.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     header: [u8; HEADER],
     filled: usize,
-    /// The stream whose data is arriving, and how much of it is still to come.
+    /// The stream whose data is arriving, and how many bytes are still to come.
     data: Option<(StreamId, usize)>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// A header was complete.
+    /// A complete header.
     Frame(Frame),
-    /// Some data of the last PSH.
+    /// Part of the data of the last PSH.
     Data(StreamId, Bytes),
 }
 
 impl Decoder {
-    /// The next piece of `input`; `None` once that is used up.
+    /// The next piece of `input`; `None` once it is used up.
     pub(crate) fn next(&mut self, input: &mut Bytes) -> Result<Option<Piece>, SmuxError> {
         if input.is_empty() {
             return Ok(None);

@@ -1,24 +1,25 @@
+//! The peer's bytes: new streams, data, ends.
+
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::Mux;
-use crate::decoder::Piece;
+use super::stream::Stream;
 use crate::error::SmuxError;
-use crate::frame::Frame;
-use crate::stream::Stream;
 use crate::stream_id::StreamId;
+use crate::wire::{Frame, Piece};
 
 impl Mux {
-    /// Takes the next bytes of the peer, in any pieces.
+    /// Handles the next bytes of the peer, split anywhere.
     ///
-    /// Streams keep slices of `data` where that is cheap: a slice that is less than about half of
-    /// `data` is copied instead, so that unread bytes cost at most about twice their number of memory.
-    /// A caller whose `data` is itself a small part of a larger buffer must copy it first.
+    /// Streams keep slices of `data` where that is cheap. A slice smaller than about half of `data` is
+    /// copied instead, so that unread bytes occupy at most about twice their number in memory. A caller
+    /// whose `data` is a small part of a larger buffer must copy it first.
     ///
     /// # Errors
-    /// When the bytes are not smux version 1, or open streams without end; the session is dead then,
-    /// and what was received before can still be read.
+    /// When the bytes are not smux version 1, or open too many streams. The session is dead then; data
+    /// received before can still be read.
     pub fn handle(&mut self, data: Bytes, now: Instant) -> Result<(), SmuxError> {
         if self.dead {
             return Err(SmuxError::Dead);
@@ -65,7 +66,7 @@ impl Mux {
             self.streams.insert(id, stream);
             return Ok(());
         }
-        // The peer would wait for ever for an answer on a stream that was only ignored.
+        // Without a FIN the peer would wait for ever for an answer on this stream.
         tracing::debug!(stream = %id, limit, "refused a stream");
         if self.refused.len() >= limit {
             return Err(SmuxError::TooManyStreams { limit });
@@ -108,8 +109,8 @@ impl Mux {
         }
     }
 
-    /// The peer sent something of this stream: whether that is the first of it and of all that were
-    /// opened here after it.
+    /// The peer sent a frame of this stream. Returns whether it is the first frame of this stream and of
+    /// all streams opened here after it.
     fn heard_of(&mut self, id: StreamId) -> bool {
         let opened = !self.role.accepts(id)
             && id.number() >= self.role.first_id()
