@@ -90,37 +90,37 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Sets [`seed`](Self::seed).
+    /// Sets the seed of all choices.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets [`to_client`](Self::to_client).
+    /// Sets the faults of the agent's messages.
     pub fn to_client(mut self, faults: Lossy) -> Self {
         self.to_client = faults;
         self
     }
 
-    /// Sets [`to_agent`](Self::to_agent).
+    /// Sets the faults of the client's messages.
     pub fn to_agent(mut self, faults: Lossy) -> Self {
         self.to_agent = faults;
         self
     }
 
-    /// Sets [`cut_after`](Self::cut_after).
+    /// Cuts the websocket each time this many messages went through it.
     pub fn cut_after(mut self, messages: u64) -> Self {
         self.cut_after = Some(messages);
         self
     }
 
-    /// Sets [`bye_after`](Self::bye_after).
+    /// Closes the websocket each time it was open this long.
     pub fn bye_after(mut self, age: Duration) -> Self {
         self.bye_after = Some(age);
         self
     }
 
-    /// Sets [`agent_breaks_after`](Self::agent_breaks_after).
+    /// Breaks the agent's own websocket each time this many messages went to the agent.
     pub fn agent_breaks_after(mut self, messages: u64) -> Self {
         self.agent_breaks_after = Some(messages);
         self
@@ -143,25 +143,25 @@ pub struct Lossy {
 }
 
 impl Lossy {
-    /// Sets the probability that a message is [dropped](Self::drop).
+    /// Sets the probability that a message is dropped.
     pub fn drop(mut self, probability: f64) -> Self {
         self.drop = probability;
         self
     }
 
-    /// Sets the probability that a message [arrives twice](Self::duplicate).
+    /// Sets the probability that a message arrives twice.
     pub fn duplicate(mut self, probability: f64) -> Self {
         self.duplicate = probability;
         self
     }
 
-    /// Sets the probability that a message [arrives late](Self::reorder).
+    /// Sets the probability that a message arrives after later ones.
     pub fn reorder(mut self, probability: f64) -> Self {
         self.reorder = probability;
         self
     }
 
-    /// Sets the [delay](Self::delay) of every message.
+    /// Sets the delay of every message.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
