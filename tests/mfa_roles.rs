@@ -11,8 +11,9 @@ use aws_sdk_sts::Client;
 use aws_types::sdk_config::TimeSource;
 use e2e::{closed_port, config, soon};
 use ssm_mfa::{
-    CodeFate, Interaction, MemoryStore, MfaCode, MfaError, MfaProvider, MfaProviderBuilder,
-    RoleSpec, SessionInfo, SessionKind, SessionSource, StaticCode, Strategy,
+    CodeFate, Interaction, LockAttempt, MemoryStore, MfaCode, MfaError, MfaProvider,
+    MfaProviderBuilder, RoleSpec, SessionInfo, SessionKind, SessionSource, SessionStore,
+    StaticCode, StoreError, Strategy, Zeroizing,
 };
 use ssm_sandbox::{ApiFault, Clock, Role, Sandbox};
 
@@ -281,6 +282,51 @@ async fn a_stored_session_rejected_by_aws_is_replaced() {
     let info = logged_in(&built(role)).await;
     assert_eq!(info.source, SessionSource::Fresh);
     assert_eq!((account.asked(), account.calls()), (2, (2, 2, 0)));
+}
+
+/// Neither the store nor memory may bring a withdrawn session back.
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawn_session_is_replaced_though_the_store_keeps_it() {
+    /// Removes nothing.
+    struct Sticky(MemoryStore);
+
+    impl SessionStore for Sticky {
+        fn load(&self, key: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+            self.0.load(key)
+        }
+
+        fn save(&self, key: &str, body: &[u8]) -> Result<(), StoreError> {
+            self.0.save(key, body)
+        }
+
+        fn remove(&self, key: &str) -> Result<(), StoreError> {
+            Err(StoreError::new(key, "read only"))
+        }
+
+        fn try_lock(&self, name: &str) -> LockAttempt {
+            self.0.try_lock(name)
+        }
+    }
+
+    let account = Account::with([Role::new("dev")]).await;
+    let store = MemoryStore::new();
+    logged_in(&built(account.provider().store(store.clone()))).await;
+    account.sandbox.expire_sessions();
+    let role = account.provider().store(Sticky(store));
+    logged_in(&built(role.role(RoleSpec::new(DEV)))).await;
+    assert_eq!((account.asked(), account.calls()), (2, (2, 2, 0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn withdrawn_session_is_replaced_in_the_program_that_started_it() {
+    let account = Account::with([Role::new("dev")]).await;
+    let provider = built(account.provider().role(RoleSpec::new(DEV)));
+    logged_in(&provider).await;
+    account.sandbox.expire_sessions();
+    // The role's session is due for renewal; the user's, in memory, looks good for hours.
+    account.clock.advance(HOUR - Duration::from_secs(300));
+    logged_in(&provider).await;
+    assert_eq!((account.asked(), account.calls()), (2, (2, 3, 0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -170,3 +170,4 @@ pub use serial::{InvalidSerial, MfaSerial};
 pub use session::{SessionInfo, SessionKind, SessionSource};
 pub use settings::{Interaction, Strategy};
 pub use ssm_aws::secret_variables;
+pub use zeroize::Zeroizing;

@@ -16,8 +16,7 @@ use zeroize::Zeroizing;
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
 ///
-/// use ssm_mfa::{LockAttempt, SessionStore, StoreError};
-/// use zeroize::Zeroizing;
+/// use ssm_mfa::{LockAttempt, SessionStore, StoreError, Zeroizing};
 ///
 /// /// Keeps sessions for as long as the program runs.
 /// #[derive(Default)]

@@ -11,6 +11,7 @@ pub struct MfaCode(Zeroizing<String>);
 /// A text is not a code. The text itself is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an MFA code is six digits")]
+#[non_exhaustive]
 pub struct InvalidCode;
 
 impl MfaCode {

@@ -42,6 +42,7 @@ enum Seed {
 /// A text is not a seed. The text itself is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("an MFA seed is Base32: the letters A to Z and the digits 2 to 7")]
+#[non_exhaustive]
 pub struct InvalidSeed;
 
 impl Totp {
