@@ -344,7 +344,7 @@ shows_desktop() {
 # When the client is gone, so is the tunnel: 0, or 11 where the client counts its end as a failure.
 close_launched() {
   local code=0 client
-  client=$(pgrep -P "$tunnel_pid" -x xfreerdp) || fail "no xfreerdp runs under the example" "$work/tunnel.log"
+  client=$(pgrep -P "$tunnel_pid" -x xfreerdp) || fail "no xfreerdp runs under the tunnel" "$work/tunnel.log"
   kill -TERM "$client"
   poll $patience gone "$tunnel_pid" || fail "the tunnel still runs $patience s after its client" "$work/events.jsonl" "$work/tunnel.log"
   wait "$tunnel_pid" || code=$?
