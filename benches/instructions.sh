@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Counts the client's instructions a message of 1 KiB, each way, with callgrind, and fails when they are more than 10 %
-# above benches/instructions.txt. `--record` writes that file instead. Needs valgrind; `--install` installs it (Debian, root).
-# Also fails when opening a stream takes more than twice as long beside 10,000 streams as beside 10, a message more than
-# 50 % longer, or a message with 4,000 on the way more than 20 % longer than with 16 (growth.rs).
+# Counts the client's instructions per message of 1 KiB in each direction with callgrind, and fails when they exceed
+# benches/instructions.txt by more than 10 %. `--record` writes that file instead. Needs valgrind; `--install` installs it (Debian, root).
+# Also fails when opening a stream takes more than twice the instructions beside 10,000 streams as beside 10, a message
+# more than 150 % of them, or a message with 4,000 in flight more than 120 % of one with 16 (growth.rs).
 #
-# What is counted: the whole client process, local TCP included (tokio on one thread, websocket, state machines), in user
-# space, as the difference between two runs of different length, so that what happens once does not count. The blocks of
-# SHA-256 are counted apart, since valgrind's CPU has no SHA instructions and the portable code takes ten times as many.
-# So the count does not depend on the machine's SHA instructions, nor on its speed or load but for how many messages a
-# read of the socket finds. Client and peer therefore take turns on one CPU, and the least of five counts is taken.
+# Counted are the instructions of the whole client process in user space, local TCP included (tokio on one thread,
+# websocket, state machines), as the difference between two runs of different length, so that one-time work does not
+# count. The blocks of SHA-256 are counted separately: valgrind's CPU has no SHA instructions, and the portable code takes
+# ten times as many. So the count does not depend on the machine's SHA instructions, nor on its speed or load except for
+# how many messages one read of the socket returns. Client and peer therefore share one CPU, and the minimum of five counts
+# is used.
 set -euo pipefail
 shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -77,9 +78,9 @@ elif ((failed)); then
   echo "more instructions than $recorded allows: find what grew, or record it with its reason (--record)"
 fi
 
-# What must cost about the same beside many as beside few; the last number is the most, in percent. Streams live in an
-# ordered map, whose depth grows with the logarithm: opening and closing one was measured at 181 % beside 10,000, a
-# message at 132 %. With 4,000 messages alive the system's allocator takes 8 % more for its part.
+# Operations whose cost must hardly grow; the last number is the limit in percent. Streams are in an ordered map, whose
+# depth grows logarithmically: opening and closing one was measured at 181 % beside 10,000, a message at 132 %. With
+# 4,000 messages allocated, the system's allocator takes 8 % more.
 while read -r what few many grown; do
   beside_few=$(difference growth "$what" "$few")
   beside_many=$(difference growth "$what" "$many")
