@@ -54,6 +54,26 @@ async fn survives(lose: impl AsyncFnOnce(Agent, &TcpListener) -> Agent) -> Strin
     reason
 }
 
+/// A session for one connection ends with it, but not before the agent has everything.
+#[tokio::test(start_paused = true)]
+async fn last_bytes_of_a_one_connection_session_survive_an_outage() {
+    let (listener, api) = service_with(works).await;
+    let api = Arc::new(api);
+    let relay = relay(api.clone()).await;
+    let mut agent = Agent::accept(&listener, "3.0.196.0").await;
+    agent.ready().await;
+    let mut stream = soon("connecting", relay.connect()).await.expect("opens");
+    stream.write_all(b"last bytes").await.expect("taken");
+    drop(stream);
+    // The client has sent everything, and the agent has read nothing.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut agent = close_with(agent, CloseCode::Away, "going away").await;
+    agent.accept_again(&listener).await;
+    agent.received(b"last bytes").await;
+    soon("the session's end", agent.serve()).await;
+    assert_eq!(api.terminated.load(Ordering::SeqCst), 1);
+}
+
 async fn close_with(mut agent: Agent, code: CloseCode, reason: &'static str) -> Agent {
     let frame = CloseFrame {
         code,

@@ -83,8 +83,9 @@ pub trait DataChannel: Send + 'static {
     /// closed waits for it, up to [`Timeouts::close`](crate::Timeouts::close).
     fn is_drained(&self) -> bool;
 
-    /// Whether the session has served its purpose and is to be closed. Default: never.
-    fn is_done(&self) -> bool {
+    /// Whether the session has served its purpose: it ends once everything is delivered. Once this
+    /// returned `true`, it stays so. Default: never.
+    fn is_done(&mut self) -> bool {
         false
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct ForwardChannel {
     streams: BTreeMap<StreamId, Wakers>,
     /// A basic session ends with its connection where another can be started for the next one.
     one_connection: bool,
+    /// It had that connection.
+    done: bool,
     /// Connections that wait for the session's only one to end.
     waiting: usize,
     freed: Arc<Notify>,
@@ -61,6 +63,7 @@ impl ForwardChannel {
             forward,
             streams: BTreeMap::new(),
             one_connection,
+            done: false,
             waiting: 0,
             freed: Arc::default(),
         }
@@ -78,6 +81,9 @@ impl ForwardChannel {
     }
 
     pub(super) fn open(&mut self) -> Option<StreamId> {
+        if self.done {
+            return None;
+        }
         let id = self.forward.open()?;
         self.streams.insert(id, Wakers::default());
         Some(id)
@@ -200,8 +206,9 @@ impl DataChannel for ForwardChannel {
         self.forward.is_drained()
     }
 
-    fn is_done(&self) -> bool {
-        self.one_connection && self.is_spent()
+    fn is_done(&mut self) -> bool {
+        self.done |= self.one_connection && self.is_spent();
+        self.done
     }
 
     fn terminate(&mut self, now: Instant) {

@@ -287,11 +287,9 @@ impl<'a, C: DataChannel, A: CallError, H: FnMut() + Unpin> WebsocketLoop<'a, C, 
         }
         self.inbound.clear();
 
-        if channel.is_done() {
-            task.closing().cancel();
-        }
         let give_up = after(time, task.context.timeouts.close);
-        if task.state.is_closing() {
+        // A session that is done still delivers over the next websocket what this one may lose.
+        if channel.is_done() || task.state.is_closing() {
             let drain_until = *self.drain_until.get_or_insert(give_up);
             if self.ending.is_none() && (channel.is_drained() || time >= drain_until) {
                 channel.terminate(time);
