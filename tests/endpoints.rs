@@ -9,7 +9,8 @@ use e2e::http::answering;
 use e2e::peers::installed;
 use e2e::{TARGET, config_without_sandbox, echo, instance, sandbox, soon, tunnel};
 use ssm_mfa::{MemoryStore, MfaProvider, MfaProviderBuilder, RoleSpec, StaticCode};
-use ssm_tunnel::{PrivateKey, Tunnel, administrator_password};
+use ssm_tunnel::Tunnel;
+use ssm_tunnel_cli::rdp::{PrivateKey, administrator_password};
 
 /// Calls each service at this endpoint in every possible way, and returns the texts of the failures.
 async fn every_call(endpoint: &str) -> Vec<(&'static str, String)> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use e2e::peers::{command, example, installed, output, printed, succeed};
 use e2e::{TARGET, config, echo, instance, no_sessions, sandbox, sandbox_with_mfa};
 use ssm_sandbox::{ApiFault, Sandbox};
-use ssm_tunnel::{PasswordError, PrivateKey, administrator_password};
+use ssm_tunnel_cli::rdp::{PasswordError, PrivateKey, administrator_password};
 use tempfile::TempDir;
 use tokio::process::Command;
 

@@ -8,6 +8,7 @@ mod failure;
 #[cfg(any(feature = "doctor", feature = "inventory"))]
 pub(crate) mod identity;
 pub(crate) mod nodes;
+pub(crate) mod query;
 #[cfg(feature = "inventory")]
 pub(crate) mod sessions;
 mod systems_manager;

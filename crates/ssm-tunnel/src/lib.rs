@@ -134,9 +134,8 @@
 //!
 //! # Remote Desktop
 //!
-//! `.rdp` files and the client of this machine are in the crate `ssm-tunnel-cli`. Feature
-//! `windows-password`: `administrator_password` asks EC2 for the password of a Windows instance
-//! (`ec2:GetPasswordData`) and decrypts it with the key pair's private key.
+//! `.rdp` files, the client of this machine, and the Administrator's password of a Windows instance are
+//! in the crate `ssm-tunnel-cli`.
 //!
 //! # Tests without AWS
 //!
@@ -218,8 +217,6 @@ mod inventory;
 mod lookup;
 mod network;
 mod node;
-#[cfg(feature = "windows-password")]
-mod password;
 mod settings;
 mod tunnel;
 
@@ -228,6 +225,7 @@ mod tunnel;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub use aws::query::RegionalCall;
 pub use builder::started::StartedSession;
 pub use builder::{AttachBuilder, TunnelBuilder};
 #[cfg(feature = "hyper")]
@@ -244,8 +242,6 @@ pub use network::{
 #[cfg(feature = "inventory")]
 pub use node::OpenSession;
 pub use node::{ManagedNode, TargetState};
-#[cfg(feature = "windows-password")]
-pub use password::{Password, PasswordError, PrivateKey, PrivateKeyError, administrator_password};
 pub use settings::remote_host::is_target_itself;
 /// The version of session-manager-plugin that this crate announces to the agent.
 pub use ssm_relay::CLIENT_VERSION as PLUGIN_VERSION;

@@ -4,9 +4,9 @@ use std::io::{self, Write as _};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
-use ssm_tunnel::Password;
 
 use crate::process::child;
+use crate::rdp::Password;
 
 /// Copies the password. The tool reads it from standard input, which no other user can see.
 pub(super) fn copy(password: &Password) -> anyhow::Result<()> {

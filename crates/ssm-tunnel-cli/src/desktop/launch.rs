@@ -7,14 +7,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use ssm_tunnel::{Password, Tunnel};
+use ssm_tunnel::Tunnel;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
 use crate::output::ClientFailed;
 use crate::process::{child, command};
-use crate::rdp::{RdpClient, RdpFile, RdpOpen};
+use crate::rdp::{Password, RdpClient, RdpFile, RdpOpen};
 
 /// How often to count the tunnel's connections once the client's process has ended.
 const LOOK: Duration = Duration::from_millis(200);

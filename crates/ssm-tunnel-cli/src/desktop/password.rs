@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use ssm_tunnel::{Password, PrivateKey, administrator_password};
 
 use super::clipboard;
 use crate::output::{Format, Output};
+use crate::rdp::{Password, PrivateKey, administrator_password};
 
 /// Options for the Administrator's password.
 #[derive(Debug, Clone, Args)]

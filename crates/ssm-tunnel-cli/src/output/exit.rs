@@ -2,10 +2,10 @@
 
 use ssm_aws::ConfigError;
 use ssm_mfa::MfaError;
-use ssm_tunnel::{Error, ErrorKind, PasswordError, PrivateKeyError, ProxyError};
+use ssm_tunnel::{Error, ErrorKind, ProxyError};
 
 use super::failure::{ClientFailed, Denied};
-use crate::rdp::NoRdpClient;
+use crate::rdp::{NoRdpClient, PasswordError, PrivateKeyError};
 
 /// For `--help`.
 pub const HELP: &str = "\
@@ -114,9 +114,7 @@ fn of_password(error: &PasswordError) -> u8 {
         PasswordError::Denied { .. } => 4,
         PasswordError::NoSuchInstance { .. } => 5,
         PasswordError::NotAvailable { .. } => 12,
-        PasswordError::Service(error) => of_kind(error.kind()),
-        PasswordError::Settings(error) => of_kind(error.kind()),
-        _ => 1,
+        PasswordError::Call(error) => of_kind(error.kind()),
     }
 }
 

@@ -6,12 +6,11 @@ mod key;
 use std::fmt;
 
 use aws_config::SdkConfig;
+use ssm_tunnel::ServiceError;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use key::{PrivateKey, PrivateKeyError};
-
-use crate::error::{Error, ServiceError};
 
 /// A password, which nothing shows but [`expose`](Self::expose). It is wiped when dropped.
 pub struct Password(Zeroizing<String>);
@@ -70,19 +69,23 @@ pub enum PasswordError {
         /// The service's text.
         message: String,
     },
-    /// The call failed.
+    /// The call failed, or its settings cannot work.
     #[error(transparent)]
-    Service(ServiceError),
-    /// Region, endpoint, certificates or credentials are missing or cannot be used.
-    #[error(transparent)]
-    Settings(Error),
+    Call(ssm_tunnel::Error),
+}
+
+impl PasswordError {
+    fn unreadable(request_id: Option<String>) -> Self {
+        let action = ec2::ACTION;
+        Self::Call(ServiceError::Unreadable { action, request_id }.into())
+    }
 }
 
 /// Asks EC2 for the password that a Windows instance made at its first start, and decrypts it with
 /// the private key of the instance's key pair. Somebody may have changed it since.
 ///
 /// The call takes region, credentials, HTTP client and `AWS_ENDPOINT_URL_EC2` from `config`,
-/// and trusts `AWS_CA_BUNDLE`, as the calls of a [`Tunnel`](crate::Tunnel) do. It needs
+/// and trusts `AWS_CA_BUNDLE`, as the calls of a [`Tunnel`](ssm_tunnel::Tunnel) do. It needs
 /// `ec2:GetPasswordData`.
 ///
 /// Source: Amazon EC2 API Reference, GetPasswordData.
@@ -104,12 +107,8 @@ pub async fn administrator_password(
             instance: instance.to_owned(),
         });
     }
-    let encrypted = aws_smithy_types::base64::decode(&data).map_err(|_| {
-        PasswordError::Service(ServiceError::Unreadable {
-            action: ec2::ACTION,
-            request_id: None,
-        })
-    })?;
+    let encrypted = aws_smithy_types::base64::decode(&data);
+    let encrypted = encrypted.map_err(|_| PasswordError::unreadable(None))?;
     let password = key.decrypt(&encrypted);
     password.map(Password).ok_or(PasswordError::WrongKey {
         instance: instance.to_owned(),

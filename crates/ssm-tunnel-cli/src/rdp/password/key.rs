@@ -1,3 +1,5 @@
+//! The private key of an instance's key pair.
+
 use std::fmt;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
