@@ -31,6 +31,8 @@
 //! `tests/botocore.sh` compares everything else with botocore itself, on generated files and
 //! environments.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(feature = "config")]
 mod caught;
 mod causes;
