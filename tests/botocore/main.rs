@@ -28,18 +28,18 @@ const DIFFERENCES: [Difference; 8] = [
     ("a value of several lines", |_, ours, _| {
         text(ours, "error").contains("line break")
     }),
-    ("`duration_seconds` that is no number", |_, ours, _| {
+    ("`duration_seconds` that is not a number", |_, ours, _| {
         text(ours, "error").contains("duration_seconds")
     }),
     ("empty values and variables", |case, _, _| {
         has_empty_value(case)
     }),
-    ("an endpoint that is no URL", |_, ours, theirs| {
+    ("an endpoint that is not a URL", |_, ours, theirs| {
         text(ours, "error").contains("the endpoint URL")
             || text(theirs, "error").contains("Invalid endpoint")
     }),
     (
-        "a `services` section that is not there",
+        "a `services` section that does not exist",
         |_, ours, theirs| {
             text(ours, "error").contains("there is no section [services")
                 || text(theirs, "error").contains("services")
