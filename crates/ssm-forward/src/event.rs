@@ -9,7 +9,7 @@ use ssm_smux::StreamId;
 pub enum ForwardEvent {
     /// The handshake is complete: streams may be opened.
     Ready,
-    /// [`PortForward::read`](crate::PortForward::read) has something to say about this stream.
+    /// This stream has data or has ended: see [`PortForward::read`](crate::PortForward::read).
     Readable(StreamId),
     /// [`PortForward::writable`](crate::PortForward::writable) has room again.
     Writable(StreamId),

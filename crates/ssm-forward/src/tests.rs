@@ -219,6 +219,6 @@ fn outage(pair: &mut Pair, long: Duration) {
     pair.forward.connected(pair.now);
     pair.forward
         .handle_timeout(pair.now)
-        .expect("an outage is nobody's silence");
+        .expect("an outage is not the agent being silent");
     pair.settle();
 }

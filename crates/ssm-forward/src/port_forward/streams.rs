@@ -11,8 +11,9 @@ use crate::{StreamRead, StreamWriteError};
 
 impl PortForward {
     /// Opens a stream, which the agent connects to the destination. `None` before
-    /// [`ForwardEvent::Ready`], while 65536 streams are open, or in basic mode while another
-    /// connection is open or its bytes may still arrive; then ask again after the next call.
+    /// [`ForwardEvent::Ready`](crate::ForwardEvent::Ready), while 65536 streams are open, or in basic
+    /// mode while another connection is open or its bytes may still arrive; then ask again after the
+    /// next call.
     pub fn open(&mut self) -> Option<StreamId> {
         self.channel.open()
     }
@@ -45,8 +46,9 @@ impl PortForward {
         }
     }
 
-    /// How many bytes [`write`](Self::write) takes now; after a 0, [`ForwardEvent::Writable`] follows.
-    /// `None` once the stream takes no more.
+    /// How many bytes [`write`](Self::write) takes now; after a 0,
+    /// [`ForwardEvent::Writable`](crate::ForwardEvent::Writable) follows. `None` once the stream takes
+    /// no more.
     pub fn writable(&mut self, id: StreamId) -> Option<usize> {
         self.channel.writable(id)
     }

@@ -29,7 +29,7 @@ fn a_pause_without_a_start_delivers_data_or_ends_in_time() {
             let error = pair
                 .forward
                 .handle_timeout(pair.now)
-                .expect_err("nobody is there");
+                .expect_err("the agent is gone");
             let silent = SessionError::PeerSilent { after: timeout };
             assert_eq!(error, ForwardError::Session(silent));
         }

@@ -112,7 +112,7 @@ impl World {
                 LocalEnd::Close | LocalEnd::Reset(_) | LocalEnd::CloseWhenAnswered
             );
             if refused && self.over.is_none() && !reads && !leaves && self.restarted_at.is_none() {
-                fail("nobody was told that it was refused");
+                fail("its refusal was not reported");
             }
         }
         self.check_cuts();
