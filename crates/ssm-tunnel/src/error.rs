@@ -22,6 +22,7 @@ pub use kind::ErrorKind;
 #[cfg(feature = "doctor")]
 pub(crate) use local::port_advice;
 pub use service::ServiceError;
+#[cfg(feature = "doctor")]
 pub(crate) use service::iam_action;
 pub use target::TargetError;
 

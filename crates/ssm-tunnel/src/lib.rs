@@ -193,7 +193,7 @@
 //! # }
 //! ```
 //!
-//! `Inventory` (feature `inventory`) lists managed nodes and one's own open sessions.
+//! `Inventory` (feature `inventory`) lists managed nodes and the caller's open sessions.
 //! `ssm_tunnel::doctor` (feature `doctor`) examines everything between this machine and the target:
 //! credentials, MFA, clock, proxy, endpoints, instance, agent, permission.
 //!
