@@ -13,6 +13,11 @@
 //! | [`texts`] | stream URLs, MFA serial numbers and codes | the right hosts only; no secret shown |
 #![allow(clippy::missing_panics_doc, reason = "a panic is how a target reports")]
 
+#[cfg(not(test))] // `stream_url.rs` names these by their crate.
+extern crate self as ssm_aws;
+#[cfg(not(test))]
+pub use sources::{Partition, is_loopback_host};
+
 pub mod frame;
 pub mod payload;
 mod recorded;
