@@ -21,8 +21,8 @@
 //! (`ec2:GetPasswordData`, on the instance) and decrypts it with the private key of its key pair. It
 //! is shown once, on the terminal only unless `--show-password` is given; or `--copy-password` copies
 //! it (clip, pbcopy, wl-copy, xclip, xsel; a clipboard's history may keep it); with `--launch` FreeRDP
-//! gets it on its standard input, and nobody sees it. It never stands on a command line, in a file or
-//! in a log. Exit code 12: there is none yet, up to 15 minutes after the launch.
+//! gets it on its standard input, without showing it. It is never on a command line, in a file or in a
+//! log. Exit code 12: the password is not available yet, up to 15 minutes after the launch.
 //!
 //! ```text
 //! rdp my-windows-box --private-key ~/keys/windows.pem --copy-password --launch

@@ -315,7 +315,7 @@ async fn sandbox_prints_an_environment_that_its_commands_work_in() {
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built program"]
-async fn plugin_is_reached_by_its_command_by_its_name_and_once_installed() {
+async fn plugin_runs_by_command_by_name_and_once_installed() {
     let version = format!("{}\n", ssm_tunnel::PLUGIN_VERSION);
     assert_eq!(printed_by(&["plugin", "--version"]).await, version);
     let text = printed_by(&["plugin"]).await;

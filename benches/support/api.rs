@@ -1,3 +1,5 @@
+//! The calls to Systems Manager, answered without a service.
+
 use std::sync::Arc;
 
 use ssm_relay::{

@@ -1,3 +1,5 @@
+//! The bare companion: the least work with which the protocol's bytes can be moved.
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Poll, ready};

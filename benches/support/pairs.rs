@@ -1,3 +1,5 @@
+//! Both ends of a data channel and of a multiplexer, connected in memory.
+
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;

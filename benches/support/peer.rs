@@ -1,3 +1,5 @@
+//! The fast peer on loopback that the benchmarks of the relay talk to.
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};

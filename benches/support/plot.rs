@@ -1,3 +1,5 @@
+//! The plots of `benches/README.md`.
+
 use std::path::{Path, PathBuf};
 
 use plotters::prelude::*;

@@ -77,8 +77,8 @@ struct World {
     gone: BTreeSet<StreamId>,
     /// SYNs beyond the limit: each is owed a FIN.
     refused: Vec<StreamId>,
-    /// The peer used them again before it could know that they were free: whose FIN is whose, nobody
-    /// can tell.
+    /// The peer used them again before it could know that they were free, so that a FIN cannot be
+    /// attributed.
     reused: BTreeSet<StreamId>,
     /// What was transmitted and holds no whole frame yet.
     rest: BytesMut,

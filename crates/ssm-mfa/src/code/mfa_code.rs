@@ -1,3 +1,5 @@
+//! The one-time code of an MFA device.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! The PayloadDigest field.
+
 use sha2::{Digest as _, Sha256};
 
 /// SHA-256 of a payload, as the header's PayloadDigest carries it.

@@ -1,3 +1,5 @@
+//! One message of the data channel: its header, and reading and writing it.
+
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;

@@ -269,7 +269,7 @@ impl Pipe {
     pub(super) fn finish(&mut self) {
         self.settle();
         self.check_streams();
-        // Both sides are through: nothing is left, not even of streams nobody closed.
+        // Both sides are through: nothing is left, not even of streams that no side closed.
         for side in &mut self.sides {
             for (id, half) in &mut side.streams {
                 if matches!(half.ended, Ended::Not | Ended::Finished) {

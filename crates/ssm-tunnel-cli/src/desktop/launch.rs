@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_connects_to_loopback_where_every_interface_is_listened_on() {
+    fn clients_of_a_wildcard_address_connect_to_loopback() {
         for (listening, expected) in [
             ("0.0.0.0:5", "127.0.0.1:5"),
             ("[::]:5", "[::1]:5"),

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_there_keeps_its_settings_but_address_and_signature() {
+    fn an_existing_file_keeps_all_but_address_and_signature() {
         let folder = std::env::temp_dir().join(format!("ssm-tunnel-rdp-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("work.rdp");

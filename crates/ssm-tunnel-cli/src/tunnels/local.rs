@@ -14,7 +14,7 @@ pub struct Local {
     /// Address to listen on, instead of 127.0.0.1
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     local_address: IpAddr,
-    /// Let that be an address that other machines reach: whoever can connect uses the tunnel with
+    /// Allow an address that other machines can reach: anyone who can connect uses the tunnel with
     /// your permissions
     #[arg(long)]
     expose_to_network: bool,

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_target_is_accepted_and_impossible_texts_refused() {
+    fn targets_of_every_kind_are_accepted_and_others_refused() {
         for known in [
             "i-0123456789abcdef0",
             "mi-0a",

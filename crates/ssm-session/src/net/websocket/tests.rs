@@ -143,7 +143,7 @@ async fn refused_connection_is_a_retryable_network_error() {
         .expect("a free port of loopback");
     let closed = taken.local_addr().expect("bound");
     let url = format!("ws://{closed}/v1/data-channel/s");
-    let error = open(&url).await.expect_err("nobody listens");
+    let error = open(&url).await.expect_err("the port is closed");
     assert!(matches!(error, ConnectError::Network { .. }), "{error}");
     assert!(error.is_retryable());
 }

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_usable_key_says_what_to_do_and_shows_nothing_of_it() {
+    fn unusable_keys_get_a_remedy_and_are_never_shown() {
         let rsa = pkcs1(&new_key());
         let proc_type = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nTUFSS0VS\n-----END RSA PRIVATE KEY-----\n";
         for (pem, expected) in [
