@@ -343,7 +343,7 @@ mutation a-session-is-reused-too-early ssm-forward/src/port_forward/basic.rs <<'
         if self.open.is_some() || self.disconnect || waits {
 EOF
 
-mutation old-agents-are-not-asked ssm-protocol/src/session/send/ack_once.rs <<'EOF'
+mutation old-agents-are-not-asked ssm-protocol/src/session/send/outbox/inquiring.rs <<'EOF'
         self.ack_once.enabled && self.ack_once.inquiry.is_none()
 ====
         !crate::mutation("old-agents-are-not-asked") && self.ack_once.enabled && self.ack_once.inquiry.is_none()

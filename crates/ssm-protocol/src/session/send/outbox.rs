@@ -1,5 +1,6 @@
 //! The messages that are not acknowledged yet, and the counts and clocks that go with them.
 
+mod inquiring;
 mod recovery;
 
 use std::collections::VecDeque;
