@@ -18,7 +18,7 @@
 //!
 //! Exit code: 0 when there is a session (`logout`: when there is none any more; `--list-devices`:
 //! when there is a device that has codes), 1 when not, 2 for
-//! wrong options. The code is asked for on the terminal itself, so that standard input and output
+//! invalid options. The code is asked for on the terminal itself, so that standard input and output
 //! stay the other program's.
 
 use std::process::ExitCode;

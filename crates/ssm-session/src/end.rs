@@ -46,7 +46,7 @@ pub enum End<P, A> {
     /// The websocket could not be opened.
     #[error(transparent)]
     Connect(Arc<ConnectError>),
-    /// The peer broke the protocol, or did not meet a deadline of it.
+    /// The peer violated the protocol, or missed one of its deadlines.
     #[error(transparent)]
     Protocol(P),
     /// A Systems Manager call failed permanently.

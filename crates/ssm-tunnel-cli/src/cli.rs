@@ -86,7 +86,7 @@ fn run(command: Command) -> ExitCode {
     }
 }
 
-/// Ends with the exit code of wrong options.
+/// Ends with the exit code of invalid options.
 fn wrong_arguments(name: &str, error: &anyhow::Error) -> ! {
     let program = help::command();
     let found = program.find_subcommand(name).cloned();

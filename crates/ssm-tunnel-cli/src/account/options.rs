@@ -25,13 +25,13 @@ pub struct Account {
     /// line); without it you are asked on the terminal when one is needed
     #[arg(long, value_name = "CODE")]
     pub mfa_code: Option<String>,
-    /// Call Systems Manager and STS here instead of AWS's own endpoints
+    /// Endpoint of Systems Manager and STS, instead of AWS's own
     #[arg(long, value_name = "URL")]
     pub endpoint_url: Option<String>,
-    /// Open the data channel here instead of at the URL that the service returns (VPC endpoint)
+    /// Endpoint of the data channel, instead of the one in the URL that the service returns (VPC endpoint)
     #[arg(long, value_name = "URL")]
     pub stream_endpoint: Option<String>,
-    /// Text for people, or one JSON object a line for programs
+    /// Text for people, or one JSON object per line for programs
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub output: Format,
     /// Append a log to this file (levels by SSM_TUNNEL_LOG, default debug; never secrets)

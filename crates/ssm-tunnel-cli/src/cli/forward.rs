@@ -14,7 +14,7 @@ pub(super) struct ForwardOptions {
     /// its port, or a Unix socket's path with a `/` (Linux, macOS); without it a free port is taken
     #[arg(value_name = "SPEC")]
     specs: Vec<String>,
-    /// The target, as the AWS CLI has it
+    /// The target, as an option like the AWS CLI's
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     #[command(flatten)]

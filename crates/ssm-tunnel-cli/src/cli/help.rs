@@ -118,13 +118,13 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ("Output", &["output", "log"]),
 ];
 
-/// What fits a line, where the manual says more.
+/// One-line descriptions of options that the manual describes at length.
 const SHORT: [(&str, &str); 32] = [
     (
         "machine",
         "Instance id, Name tag, computer name or private IP",
     ),
-    ("target", "The target, as the AWS CLI has it"),
+    ("target", "The target, as an option like the AWS CLI's"),
     (
         "specs",
         "[LOCAL:][HOST:]PORT, such as 5432 or 15432:db.internal:5432",
@@ -145,11 +145,11 @@ const SHORT: [(&str, &str); 32] = [
     ("copy_password", "Copy the password to the clipboard"),
     (
         "show_password",
-        "Show the password even where this is no terminal",
+        "Show the password even if stdout is no terminal",
     ),
     (
         "sandbox_destination",
-        "What the sandbox forwards to, instead of a demo",
+        "The sandbox's destination, instead of a demo",
     ),
     (
         "ready_file",
@@ -174,13 +174,13 @@ const SHORT: [(&str, &str); 32] = [
     ),
     (
         "keep_alive",
-        "Defeat the idle time-out with a message every so often",
+        "Send a message every SECONDS against the idle time-out",
     ),
     ("log", "Append a log (levels by SSM_TUNNEL_LOG)"),
     // `sandbox`.
     (
         "destination",
-        "Where the instance's ports lead [default: the same ports of this machine]",
+        "Destination of the instance's ports [default: the same ports of this machine]",
     ),
     (
         "user",
@@ -201,7 +201,7 @@ const SHORT: [(&str, &str); 32] = [
     ("shell", "The shell that the printed environment is for"),
     (
         "resolves",
-        "What a name resolves to on the instance; may be repeated",
+        "Address of a name on the instance; may be repeated",
     ),
     (
         "handshake_timeout",

@@ -19,7 +19,7 @@ const HELP: &str = "\
 Exit codes:
   0    nothing failed
   1    something failed
-  2    wrong options
+  2    invalid options
   130  interrupted";
 
 /// The options of `doctor`.
@@ -28,25 +28,25 @@ Exit codes:
 pub struct Options {
     #[arg(value_name = "TARGET", help = target::HELP)]
     machine: Option<String>,
-    /// The same, as the AWS CLI has it
+    /// The target, as an option like the AWS CLI's
     #[arg(long, value_name = "TARGET", conflicts_with = "machine")]
     target: Option<String>,
-    /// Port that the tunnel is to reach
+    /// Port to reach
     #[arg(long, value_name = "PORT", default_value_t = 3389)]
     port_number: u16,
-    /// Host that it is to reach from the target, instead of the target itself
+    /// Host to reach from the target, instead of the target itself
     #[arg(long)]
     host: Option<String>,
     /// Session document, instead of AWS's own for port forwarding
     #[arg(long, value_name = "NAME")]
     document_name: Option<String>,
-    /// Local port that is to be free
+    /// Local port that must be free
     #[arg(long, value_name = "PORT")]
     local_port_number: Option<u16>,
-    /// Do not start a session, so that whether it may be started stays unknown
+    /// Do not start a session; whether you may start one is then not checked
     #[arg(long)]
     no_session: bool,
-    /// How long each check may take, and each call of a login before them
+    /// Time limit in seconds for each check, and for each call of the login before them
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     timeout: u64,
     #[command(flatten)]

@@ -43,8 +43,8 @@ pub struct Options {
     /// Session document, instead of AWS's own for port forwarding
     #[arg(long, value_name = "NAME")]
     document_name: Option<String>,
-    /// Write this file with the local addresses, a line each, once everything is ready; it is removed at
-    /// the end, and at the start if it is there
+    /// Write the local addresses to this file, one per line, once every tunnel is ready; it is removed at
+    /// the end, and at the start if it exists
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     #[command(flatten)]

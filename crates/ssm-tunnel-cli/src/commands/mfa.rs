@@ -20,9 +20,9 @@ use crate::output::{Format, Output};
 
 const HELP: &str = "\
 Exit codes:
-  0  there is a session; logout: there is none any more; --list-devices: there is a device that has codes
-  1  not so
-  2  wrong options";
+  0  there is a session; logout: it is gone; --list-devices: a device that shows codes was found
+  1  otherwise
+  2  invalid options";
 
 /// The options of `mfa`.
 #[derive(Debug, Parser)]
@@ -34,7 +34,7 @@ Exit codes:
     arg_required_else_help = true
 )]
 pub struct Options {
-    /// List the MFA devices of the user whose keys the profile has
+    /// List the MFA devices of the user to whom the profile's keys belong
     #[arg(long)]
     list_devices: bool,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ensure that there is a session, asking for a code if there is none
+    /// Get a session, asking for a code if there is none yet
     Login {
         /// Ask for a code even if there is a session
         #[arg(long)]
@@ -60,7 +60,7 @@ enum Command {
         #[command(flatten)]
         profile: Profile,
     },
-    /// Forget the session (AWS accepts it until it ends all the same)
+    /// Forget the session (AWS still accepts its credentials until they expire)
     Logout {
         #[command(flatten)]
         profile: Profile,

@@ -22,7 +22,7 @@ use crate::tunnels::{Aws, Local, open, or_leave, target};
 pub struct Options {
     #[arg(value_name = "TARGET", help = target::HELP, required_unless_present_any = ["target", "sandbox"])]
     machine: Option<String>,
-    /// The same, as the AWS CLI has it
+    /// The target, as an option like the AWS CLI's
     #[arg(long, value_name = "TARGET", conflicts_with = "machine")]
     target: Option<String>,
     /// Port to reach
@@ -34,13 +34,13 @@ pub struct Options {
     /// Local port, 0 for a free one
     #[arg(long, value_name = "PORT", default_value_t = 17320)]
     local_port_number: u16,
-    /// Start the Remote Desktop client of this machine; the tunnel ends with it
+    /// Start this machine's Remote Desktop client, and close the tunnel when it exits
     #[arg(long, conflicts_with = "local_socket")]
     launch: bool,
-    /// Who signs in: NAME, DOMAIN\NAME or NAME@DOMAIN
+    /// User to sign in as: NAME, DOMAIN\NAME or NAME@DOMAIN
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
-    /// Write a file for Remote Desktop clients; one that is there keeps its other settings
+    /// Write a file for Remote Desktop clients; an existing file keeps its other settings
     #[arg(long, value_name = "FILE.rdp", conflicts_with = "local_socket")]
     rdp_file: Option<PathBuf>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub struct Options {
     /// Use an embedded stand-in for AWS on this machine: no account needed
     #[arg(long, conflicts_with_all = ["profile", "endpoint_url", "stream_endpoint", "mfa_serial", "private_key"])]
     sandbox: bool,
-    /// What the sandbox's instance forwards to, instead of a demo service; then the tunnel stays open
+    /// Address that the sandbox's instance forwards to, instead of a demo service; the tunnel then stays open
     #[arg(long, value_name = "ADDRESS", requires = "sandbox")]
     sandbox_destination: Option<std::net::SocketAddr>,
     #[command(flatten)]

@@ -16,15 +16,15 @@ use crate::sandbox::{NAME, Shell, TARGET, environment, json};
 
 const HELP: &str = "\
 Exit codes:
-  0  ended as asked
+  0  stopped as requested
   1  it did not start
-  2  wrong options";
+  2  invalid options";
 
 /// The options of `sandbox`.
 #[derive(Debug, Parser)]
 #[command(about = "A stand-in for AWS Systems Manager on loopback", after_help = HELP)]
 pub struct Options {
-    /// Where every port of the instance really leads; unset, the same port of this machine
+    /// Address to which every port of the instance forwards [default: the same port of this machine]
     #[arg(long, value_name = "ADDRESS")]
     destination: Option<SocketAddr>,
     /// Port of the API endpoint, 0 for a free one
@@ -41,7 +41,7 @@ pub struct Options {
     /// no-mfa. Once for each role [default: every role, for up to 12 hours]
     #[arg(long, value_name = "NAME[,…]", value_parser = role)]
     role: Vec<Role>,
-    /// IAM does not let users list their devices
+    /// Deny users the listing of their own MFA devices
     #[arg(long)]
     no_iam: bool,
     /// Lines for a shell, or one JSON object for programs
@@ -54,17 +54,17 @@ pub struct Options {
     /// offline, not-connected and stopped. Once for each
     #[arg(long, value_name = "ID[,…]", value_parser = instance)]
     instance: Vec<Instance>,
-    /// Nobody may do this, such as ssm:GetConnectionStatus. Once for each action
+    /// Deny this action to everyone, such as ssm:GetConnectionStatus. Once for each action
     #[arg(long, value_name = "ACTION")]
     deny: Vec<String>,
-    /// Version of the instance's agent, which decides what it can do
+    /// Version of the instance's agent, which determines its abilities
     #[arg(long, value_name = "VERSION", value_parser = version)]
     agent_version: Option<String>,
     /// Seconds that the agent waits for the client's answer to the handshake, 1 to 60
     #[arg(long, value_name = "SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=60))]
     handshake_timeout: u64,
-    /// What a name resolves to on the instance; its agent does not forward to loopback, metadata and
-    /// other addresses of its denylist. Once for each address
+    /// Address that a name resolves to on the instance, whose agent does not forward to loopback, metadata
+    /// and other addresses of its denylist. Once for each address
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = resolved)]
     resolves: Vec<(String, IpAddr)>,
     /// StreamUrl of ResumeSession's answers: same, new-cell, empty or absent
@@ -88,15 +88,15 @@ pub struct Options {
     /// One-way delay in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     delay: u64,
-    /// Cut the websocket each time this many messages went through it
+    /// Cut the websocket each time it has carried this many messages
     #[arg(long, value_name = "COUNT")]
     cut_after: Option<u64>,
-    /// Close the websocket with 1000 "Bye" each time it was open this many seconds; the service does
-    /// so about every hour
+    /// Close the websocket with 1000 "Bye" each time it has been open for this many seconds; the service
+    /// does so about every hour
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     bye_after: Option<u64>,
-    /// Break the agent's own websocket each time this many messages went to the agent: it then
-    /// processes a message again that it could not acknowledge
+    /// Break the agent's own websocket each time this many messages have reached the agent, which then
+    /// processes a message twice because it could not acknowledge it
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     agent_breaks_after: Option<u64>,
 }

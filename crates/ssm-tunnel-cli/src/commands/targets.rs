@@ -15,7 +15,7 @@ use crate::process::program;
 #[derive(Debug, Parser)]
 #[command(about = "List the machines that a tunnel can lead to")]
 pub struct Options {
-    /// Part of an id, name, address or platform, or a whole Name tag; letters of either case
+    /// Part of an id, name, address or platform, or a whole Name tag; case is ignored
     #[arg(value_name = "PATTERN")]
     pattern: Option<String>,
     #[command(flatten)]

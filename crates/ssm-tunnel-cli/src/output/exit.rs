@@ -10,25 +10,25 @@ use crate::rdp::{NoRdpClient, PasswordError, PrivateKeyError};
 /// For `--help`.
 pub const HELP: &str = "\
 Exit codes:
-  0    ended as asked, or by the service without a complaint
-  1    anything else
-  2    wrong options
-  3    the settings cannot work, or the local port or socket is taken
+  0    closed as requested, or ended by the service without an error
+  1    any other failure
+  2    invalid options
+  3    settings that cannot work, or the local port or socket is in use
   4    not permitted: MFA, credentials, or the IAM policy
-  5    the target is not known, not the only one of its name, or not connected to Systems Manager
+  5    the target is unknown, ambiguous, or not connected to Systems Manager
   6    AWS could not be reached, or failed
-  7    the service or the agent ended the session with a complaint
-  8    the session is gone: it timed out or was terminated while disconnected
+  7    the service or the agent ended the session with an error
+  8    the session no longer exists: it timed out or was terminated while disconnected
   9    the connection was lost and could not be resumed in time
-  10   the agent broke the protocol
+  10   the agent violated the protocol
   11   the Remote Desktop client is missing, or failed
   12   the instance has no password yet
-  130  interrupted before it was done; or a second time, and then the session may stay listed until it times out";
+  130  interrupted before it was done; after a second interrupt the session may stay listed until it times out";
 
 /// Exit code of an interrupted program, by the convention of shells.
 pub const INTERRUPTED: u8 = 130;
 
-/// Exit code when no machine goes by that name.
+/// Exit code when no machine has that name.
 pub const UNKNOWN_TARGET: u8 = 5;
 
 /// The exit code for an error.

@@ -22,8 +22,7 @@ pub struct Aws {
     /// What to do when the session ends for good
     #[arg(long, value_enum, default_value_t = SessionEnd::Stop)]
     pub on_session_end: SessionEnd,
-    /// Keep an idle session alive with a message every so many seconds, which defeats the account's
-    /// idle time-out
+    /// Send a message every SECONDS on an idle session, which defeats the account's idle time-out
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub keep_alive: Option<u64>,
 }

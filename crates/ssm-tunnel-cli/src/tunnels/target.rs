@@ -14,7 +14,7 @@ pub const HELP: &str = "Instance id, managed node (mi-…), container (ecs:CLUST
 pub struct Target {
     #[arg(value_name = "TARGET", help = HELP)]
     machine: Option<String>,
-    /// The same, as the AWS CLI has it
+    /// The target, as an option like the AWS CLI's
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
 }

@@ -23,15 +23,15 @@ pub enum ErrorKind {
     Target,
     /// AWS could not be reached, or failed a call.
     Aws,
-    /// The tunnel ended as asked, or by the service without a complaint.
+    /// The tunnel was closed as requested, or the service ended it without an error.
     Closed,
-    /// The service or the agent ended the session with a complaint.
+    /// The service or the agent ended the session with an error.
     EndedByService,
     /// The session timed out or was terminated while disconnected.
     SessionGone,
     /// The connection was lost and could not be resumed.
     ConnectionLost,
-    /// The agent broke the protocol, or a deadline of it passed.
+    /// The agent violated the protocol, or missed one of its deadlines.
     Protocol,
     /// The session carries as many connections as it can.
     TooManyConnections,

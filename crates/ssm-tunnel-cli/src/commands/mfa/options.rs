@@ -46,13 +46,13 @@ pub(super) struct Profile {
     /// are several
     #[arg(long, value_name = "SERIAL")]
     pub(super) mfa_serial: Option<String>,
-    /// Assume this role, after those of the profile
+    /// Assume this role, after the profile's roles
     #[arg(long, value_name = "ARN")]
     pub(super) role_arn: Option<String>,
-    /// Seconds: of the role named here, otherwise of the MFA session
+    /// Seconds that the role's session lasts, or without a role the MFA session
     #[arg(long, value_name = "SECONDS")]
     pub(super) duration: Option<u64>,
-    /// What the code is spent on: a session for every role, or the role itself
+    /// What the code is used for: one session for every role, or the role itself
     #[arg(long, value_enum, default_value_t = Spend::Auto)]
     pub(super) strategy: Spend,
     /// Share role sessions with the AWS CLI
