@@ -3,8 +3,7 @@
 use super::{End, Error, ServiceError};
 use ssm_relay::{ConnectError, EndKind};
 
-/// What kind of cause an [`Error`] has: the same for every error that a program answers in the same
-/// way.
+/// The kind of an [`enum@Error`]: the same for every error that a program handles in the same way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
