@@ -41,6 +41,7 @@ impl SystemsManager {
         }
     }
 
+    #[cfg(feature = "doctor")]
     pub(crate) async fn start_session(&self) -> Result<SessionConnection, ServiceError> {
         started(self.ask_for_session().await?)
     }
