@@ -191,7 +191,7 @@ async fn connections_beyond_the_session_limit_wait() {
     no_sessions(&sandbox).await;
 }
 
-/// The existing session goes on; the connection that needs another one learns why there is none.
+/// The existing session goes on; the connection that needs another one learns why it cannot be started.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_cannot_start_costs_only_its_connection() {
     let sandbox = sandbox(instance(echo().await).agent_version("3.0.196.0")).await;

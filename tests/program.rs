@@ -289,10 +289,10 @@ async fn doctor_looks_at_the_sandbox_and_finds_it_healthy() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "runs the built program"]
 async fn sandbox_prints_an_environment_that_its_commands_work_in() {
-    let nobody = sandbox(instance(echo().await)).await;
+    let unused = sandbox(instance(echo().await)).await;
     let home = tempfile::tempdir().expect("a folder");
     let arguments = ["sandbox", "--output", "json", "--no-mfa"];
-    let mut command = run(&nobody, home.path(), &arguments).await;
+    let mut command = run(&unused, home.path(), &arguments).await;
     let mut child = command.spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let line = soon("its line", lines.next_line())
@@ -302,7 +302,7 @@ async fn sandbox_prints_an_environment_that_its_commands_work_in() {
     let started: serde_json::Value = serde_json::from_str(&line).expect("JSON");
     let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
     let user = &started["users"][0];
-    let mut doctor = run(&nobody, home.path(), &["doctor", &text(&started["name"])]).await;
+    let mut doctor = run(&unused, home.path(), &["doctor", &text(&started["name"])]).await;
     doctor
         .env("AWS_ENDPOINT_URL", text(&started["endpoint_url"]))
         .env("AWS_ACCESS_KEY_ID", text(&user["access_key_id"]))

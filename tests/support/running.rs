@@ -103,7 +103,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         if let Some(id) = self.child.id() {
             let group = format!("-{id}");
-            // There is none left if the program has ended meanwhile.
+            // The process is already gone if the program has ended meanwhile.
             let _ = std::process::Command::new("kill")
                 .args(["-KILL", "--", &group])
                 .stderr(std::process::Stdio::null())

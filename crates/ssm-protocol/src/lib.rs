@@ -18,7 +18,7 @@
 //! use bytes::Bytes;
 //! use ssm_protocol::{Session, SessionConfig, SessionError};
 //!
-//! # fn now() -> Instant { unimplemented!() }
+//! # fn now() -> Instant { Instant::now() }
 //! # fn receive(_: Option<Instant>) -> Option<Bytes> { None }
 //! # fn websocket_send(_: Bytes) {}
 //! # fn run(unix_time: Duration) -> Result<(), SessionError> {

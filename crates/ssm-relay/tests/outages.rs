@@ -456,7 +456,7 @@ async fn restart_resets_connections_and_gives_the_next_a_new_session() {
     });
     assert_eq!(ended.await, ("session-0".to_owned(), EndKind::SessionGone));
     drop(agent);
-    // No connection needs a session, so there is none.
+    // No connection needs a session, so the tunnel starts no session.
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(api.started.load(Ordering::SeqCst), 1);
 

@@ -1,4 +1,4 @@
-//! Sessions in the system's keyring, or in files if there is none.
+//! Sessions in the system's keyring, or in files where the system has no keyring.
 
 mod entries;
 

@@ -66,7 +66,7 @@ where
         let work = start();
         tokio::spawn(async move {
             let outcome = work.await;
-            // Whoever comes now starts a run of its own, rather than get an outcome of the past.
+            // A later caller starts its own run instead of receiving a past outcome.
             drop(vacate);
             sender.send_replace(Some(outcome));
         });

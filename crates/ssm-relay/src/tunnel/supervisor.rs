@@ -38,7 +38,7 @@ pub(crate) struct Supervisor<A: CallError> {
     context: Arc<TunnelContext<A>>,
     policy: OnSessionEnd,
     current: watch::Sender<Arc<Sessions<A>>>,
-    /// A connection waits for a session while there is none.
+    /// A connection waits for a session while the tunnel has no session.
     demand: Notify,
 }
 

@@ -45,7 +45,7 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Get a session, asking for a code if there is none yet
+    /// Get a session, asking for a code if needed
     Login {
         /// Ask for a code even if there is a session
         #[arg(long)]

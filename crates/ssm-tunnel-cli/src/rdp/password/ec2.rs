@@ -9,7 +9,7 @@ pub(super) const ACTION: &str = "GetPasswordData";
 /// The API's version (`ec2/2016-11-15` in botocore).
 const VERSION: &str = "2016-11-15";
 
-/// The password, encrypted and in Base64 without white space; empty when there is none.
+/// The password, encrypted and in Base64 without white space; empty until the instance has a password.
 pub(super) async fn password_data(
     config: &SdkConfig,
     instance: &str,
